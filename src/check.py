@@ -1,0 +1,222 @@
+"""Is this configuration possible? Answered from its values alone, before anything heavy is imported."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from src.errors import UserError
+
+
+@dataclass(frozen=True)
+class Number:
+    """A bounded number; the words say the bounds as a person would."""
+
+    words: str
+    allowed: Callable[[float], bool]
+    whole: bool = False
+    optional: bool = False
+
+    def complaint(self, value: Any) -> str | None:
+        """What was expected, where the value is not it."""
+        if value is None:
+            return None if self.optional else self.words
+        if isinstance(value, bool) or not isinstance(value, int if self.whole else (int, float)):
+            return self._expected()
+        if isinstance(value, float) and not math.isfinite(value):
+            return self._expected()
+        return None if self.allowed(value) else self._expected()
+
+    def _expected(self) -> str:
+        return self.words + (" or null" if self.optional else "")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of a few values."""
+
+    values: tuple[Any, ...]
+
+    def complaint(self, value: Any) -> str | None:
+        """The choices, where the value is none of them."""
+        if any(value is v or (type(value) is type(v) and value == v) for v in self.values):
+            return None
+        return "one of " + ", ".join("null" if v is None else str(v).lower() for v in self.values)
+
+
+@dataclass(frozen=True)
+class Each:
+    """A list whose items all fit; an empty one only where allowed."""
+
+    item: "Rule"
+    words: str
+    length: int | None = None
+    optional: bool = False
+
+    def complaint(self, value: Any) -> str | None:
+        """What the list should hold, where it does not."""
+        if value is None and self.optional:
+            return None
+        fits = isinstance(value, list) and len(value) > 0 and self.length in (None, len(value))
+        return None if fits and not any(self.item.complaint(v) for v in value) else self.words
+
+
+class Text:
+    """A string with something in it."""
+
+    def complaint(self, value: Any) -> str | None:
+        """That a text was expected, where it was not."""
+        return None if isinstance(value, str) and value.strip() else "a name"
+
+
+Rule = Number | Choice | Each | Text
+
+_any = Number("a number", lambda v: True)
+_positive = Number("a number above 0", lambda v: v > 0)
+_from_zero = Number("a number from 0 on", lambda v: v >= 0)
+_below_one = Number("a number from 0 to below 1", lambda v: 0 <= v < 1)
+_inside_one = Number("a number between 0 and 1, both excluded", lambda v: 0 < v < 1)
+_count = Number("a whole number from 1 on", lambda v: v >= 1, whole=True)
+_count_or_null = Number("a whole number from 1 on", lambda v: v >= 1, whole=True, optional=True)
+_natural = Number("a whole number from 0 on", lambda v: v >= 0, whole=True)
+_flag = Choice((True, False))
+_interval = Choice(("epoch", "step"))
+
+# What a key may be, wherever it stands: an optimizer that is added with a known key is checked already.
+RULES: dict[str, dict[str, Rule]] = {
+    "": {"seed": _natural, "figures": Choice(("auto", True, False)), "graph": _flag, "name": Text()},
+    "data": {
+        "batch_size": _count_or_null,
+        "shuffle": _flag,
+        "val_fraction": _below_one,
+        "test_fraction": _below_one,
+        "standardize": Choice(("auto", True, False)),
+        "features": Each(Text(), "a list of column names, [a,b]", optional=True),
+        "target": Text(),
+        "path": Text(),
+        "kind": Choice(("linear", "sine")),
+        "n_samples": Number("a whole number from 2 on", lambda v: v >= 2, whole=True),
+        "n_features": _count,
+        "n_informative": _count,
+        "bias": _any,
+        "effective_rank": _count_or_null,
+        "tail_strength": Number("a number from 0 to 1", lambda v: 0 <= v <= 1),
+        "noise": _from_zero,
+        "shuffle_columns": _flag,
+        "random_state": Number("a whole number from 0 to 2³² - 1", lambda v: 0 <= v < 2**32, whole=True),
+    },
+    "model": {
+        "gradient": Choice(("autograd", "analytic")),
+        "hidden": Each(_count, "a list of widths from 1 on, [64,64]"),
+        "activation": Text(),
+        "dropout": _below_one,
+    },
+    "model.init": {
+        "weight": Number("a number", lambda v: True, optional=True),
+        "bias": Number("a number", lambda v: True, optional=True),
+    },
+    "loss": {"delta": _positive},
+    "optimizer": {
+        "lr": _positive,
+        "momentum": _below_one,
+        "nesterov": _flag,
+        "weight_decay": _from_zero,
+        "betas": Each(_below_one, "two numbers from 0 to below 1, [0.9,0.999]", length=2),
+        "eps": _from_zero,
+        "alpha": _below_one,
+        "amsgrad": _flag,
+        "centered": _flag,
+    },
+    "scheduler": {
+        "step_size": _count,
+        "gamma": _positive,
+        "T_max": _count_or_null,
+        "eta_min": _from_zero,
+        "factor": _inside_one,
+        "patience": _natural,
+        "threshold": _from_zero,
+        "cooldown": _natural,
+        "min_lr": _from_zero,
+        "mode": Choice(("min", "max")),
+        "max_lr": Number("a number above 0", lambda v: v > 0, optional=True),
+        "total_steps": _count_or_null,
+        "pct_start": _inside_one,
+        "interval": _interval,
+    },
+    "trainer": {
+        "max_epochs": Number("a whole number from 0 on, or -1 with trainer.max_steps", lambda v: v >= -1, True),
+        "max_steps": Number("a whole number from 1 on, or -1 for no limit", lambda v: v >= 1 or v == -1, True),
+        "check_val_every_n_epoch": _count,
+        "gradient_clip_val": Number("a number above 0", lambda v: v > 0, optional=True),
+        "gradient_clip_algorithm": Choice(("norm", "value")),
+        "accumulate_grad_batches": _count,
+        "deterministic": _flag,
+    },
+    "callbacks.checkpoints": {"every_n_seconds": _positive},
+    "callbacks.progress": {"every_n_epochs": _count_or_null},
+    "callbacks.early_stopping": {"patience": _count, "min_delta": _from_zero, "mode": Choice(("min", "max"))},
+    "logger.tensorboard": {"max_points": _count_or_null},
+}
+
+
+def check(cfg: DictConfig) -> None:
+    """Holds every value against its rule, and the values against each other.
+
+    Raises:
+        UserError: naming each key that does not fit, what was found and what is allowed.
+    """
+    complaints = []
+    for group, rules in RULES.items():
+        node = OmegaConf.select(cfg, group) if group else cfg
+        if not isinstance(node, DictConfig):
+            continue
+        for key, rule in rules.items():
+            name = f"{group}.{key}" if group else key
+            if key not in node:
+                continue
+            if OmegaConf.is_missing(node, key):
+                complaints.append(f"{name} has to be given, as in {name}=…")
+                continue
+            value = node[key]
+            value = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+            if expected := rule.complaint(value):
+                complaints.append(f"{name} must be {expected}, found {value!r}")
+    if complaints:
+        raise UserError("\n".join(complaints))
+    _check_together(cfg)
+
+
+def _check_together(cfg: DictConfig) -> None:
+    trainer, data, optimizer = cfg.trainer, cfg.data, cfg.optimizer
+    if trainer.max_epochs == -1 and trainer.max_steps == -1:
+        raise UserError("trainer.max_epochs=-1 needs trainer.max_steps, or training would never end")
+    if data.val_fraction + data.test_fraction >= 1:
+        raise UserError(
+            f"data.val_fraction={data.val_fraction} and data.test_fraction={data.test_fraction} "
+            "leave no row for training, expected a sum below 1"
+        )
+    steps = trainer.steps_per_execution
+    if steps != "auto" and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 1):
+        raise UserError(f"trainer.steps_per_execution must be auto or a whole number from 1 on, found {steps!r}")
+    if optimizer.get("nesterov") and not optimizer.get("momentum"):
+        raise UserError("optimizer.nesterov=true needs optimizer.momentum above 0, found 0")
+    if cfg.model._target_.endswith(".Scratch"):
+        extras = [k for k in ("momentum", "nesterov", "weight_decay") if optimizer.get(k)]
+        if not optimizer._target_.endswith(".SGD") or extras:
+            found = f"optimizer.{extras[0]}={optimizer[extras[0]]}" if extras else optimizer._target_
+            raise UserError(f"model=scratch writes plain gradient descent out by hand: expected optimizer=sgd, found {found}")
+        if cfg.scheduler.get("_target_"):
+            raise UserError(f"model=scratch keeps its learning rate: expected scheduler=none, found {cfg.scheduler._target_}")
+        if trainer.gradient_clip_val is not None or trainer.accumulate_grad_batches != 1:
+            raise UserError("model=scratch neither clips nor accumulates gradients; leave both trainer options alone")
+    objective = cfg.objective
+    if objective is not None:
+        split, _, metric = str(objective).partition("/")
+        if split not in ("train", "val", "test") or metric not in ("mse", "rmse", "mae", "r2"):
+            raise UserError(
+                f"objective must be train, val or test with mse, rmse, mae or r2, as in val/mse, found {objective!r}"
+            )
+        if split != "train" and not data[f"{split}_fraction"]:
+            raise UserError(f"objective={objective} needs {split} rows, found data.{split}_fraction=0")

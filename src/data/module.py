@@ -1,0 +1,130 @@
+"""The one DataModule: any table, split, encoded and served."""
+
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from src.data.encoder import Encoder
+from src.data.executions import Execution, Executions, GatheredRows
+from src.data.order import split
+from src.data.table import Table
+from src.errors import UserError
+
+_VALIDATION_ROWS = 1 << 14  # rows of a validation batch
+
+
+class DataModule(pl.LightningDataModule):
+    """Splits a table, fits the encoder on its training rows and serves executions.
+
+    Args:
+        table: the rows, in their own units.
+        batch_size: rows of an optimizer step; None for all training rows.
+        shuffle: a new row order each epoch, a function of (seed, epoch).
+        val_fraction, test_fraction: shares of the rows kept from training.
+        standardize: scale features and target to mean 0 and deviation 1 of the training rows.
+        seed: decides split and row order.
+        steps_per_execution: see ``Executions``; None chooses.
+        span: whether an execution may hold several epochs.
+
+    Raises:
+        UserError: the fractions leave fewer than two training rows.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        batch_size: int | None,
+        shuffle: bool,
+        val_fraction: float,
+        test_fraction: float,
+        standardize: bool,
+        seed: int,
+        steps_per_execution: int | None = None,
+        span: bool = True,
+    ) -> None:
+        super().__init__()
+        parts = split(len(table), val_fraction, test_fraction, seed)
+        self.table = table
+        self.rows = dict(zip(("train", "val", "test"), parts, strict=True))
+        self.batch_size = min(batch_size or len(parts[0]), len(parts[0]))
+        self.seed = seed if shuffle else None
+        self.steps_per_execution = steps_per_execution
+        self.span = span
+        features, target = self.raw("train")
+        self.encoder = Encoder.fit(features, target, table.feature_names, table.target_name, standardize)
+        self._encoded: dict[str, tuple[Tensor, Tensor]] = {}
+
+    def splits(self) -> list[str]:
+        """The names of the parts that have rows: train, val, test."""
+        return [name for name, rows in self.rows.items() if len(rows)]
+
+    def raw(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Features (rows, features) and target (rows,) of a part, in their own units."""
+        rows = self.rows[name]
+        if len(rows) == len(self.table):
+            return self.table.features, self.table.target
+        return self.table.features[rows], self.table.target[rows]
+
+    def encoded(self, name: str) -> tuple[Tensor, Tensor]:
+        """Features (rows, features) and target (rows, 1) of a part, as the net sees them."""
+        if name not in self._encoded:
+            features, target = self.raw(name)
+            self._encoded[name] = (self.encoder.encode(features), self.encoder.encode_target(target))
+        return self._encoded[name]
+
+    @property
+    def batches(self) -> int:
+        """Optimizer steps of an epoch."""
+        return -(-len(self.rows["train"]) // self.batch_size)
+
+    def train_dataloader(self) -> DataLoader[Execution]:
+        """Executions, each already gathered."""
+        trainer = self.trainer
+        assert trainer is not None and trainer.max_epochs is not None
+        features, target = self.encoded("train")
+        return DataLoader(
+            GatheredRows(
+                features, target, self.batch_size, self.seed, (trainer.global_rank, trainer.world_size)
+            ),
+            batch_size=None,
+            # Its own generator: the iterator draws a number, and dropout must not notice.
+            generator=torch.Generator(),
+            sampler=Executions(
+                len(target),
+                self.batch_size,
+                self.steps_per_execution,
+                self.span,
+                trainer.max_epochs,
+                trainer.max_steps,
+            ),
+        )
+
+    def val_dataloader(self) -> DataLoader[Any] | list[Any]:
+        """The validation rows in file order, or nothing."""
+        if not len(self.rows["val"]):
+            return []
+        features, target = self.encoded("val")
+        batches = zip(features.split(_VALIDATION_ROWS), target.split(_VALIDATION_ROWS), strict=True)
+        return DataLoader(list(batches), batch_size=None)  # type: ignore[arg-type]
+
+    def state_dict(self) -> dict[str, Any]:
+        """The encoder: what a prediction needs besides the weights."""
+        return self.encoder.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes the encoder of a checkpoint, so that a resumed run sees the same numbers.
+
+        Raises:
+            UserError: the checkpoint was trained on other columns.
+        """
+        encoder = Encoder.from_state_dict(state_dict)
+        if encoder.feature_names != self.encoder.feature_names:
+            raise UserError(
+                f"the checkpoint was trained on {encoder.feature_names}, this run reads {self.encoder.feature_names}"
+            )
+        self.encoder = encoder
+        self._encoded.clear()

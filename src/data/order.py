@@ -1,0 +1,45 @@
+"""Which rows come when: splits and row orders as functions of the seed, recomputed and never stored."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from src.errors import UserError
+
+_SPLIT, _ORDER, _NOISE = range(3)  # one stream of random numbers for each use of a seed
+
+
+def _seed(stream: int, *words: int) -> int:
+    # SeedSequence keeps neighbouring seeds and epochs unrelated (O'Neill's hash, as NumPy documents it).
+    return int(np.random.SeedSequence([stream, *words]).generate_state(1, np.uint64)[0])
+
+
+def split(
+    rows: int, val_fraction: float, test_fraction: float, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Row numbers for training, validation and test, each in file order.
+
+    Raises:
+        UserError: fewer than two rows are left for training.
+    """
+    val, test = round(rows * val_fraction), round(rows * test_fraction)
+    if rows - val - test < 2:
+        raise UserError(
+            f"data.val_fraction={val_fraction} and data.test_fraction={test_fraction} leave "
+            f"{max(rows - val - test, 0)} of {rows} rows for training, expected at least 2"
+        )
+    if not val and not test:
+        order = np.arange(rows)
+    else:
+        order = np.random.default_rng(_seed(_SPLIT, seed)).permutation(rows)
+    return np.sort(order[val + test :]), np.sort(order[:val]), np.sort(order[val : val + test])
+
+
+def row_order(rows: int, seed: int, epoch: int) -> Tensor:
+    """The order of the training rows in this epoch, int64 (rows,)."""
+    return torch.randperm(rows, generator=torch.Generator().manual_seed(_seed(_ORDER, seed, epoch)))
+
+
+def noise_seed(seed: int, epoch: int) -> int:
+    """The seed of dropout masks in this epoch."""
+    return _seed(_NOISE, seed, epoch)

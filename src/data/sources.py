@@ -1,0 +1,89 @@
+"""Where rows come from. Each source is a function of plain values that returns a Table."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from src.data.reader import read_columns, read_header, sha256
+from src.data.table import Table
+from src.errors import UserError, nearest
+
+
+def csv(path: str, target: str, features: list[str] | None, dtype: DTypeLike) -> Table:
+    """Numeric columns of a CSV file; ``features=None`` takes every column but the target.
+
+    Raises:
+        UserError: the file or one of the columns does not fit; the message names which and where.
+    """
+    file = Path(path)
+    header = read_header(file)
+    if target not in header:
+        raise UserError(f"{file}: has no target column {target!r}{nearest(target, header)}")
+    names = [name for name in header if name != target] if features is None else list(features)
+    if not names:
+        raise UserError("data.features is empty, expected at least one column")
+    if target in names:
+        raise UserError(f"data.features holds the target {target!r}, expected other columns only")
+    if len(set(names)) < len(names):
+        raise UserError(f"data.features names a column twice: {', '.join(names)}")
+    try:
+        matrix = read_columns(file, [*names, target], dtype)
+    except UserError as error:
+        if features is None and "found the text" in str(error):
+            raise UserError(f"{error}; data.features=[…] takes only the columns it lists") from None
+        raise
+    return Table(matrix[:, :-1], matrix[:, -1], names, target, str(file), sha256(file))
+
+
+def cars(target: str, features: list[str] | None, dtype: DTypeLike) -> Table:
+    """The 32 cars of Motor Trend 1974 that ship with the package."""
+    table = csv(str(Path(__file__).with_name("cars.csv")), target, features, dtype)
+    return Table(table.features, table.target, table.feature_names, target, "cars", table.sha256)
+
+
+def synthetic(
+    kind: str,
+    n_samples: int,
+    n_features: int,
+    n_informative: int,
+    bias: float,
+    effective_rank: int | None,
+    tail_strength: float,
+    noise: float,
+    shuffle_columns: bool,
+    random_state: int,
+    dtype: DTypeLike,
+) -> Table:
+    """Generated rows.
+
+    ``kind='linear'`` is scikit-learn's ``make_regression``. ``kind='sine'`` draws x uniformly from
+    [-3, 3) and sets y = 10 sin(x_1) + 10 sin(x_2) + … + noise, a curve that no straight line fits.
+
+    Raises:
+        UserError: ``kind`` is neither.
+    """
+    if kind == "linear":
+        from sklearn.datasets import make_regression
+
+        features, target = make_regression(
+            n_samples=n_samples,
+            n_features=n_features,
+            n_informative=n_informative,
+            bias=bias,
+            effective_rank=effective_rank,
+            tail_strength=tail_strength,
+            noise=noise,
+            shuffle=shuffle_columns,
+            random_state=random_state,
+        )
+    elif kind == "sine":
+        generator = np.random.default_rng(random_state)
+        features = generator.uniform(-3, 3, (n_samples, n_features))
+        target = 10 * np.sin(features).sum(axis=1) + bias + noise * generator.standard_normal(n_samples)
+    else:
+        raise UserError(f"data.kind must be one of linear, sine, found {kind!r}")
+    names = ["x"] if n_features == 1 else [f"x{index}" for index in range(n_features)]
+    digest = hashlib.sha256(features.tobytes() + target.tobytes()).hexdigest()
+    return Table(features.astype(dtype), target.astype(dtype), names, "y", f"synthetic {kind}", digest)

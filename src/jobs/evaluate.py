@@ -1,0 +1,36 @@
+"""A run's own figures again."""
+
+import sys
+from typing import Any
+
+from src import build
+from src.errors import UserError
+from src.jobs.restore import load_config, load_predictor
+from src.results.folder import RunFolder
+
+
+def evaluate(run: str, checkpoint: str) -> dict[str, Any]:
+    """Evaluates a checkpoint on the run's own splits, prints the table and returns the metrics.
+
+    Raises:
+        UserError: ``run`` is no run folder, lacks the checkpoint, or its data cannot be read.
+    """
+    if checkpoint not in ("best", "last"):
+        raise UserError(f"checkpoint must be one of best, last, found {checkpoint!r}")
+    folder = RunFolder.existing(run)
+    cfg = load_config(folder)
+    folder.checkpoint(checkpoint)
+    rows = build.table(cfg)
+    summary = folder.read_summary()
+    before = summary.get("data", {}).get("sha256")
+    if before and before != rows.sha256:
+        print(f"note: {rows.source} has changed since the run; these figures are of the new rows", file=sys.stderr)
+    predictor = load_predictor(folder, cfg, checkpoint)
+
+    from src.jobs.fit import outcome
+    from src.results.terminal import print_metrics
+
+    data = build.datamodule(cfg, rows)
+    result = outcome(predictor, data, build.objective(cfg), "completed")
+    print_metrics(result, rows.source, rows.target_name, data.splits())
+    return result["metrics"]

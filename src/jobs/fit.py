@@ -1,0 +1,202 @@
+"""One run: from a checked configuration and its table to a run folder that describes itself."""
+
+import logging
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from src import build
+from src.data.table import Table
+from src.jobs.environment import environment
+from src.results.folder import RunFolder
+from src.results.line import largest_stable_lr, reference
+from src.results.metrics import larger_is_better, regression_metrics
+from src.training.history import History
+from src.training.predictor import Predictor
+from src.training.record import Record, Watcher
+
+if TYPE_CHECKING:
+    import lightning.pytorch as pl
+
+    from src.data.module import DataModule
+
+log = logging.getLogger(__name__)
+
+
+def fit(
+    cfg: DictConfig,
+    rows: Table,
+    folder: RunFolder,
+    command: str,
+    overrides: Sequence[str],
+    figures: bool,
+    watchers: Sequence[Watcher] = (),
+) -> dict[str, Any]:
+    """Trains, evaluates, draws, and writes summary.json last.
+
+    Args:
+        cfg: checked and resolved.
+        rows: what ``build.table`` read.
+        folder: where everything goes.
+        command, overrides: how this run was asked for.
+        figures: whether to draw.
+        watchers: asked after each epoch whether to prune.
+
+    Returns:
+        The summary. ``status`` is completed, diverged, pruned or interrupted.
+
+    Raises:
+        UserError: something in the configuration cannot be built.
+    """
+    started = time.perf_counter()
+    data = build.datamodule(cfg, rows)
+    record = build.record(cfg, data, list(watchers))
+    module = build.module(cfg, data, record)
+    callbacks = [build.construct(node, f"callbacks.{name}") for name, node in (cfg.callbacks or {}).items()]
+    loggers = [build.construct(node, f"logger.{name}") for name, node in (cfg.logger or {}).items()]
+    with quiet():
+        trainer = build.trainer(cfg, [*callbacks, History(folder, record)], loggers, data)
+    checkpoint = RunFolder.existing(cfg.resume).checkpoint("last") if cfg.resume else None
+    folder.clear()
+    for part in (*callbacks, *loggers):
+        bind(part, folder, record)
+    if reason := build.why_plain(cfg):
+        log.info("plain path, one optimizer step per execution: %s", reason)
+
+    fit_started = time.perf_counter()
+    with _interruptible(record), quiet():
+        try:
+            trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+        except SystemExit:  # Lightning's answer to a second Ctrl-C
+            raise KeyboardInterrupt from None
+    seconds = {"fit": time.perf_counter() - fit_started}
+
+    status = record.stopped or "completed"
+    summary: dict[str, Any] = {
+        "status": status,
+        "command": command,
+        "overrides": list(overrides),
+        "seed": cfg.seed,
+        "epochs": trainer.current_epoch,
+        "steps": trainer.global_step,
+    }
+    net = module if build.is_scratch(cfg) else module.net
+    if record.best is not None:
+        net.load_state_dict(record.best["weights"])
+        summary["best_epoch"] = record.best["epoch"]
+    predictor = Predictor(net, data.encoder)
+    summary |= outcome(predictor, data, build.objective(cfg), status)
+    if status == "diverged":
+        summary["message"] = _diverged(cfg, data, record)
+    summary["seconds"] = seconds
+    summary["data"] = {
+        "source": rows.source,
+        "rows": len(rows),
+        "splits": {name: len(part) for name, part in data.rows.items() if len(part)},
+        "features": rows.feature_names,
+        "target": rows.target_name,
+        "sha256": rows.sha256,
+    }
+    summary["environment"] = environment(str(trainer.strategy.root_device))
+    if trainer.is_global_zero:
+        from src.jobs.draw import draw, write_dashboard
+
+        pictures = draw(cfg, folder, predictor, data, module, status) if figures else {}
+        for logger in loggers:
+            write_dashboard(logger, cfg, predictor, data, summary, pictures)
+        seconds["total"] = time.perf_counter() - started
+        folder.write_summary(summary)
+    return summary
+
+
+def bind(part: Any, folder: RunFolder, record: Record) -> None:
+    """Gives our own callbacks and loggers what only a run knows."""
+    from src.training.checkpoints import Checkpoints
+    from src.training.progress import Progress
+    from src.training.tensorboard import TensorBoard
+
+    if isinstance(part, Checkpoints):
+        part.bind(folder.checkpoints, record)
+    elif isinstance(part, Progress):
+        part.bind(record)
+    elif isinstance(part, TensorBoard):
+        part.bind(folder.path)
+
+
+def outcome(predictor: Predictor, data: "DataModule", objective: str, status: str) -> dict[str, Any]:
+    """Metrics by split, the objective, learned parameters and the least-squares reference.
+
+    A diverged run has no metrics, and its objective is infinitely bad.
+    """
+    metrics: dict[str, float] = {}
+    if status != "diverged":
+        for name in data.splits():
+            features, target = data.raw(name)
+            figures = regression_metrics(predictor(features), target)
+            metrics |= {f"{name}/{figure}": value for figure, value in figures.items()}
+    worst = float("-inf") if larger_is_better(objective) else float("inf")
+    features, target = data.raw("train")
+    line = predictor.line()
+    return {
+        "metrics": metrics,
+        "objective": {"name": objective, "value": metrics.get(objective, worst)},
+        "parameters": line.parameters(data.table.feature_names) if line and metrics else {},
+        "reference": reference(features, target, data.table.feature_names),
+    }
+
+
+def _diverged(cfg: DictConfig, data: "DataModule", record: Record) -> str:
+    """At which step, and how large a learning rate would have been stable where that is known."""
+    message = f"the loss of optimizer step {record.diverged_at} was not finite (optimizer.lr={cfg.optimizer.lr})"
+    straight = cfg.model._target_.endswith((".Scratch", ".linear"))
+    if (
+        straight
+        and cfg.loss._target_.endswith(".MSELoss")
+        and cfg.optimizer._target_.endswith(".SGD")
+        and data.batches == 1
+        and not cfg.optimizer.nesterov
+        and not cfg.optimizer.weight_decay
+    ):
+        largest = largest_stable_lr(data.encoded("train")[0].numpy(), cfg.optimizer.momentum)
+        message += f"; the largest stable learning rate of this data is {largest:.5f}"
+    return message
+
+
+@contextmanager
+def _interruptible(record: Record) -> Iterator[None]:
+    """Ctrl-C ends the training after the epoch it is in; a second one ends it at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def stop(*_: Any) -> None:
+        record.stop("interrupted")
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps back what Lightning says to everybody: that a GPU exists, that workers are few."""
+    levels = {name: logging.getLogger(name).level for name in ("lightning.pytorch", "lightning.fabric")}
+    for name in levels:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)

@@ -1,0 +1,89 @@
+"""What ``python -m src.train`` does for each job, alone or in a sweep."""
+
+import logging
+import math
+import shlex
+from pathlib import Path
+from shutil import rmtree
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from src import build
+from src.check import check
+from src.errors import UserError
+from src.results.folder import RunFolder
+
+log = logging.getLogger(__name__)
+
+_HYDRAS = {".hydra", "train.log"}  # what Hydra writes into a folder before the job starts
+
+
+def run(cfg: DictConfig) -> float:
+    """One job: checks, trains, shows; returns the objective.
+
+    Alone, a diverged run exits with 1. In a sweep it returns an infinite objective and the sweep goes on.
+
+    Raises:
+        UserError: the configuration, the table or the run to resume does not fit; nothing is left behind.
+        KeyboardInterrupt: Ctrl-C, after everything was written.
+    """
+    hydra = HydraConfig.get()
+    folder = RunFolder(hydra.runtime.output_dir)
+    alone = hydra.mode == RunMode.RUN
+    overrides = list(hydra.overrides.task)
+    command = shlex.join(["python", "-m", "src.train", *overrides])
+    try:
+        check(cfg)
+        rows = build.table(cfg)
+        OmegaConf.resolve(cfg)
+        # Resolved, so that the folder can be read where Hydra's own resolvers are not.
+        OmegaConf.save(cfg, folder.config)
+        from src.jobs.fit import fit
+
+        drawn = alone if cfg.figures == "auto" else cfg.figures
+        summary = fit(cfg, rows, folder, command, overrides, drawn)
+    except UserError as error:
+        if alone:
+            forget(folder.path)
+        else:
+            folder.write_summary({"status": "failed", "message": str(error), "command": command, "overrides": overrides})
+        raise
+    except Exception as error:
+        message = f"{type(error).__name__}: {error}"
+        folder.write_summary({"status": "failed", "message": message, "command": command, "overrides": overrides})
+        raise
+    return show(summary, folder, alone)
+
+
+def show(summary: dict[str, Any], folder: RunFolder, alone: bool) -> float:
+    """Prints what came out, and ends the process where a single run went wrong."""
+    objective: float = summary["objective"]["value"]
+    status = summary["status"]
+    if status == "diverged":
+        log.warning("diverged: %s", summary["message"])
+    if alone:
+        from src.results.terminal import print_summary
+
+        print_summary(summary, folder.path)
+    else:
+        name = summary["objective"]["name"]
+        log.info("%s: %s = %.6g in %.2f s", status, name, objective, summary["seconds"]["total"])
+    if status == "interrupted":
+        raise KeyboardInterrupt
+    if alone and status == "diverged":
+        raise SystemExit(1)
+    return math.inf if math.isnan(objective) else objective
+
+
+def forget(folder: Path) -> None:
+    """Removes what Hydra wrote for a job that never started, and the folders that this leaves empty."""
+    logging.shutdown()
+    if {path.name for path in folder.iterdir()} <= _HYDRAS:
+        rmtree(folder)
+        for parent in folder.parents:
+            if parent == Path.cwd() or any(parent.iterdir()):
+                break
+            parent.rmdir()

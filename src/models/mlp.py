@@ -1,0 +1,53 @@
+"""A multilayer perceptron with one output."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from src.errors import UserError, nearest
+
+ACTIVATIONS = {
+    "relu": nn.ReLU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "gelu": nn.GELU,
+    "leaky_relu": nn.LeakyReLU,
+    "silu": nn.SiLU,
+    "elu": nn.ELU,
+    "none": nn.Identity,  # however deep, the net is then a straight line
+}
+
+
+class MLP(nn.Module):
+    """Linear layers with an activation, and dropout where asked for, after each hidden one.
+
+    Args:
+        features: columns of the input.
+        hidden: width of each hidden layer.
+        activation: a name in ``ACTIVATIONS``.
+        dropout: probability of a hidden value being zeroed while training.
+
+    Shape:
+        (rows, features) to (rows, 1).
+
+    Raises:
+        UserError: the activation is unknown.
+    """
+
+    def __init__(self, features: int, hidden: Sequence[int], activation: str, dropout: float) -> None:
+        super().__init__()
+        if activation not in ACTIVATIONS:
+            raise UserError(f"model.activation {activation!r} is unknown{nearest(activation, list(ACTIVATIONS))}")
+        layers: list[nn.Module] = []
+        width = features
+        for size in hidden:
+            layers += [nn.Linear(width, size), ACTIVATIONS[activation]()]
+            if dropout:
+                layers.append(nn.Dropout(dropout))
+            width = size
+        layers.append(nn.Linear(width, 1))
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Predictions (rows, 1), in encoded units."""
+        return self.layers(features)

@@ -1,0 +1,129 @@
+"""Figures: arrays in, matplotlib Figure out. Points are red and the fitted line is blue, as in the lessons."""
+
+from collections.abc import Callable
+from io import BytesIO
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+Predict = Callable[[np.ndarray], np.ndarray]
+
+_POINTS = 2000  # more points than a picture can show apart
+_POINT, _LINE, _REFERENCE = "tab:red", "tab:blue", "0.45"
+
+
+def fit(
+    features: np.ndarray,
+    target: np.ndarray,
+    predict: Predict,
+    reference: Predict,
+    feature_names: list[str],
+    target_name: str,
+) -> Figure:
+    """The fitted line or curve over the points; predicted against actual for several features.
+
+    ``features`` is (rows, features), ``target`` (rows,), both raw; ``predict`` and ``reference`` (the
+    least-squares line) take raw features.
+    """
+    features, target = thin(features, target)
+    figure, axes = _canvas(6, 4.2)
+    if features.shape[1] == 1:
+        grid = np.linspace(features.min(), features.max(), 200, dtype=features.dtype)[:, None]
+        axes.scatter(features[:, 0], target, s=18, color=_POINT, label="data")
+        axes.plot(grid, reference(grid), "--", color=_REFERENCE, label="least squares")
+        axes.plot(grid, predict(grid), color=_LINE, label="fitted")
+        axes.set(xlabel=feature_names[0], ylabel=target_name)
+    else:
+        prediction = predict(features)
+        ends = [min(target.min(), prediction.min()), max(target.max(), prediction.max())]
+        axes.scatter(target, prediction, s=12, color=_POINT, label="data")
+        axes.plot(ends, ends, color=_LINE, label="prediction = target")
+        axes.set(xlabel=f"{target_name}, actual", ylabel=f"{target_name}, predicted")
+    axes.legend()
+    return figure
+
+
+def residuals(prediction: np.ndarray, target: np.ndarray, target_name: str) -> Figure:
+    """What is left over, against the prediction: both (rows,)."""
+    prediction, target = thin(prediction, target)
+    figure, axes = _canvas(6, 4.2)
+    axes.scatter(prediction, target - prediction, s=18, color=_POINT)
+    axes.axhline(0, color=_LINE)
+    axes.set(xlabel=f"{target_name}, predicted", ylabel="actual - predicted")
+    return figure
+
+
+def curves(columns: dict[str, list[float]]) -> Figure:
+    """Loss, and slope and intercept where there are such columns, over epochs."""
+    panels = [("loss", [n for n in ("train/loss", "val/mse") if n in columns])]
+    panels += [(name, [name]) for name in ("slope", "intercept") if name in columns]
+    figure = Figure(figsize=(1.2 + 3.4 * len(panels), 3.4), dpi=100)
+    figure.subplots_adjust(left=0.75 / (1.2 + 3.4 * len(panels)), right=0.98, bottom=0.15, top=0.9, wspace=0.28)
+    for axes, (title, names) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        for name in names:
+            epochs, values = _finite(columns["epoch"], columns[name])
+            axes.plot(epochs, values, label=name, color=_LINE if name != "val/mse" else _POINT)
+        _log_if_positive(axes, title == "loss")
+        axes.set(title=title, xlabel="epoch")
+        if len(names) > 1:
+            axes.legend()
+    return figure
+
+
+def compare_curves(runs: dict[str, dict[str, list[float]]], by: str) -> Figure:
+    """The training loss of several runs, by name, over ``by`` (epoch or step)."""
+    figure, axes = _canvas(7.5, 4.6)
+    for name, columns in runs.items():
+        positions, values = _finite(columns[by], columns["train/loss"])
+        axes.plot(positions, values, label=name)
+    _log_if_positive(axes, True)
+    axes.set(xlabel="epochs" if by == "epoch" else "optimizer steps", ylabel="training loss")
+    axes.legend(fontsize="small")
+    return figure
+
+
+def compare_fits(
+    features: np.ndarray, target: np.ndarray, fits: dict[str, Predict], feature_name: str, target_name: str
+) -> Figure:
+    """The fitted lines of several runs over the same points: features (rows, 1), target (rows,)."""
+    features, target = thin(features, target)
+    figure, axes = _canvas(7.5, 4.6)
+    axes.scatter(features[:, 0], target, s=14, color=_POINT, alpha=0.6, label="data")
+    grid = np.linspace(features.min(), features.max(), 200, dtype=features.dtype)[:, None]
+    for name, predict in fits.items():
+        axes.plot(grid, predict(grid), label=name)
+    axes.set(xlabel=feature_name, ylabel=target_name)
+    axes.legend(fontsize="small")
+    return figure
+
+
+def png(figure: Figure) -> bytes:
+    """The picture's bytes."""
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def thin(*columns: np.ndarray) -> tuple[np.ndarray, ...]:
+    """At most a few thousand rows, evenly taken."""
+    stride = -(-len(columns[0]) // _POINTS)
+    return tuple(column[::stride] for column in columns)
+
+
+def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
+    # Fixed margins: working them out would draw everything twice.
+    figure = Figure(figsize=(width, height), dpi=100)
+    return figure, figure.add_axes((0.8 / width, 0.6 / height, 1 - 1.0 / width, 1 - 0.8 / height))
+
+
+def _finite(positions: list[float], values: list[float]) -> tuple[np.ndarray, np.ndarray]:
+    x, y = np.asarray(positions), np.asarray(values)
+    keep = np.isfinite(y) & (np.abs(y) < 1e12)  # a diverging curve would flatten every other
+    return x[keep], y[keep]
+
+
+def _log_if_positive(axes: Axes, wanted: bool) -> None:
+    lows = [line.get_ydata() for line in axes.lines]
+    if wanted and any(len(y) for y in lows) and all((np.asarray(y) > 0).all() for y in lows):
+        axes.set_yscale("log")

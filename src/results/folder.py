@@ -1,0 +1,100 @@
+"""A run folder: where its files lie, and how they are written and read."""
+
+import csv
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from src.errors import UserError
+
+OWNED = ("summary.json", "metrics.csv", "checkpoints", "figures")  # what a new run in an old folder replaces
+
+
+class RunFolder:
+    """The files of one run. ``summary.json`` is written last, so a folder that has one is complete."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.config = self.path / ".hydra" / "config.yaml"
+        self.hydra = self.path / ".hydra" / "hydra.yaml"
+        self.summary = self.path / "summary.json"
+        self.metrics = self.path / "metrics.csv"
+        self.checkpoints = self.path / "checkpoints"
+        self.figures = self.path / "figures"
+
+    @classmethod
+    def existing(cls, path: str | Path) -> "RunFolder":
+        """The run at ``path``.
+
+        Raises:
+            UserError: there is none.
+        """
+        folder = cls(path)
+        if not folder.path.is_dir():
+            raise UserError(f"run={path}: no such folder")
+        if not folder.config.is_file():
+            raise UserError(f"run={path}: is no run folder (it has no .hydra/config.yaml)")
+        return folder
+
+    def checkpoint(self, name: str) -> Path:
+        """``best`` or ``last``.
+
+        Raises:
+            UserError: the run has no such checkpoint.
+        """
+        path = self.checkpoints / f"{name}.ckpt"
+        if not path.is_file():
+            raise UserError(f"run={self.path}: has no checkpoint checkpoints/{name}.ckpt")
+        return path
+
+    def clear(self) -> None:
+        """Removes what an earlier run left here, so that no file of two runs stands side by side."""
+        from shutil import rmtree
+
+        for name in OWNED:
+            path = self.path / name
+            if path.is_dir():
+                rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        for path in self.path.glob("events.out.tfevents.*"):
+            path.unlink()
+
+    def read_summary(self) -> dict[str, Any]:
+        """What the run came to; {} while it is still going on.
+
+        Raises:
+            UserError: summary.json is not JSON.
+        """
+        if not self.summary.is_file():
+            return {}
+        try:
+            return json.loads(self.summary.read_text(encoding="utf-8"))
+        except json.JSONDecodeError as error:
+            raise UserError(f"{self.summary}: is not JSON (line {error.lineno})") from None
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """Writes summary.json in one atomic step."""
+        partial = self.summary.with_suffix(".partial")
+        partial.write_text(json.dumps(summary, indent=2, default=str) + "\n", encoding="utf-8")
+        os.replace(partial, self.summary)
+
+    def append_metrics(self, rows: list[dict[str, float]], columns: list[str]) -> None:
+        """Adds rows to metrics.csv; a figure that a row lacks stays empty."""
+        new = not self.metrics.exists()
+        with self.metrics.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            if new:
+                writer.writerow(columns)
+            writer.writerows([row.get(column, "") for column in columns] for row in rows)
+
+    def read_metrics(self) -> dict[str, list[float]]:
+        """The columns of metrics.csv; nan where a row has no figure. {} where there is no such file."""
+        if not self.metrics.is_file():
+            return {}
+        with self.metrics.open(newline="", encoding="utf-8") as file:
+            lines = csv.reader(file)
+            columns = next(lines, [])
+            cells = [[float(cell) if cell else float("nan") for cell in line] for line in lines]
+        return {name: [line[index] for line in cells] for index, name in enumerate(columns)}

@@ -1,0 +1,43 @@
+"""A trained net with its encoder: raw features in, predictions in the target's unit out."""
+
+import numpy as np
+import torch
+from torch import nn
+
+from src.data.encoder import Encoder
+from src.results.line import Line
+
+_CHUNK = 1 << 16  # rows at a time; the same everywhere, so that a figure repeats to the last bit
+
+
+class Predictor:
+    """Predicts on the CPU in the net's own precision.
+
+    Args:
+        net: from (rows, features) to (rows, 1), in encoded units.
+        encoder: the one that it was trained with.
+    """
+
+    def __init__(self, net: nn.Module, encoder: Encoder) -> None:
+        self.net = net.cpu().eval()
+        self.encoder = encoder
+        precision = next(net.parameters()).dtype
+        self.dtype = np.dtype(np.float64 if precision == torch.float64 else np.float32)
+        self._precision = precision
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        """Predictions (rows,), float64, for raw features (rows, features)."""
+        parts = []
+        with torch.inference_mode():
+            for start in range(0, len(features), _CHUNK):
+                encoded = self.encoder.encode(features[start : start + _CHUNK].astype(self.dtype, copy=False))
+                parts.append(self.encoder.decode(self.net(encoded.to(self._precision))))
+        return np.concatenate(parts)
+
+    def line(self) -> Line | None:
+        """Slopes and intercept in raw units where the net is a straight line, else None."""
+        weight, bias = getattr(self.net, "weight", None), getattr(self.net, "bias", None)
+        if weight is None or bias is None:
+            return None
+        slopes = weight.detach().to(torch.float64).flatten().numpy()
+        return Line(*self.encoder.decode_line(slopes, bias.item()))
