@@ -40,7 +40,7 @@ def draw(
     if status != "diverged":
         rows = figures.thin(*data.raw("train"))
         table = data.table
-        line = least_squares(*data.raw("train"))
+        line, _, _ = least_squares(lambda: data.chunks("train"))
         drawn["fit"] = figures.fit(*rows, predictor, line, table.feature_names, table.target_name)
         drawn["residuals"] = figures.residuals(predictor(rows[0]), rows[1], table.target_name)
     folder.figures.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ from src import build
 from src.data.table import Table
 from src.jobs.environment import environment
 from src.results.folder import RunFolder
-from src.results.line import largest_stable_lr, reference
+from src.results.line import largest_stable_lr, least_squares
 from src.results.metrics import larger_is_better, regression_metrics
 from src.training.history import History
 from src.training.predictor import Predictor
@@ -137,17 +137,18 @@ def outcome(predictor: Predictor, data: "DataModule", objective: str, status: st
     metrics: dict[str, float] = {}
     if status != "diverged":
         for name in data.splits():
-            features, target = data.raw(name)
-            figures = regression_metrics(predictor(features), target)
+            target = data.table.target[data.rows[name]]
+            figures = regression_metrics(predictor.encoded(data.encoded(name)[0]), target)
             metrics |= {f"{name}/{figure}": value for figure, value in figures.items()}
     worst = float("-inf") if larger_is_better(objective) else float("inf")
-    features, target = data.raw("train")
+    names = data.table.feature_names
+    reference, mse, r2 = least_squares(lambda: data.chunks("train"))
     line = predictor.line()
     return {
         "metrics": metrics,
         "objective": {"name": objective, "value": metrics.get(objective, worst)},
-        "parameters": line.parameters(data.table.feature_names) if line and metrics else {},
-        "reference": reference(features, target, data.table.feature_names),
+        "parameters": line.parameters(names) if line and metrics else {},
+        "reference": reference.parameters(names) | {"mse": mse, "r2": r2},
     }
 
 

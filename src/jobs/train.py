@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from src import build
 from src.check import check
 from src.errors import UserError
+from src.jobs.imports import import_lightning
 from src.results.folder import RunFolder
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ def run(cfg: DictConfig) -> float:
         OmegaConf.resolve(cfg)
         # Resolved, so that the folder can be read where Hydra's own resolvers are not.
         OmegaConf.save(cfg, folder.config)
+        import_lightning()
         from src.jobs.fit import fit
 
         drawn = alone if cfg.figures == "auto" else cfg.figures

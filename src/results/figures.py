@@ -6,6 +6,7 @@ from io import BytesIO
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 Predict = Callable[[np.ndarray], np.ndarray]
 
@@ -127,3 +128,6 @@ def _log_if_positive(axes: Axes, wanted: bool) -> None:
     lows = [line.get_ydata() for line in axes.lines]
     if wanted and any(len(y) for y in lows) and all((np.asarray(y) > 0).all() for y in lows):
         axes.set_yscale("log")
+        # Plain labels: typesetting powers of ten costs more than the rest of the picture.
+        axes.yaxis.set_major_formatter(LogFormatter())
+        axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.4)))
