@@ -206,9 +206,13 @@ def _check_together(cfg: DictConfig) -> None:
         extras = [k for k in ("momentum", "nesterov", "weight_decay") if optimizer.get(k)]
         if not optimizer._target_.endswith(".SGD") or extras:
             found = f"optimizer.{extras[0]}={optimizer[extras[0]]}" if extras else optimizer._target_
-            raise UserError(f"model=scratch writes plain gradient descent out by hand: expected optimizer=sgd, found {found}")
+            raise UserError(
+                f"model=scratch writes plain gradient descent out by hand: expected optimizer=sgd, found {found}"
+            )
         if cfg.scheduler.get("_target_"):
-            raise UserError(f"model=scratch keeps its learning rate: expected scheduler=none, found {cfg.scheduler._target_}")
+            raise UserError(
+                f"model=scratch keeps its learning rate: expected scheduler=none, found {cfg.scheduler._target_}"
+            )
         if trainer.gradient_clip_val is not None or trainer.accumulate_grad_batches != 1:
             raise UserError("model=scratch neither clips nor accumulates gradients; leave both trainer options alone")
     objective = cfg.objective

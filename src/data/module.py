@@ -15,7 +15,7 @@ from src.data.order import split
 from src.data.table import Table
 from src.errors import UserError
 
-_CHUNK = 1 << 13  # rows looked at together where all rows would be too many: activations stay in cache
+_CHUNK = 1 << 11  # rows looked at together where all rows would be too many: activations stay in cache
 
 
 class DataModule(pl.LightningDataModule):
@@ -90,12 +90,11 @@ class DataModule(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Execution]:
         """Executions, each already gathered."""
         trainer = self.trainer
-        assert trainer is not None and trainer.max_epochs is not None
+        assert trainer is not None
+        assert trainer.max_epochs is not None
         features, target = self.encoded("train")
         return DataLoader(
-            GatheredRows(
-                features, target, self.batch_size, self.seed, (trainer.global_rank, trainer.world_size)
-            ),
+            GatheredRows(features, target, self.batch_size, self.seed, (trainer.global_rank, trainer.world_size)),
             batch_size=None,
             # Its own generator: the iterator draws a number, and dropout must not notice.
             generator=torch.Generator(),
@@ -134,3 +133,10 @@ class DataModule(pl.LightningDataModule):
             )
         self.encoder = encoder
         self._encoded.clear()
+
+
+def attached(trainer: pl.Trainer) -> DataModule:
+    """The DataModule that a Trainer was started with."""
+    data = getattr(trainer, "datamodule", None)
+    assert isinstance(data, DataModule)
+    return data

@@ -38,11 +38,11 @@ def draw(
     if columns:
         drawn["curves"] = figures.curves(columns)
     if status != "diverged":
-        rows = figures.thin(*data.raw("train"))
+        features, target = figures.thin(*data.raw("train"))
         table = data.table
         line, _, _ = least_squares(lambda: data.chunks("train"))
-        drawn["fit"] = figures.fit(*rows, predictor, line, table.feature_names, table.target_name)
-        drawn["residuals"] = figures.residuals(predictor(rows[0]), rows[1], table.target_name)
+        drawn["fit"] = figures.fit(features, target, predictor, line, table.feature_names, table.target_name)
+        drawn["residuals"] = figures.residuals(predictor(features), target, table.target_name)
     folder.figures.mkdir(parents=True, exist_ok=True)
     pictures = {name: figures.png(figure) for name, figure in drawn.items()}
     for name, picture in pictures.items():
@@ -76,7 +76,7 @@ def write_dashboard(
     if pictures:
         example = data.encoded("train")[0][:2]
         logger.file.graph(predictor.net, example.to(next(predictor.net.parameters()).dtype))
-    final = {name: value for name, value in summary["metrics"].items()}
+    final = summary["metrics"]
     logger.file.hparams(flat(cfg), {f"final/{name}": value for name, value in final.items()})
     logger.close()
 

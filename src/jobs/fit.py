@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, OmegaConf
+import numpy as np
+from omegaconf import DictConfig
 
 from src import build
 from src.data.table import Table
@@ -20,10 +21,9 @@ from src.results.metrics import larger_is_better, regression_metrics
 from src.training.history import History
 from src.training.predictor import Predictor
 from src.training.record import Record, Watcher
+from src.training.regressor import Regressor
 
 if TYPE_CHECKING:
-    import lightning.pytorch as pl
-
     from src.data.module import DataModule
 
 log = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ def fit(
         "epochs": trainer.current_epoch,
         "steps": trainer.global_step,
     }
-    net = module if build.is_scratch(cfg) else module.net
+    net = module.net if isinstance(module, Regressor) else module
     if record.best is not None:
         net.load_state_dict(record.best["weights"])
         summary["best_epoch"] = record.best["epoch"]
@@ -137,8 +137,8 @@ def outcome(predictor: Predictor, data: "DataModule", objective: str, status: st
     metrics: dict[str, float] = {}
     if status != "diverged":
         for name in data.splits():
-            target = data.table.target[data.rows[name]]
-            figures = regression_metrics(predictor.encoded(data.encoded(name)[0]), target)
+            prediction = np.concatenate([predictor(features) for features, _ in data.chunks(name)])
+            figures = regression_metrics(prediction, data.table.target[data.rows[name]])
             metrics |= {f"{name}/{figure}": value for figure, value in figures.items()}
     worst = float("-inf") if larger_is_better(objective) else float("inf")
     names = data.table.feature_names

@@ -45,13 +45,18 @@ def run(cfg: DictConfig) -> float:
         import_lightning()
         from src.jobs.fit import fit
 
+        if not alone:
+            # The epochs of each run would drown what a sweep has to say.
+            logging.getLogger("src.training.progress").setLevel(logging.WARNING)
         drawn = alone if cfg.figures == "auto" else cfg.figures
         summary = fit(cfg, rows, folder, command, overrides, drawn)
     except UserError as error:
         if alone:
             forget(folder.path)
         else:
-            folder.write_summary({"status": "failed", "message": str(error), "command": command, "overrides": overrides})
+            folder.write_summary(
+                {"status": "failed", "message": str(error), "command": command, "overrides": overrides}
+            )
         raise
     except Exception as error:
         message = f"{type(error).__name__}: {error}"

@@ -6,7 +6,7 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def _claim(config: DictConfig, kind: str) -> None:
     key = f"hydra.{kind}.dir"
     if any(override.startswith(key) for override in config.hydra.overrides.hydra):
         return
-    hydra = HydraConfig.instance()
+    hydra: Any = HydraConfig.instance()
     before, hydra.cfg = hydra.cfg, config  # ${hydra:…} inside the pattern is read from there
     try:
         wanted = Path(str(OmegaConf.select(config, key)))
@@ -49,5 +49,5 @@ def _claim(config: DictConfig, kind: str) -> None:
         except FileExistsError:
             number += 1
             path = wanted.with_name(f"{wanted.name}-{number}")
-    with open_dict(config):
+    with read_write(config), open_dict(config):
         OmegaConf.update(config, key, str(path))

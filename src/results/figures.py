@@ -1,6 +1,6 @@
 """Figures: arrays in, matplotlib Figure out. Points are red and the fitted line is blue, as in the lessons."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from io import BytesIO
 
 import numpy as np
@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
-Predict = Callable[[np.ndarray], np.ndarray]
+Predict = Callable[[np.ndarray], np.ndarray]  # raw features (rows, features) to predictions (rows,)
 
 _POINTS = 2000  # more points than a picture can show apart
 _POINT, _LINE, _REFERENCE = "tab:red", "tab:blue", "0.45"
@@ -85,7 +85,7 @@ def compare_curves(runs: dict[str, dict[str, list[float]]], by: str) -> Figure:
 
 
 def compare_fits(
-    features: np.ndarray, target: np.ndarray, fits: dict[str, Predict], feature_name: str, target_name: str
+    features: np.ndarray, target: np.ndarray, fits: Mapping[str, Predict], feature_name: str, target_name: str
 ) -> Figure:
     """The fitted lines of several runs over the same points: features (rows, 1), target (rows,)."""
     features, target = thin(features, target)
@@ -106,10 +106,10 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def thin(*columns: np.ndarray) -> tuple[np.ndarray, ...]:
+def thin(features: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """At most a few thousand rows, evenly taken."""
-    stride = -(-len(columns[0]) // _POINTS)
-    return tuple(column[::stride] for column in columns)
+    stride = -(-len(target) // _POINTS)
+    return features[::stride], target[::stride]
 
 
 def _canvas(width: float, height: float) -> tuple[Figure, Axes]:

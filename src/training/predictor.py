@@ -2,12 +2,12 @@
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from src.data.encoder import Encoder
 from src.results.line import Line
 
-_CHUNK = 1 << 13  # rows at a time; the same everywhere, so that a figure repeats to the last bit
+_CHUNK = 1 << 11  # rows at a time; the same everywhere, so that a figure repeats to the last bit
 
 
 class Predictor:
@@ -27,12 +27,11 @@ class Predictor:
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
         """Predictions (rows,), float64, for raw features (rows, features)."""
-        return self.encoded(self.encoder.encode(features.astype(self.dtype, copy=False)))
-
-    def encoded(self, features: Tensor) -> np.ndarray:
-        """The same for features that are encoded already."""
+        parts = []
         with torch.inference_mode():
-            parts = [self.encoder.decode(self.net(part.to(self._precision))) for part in features.split(_CHUNK)]
+            for start in range(0, len(features), _CHUNK):
+                encoded = self.encoder.encode(features[start : start + _CHUNK].astype(self.dtype, copy=False))
+                parts.append(self.encoder.decode(self.net(encoded.to(self._precision))))
         return np.concatenate(parts)
 
     def line(self) -> Line | None:

@@ -191,7 +191,8 @@ def memory(rounds: int, size: float) -> list[Row]:
             "'data.target=y', 'data.batch_size=1024', 'trainer.max_epochs=1', 'callbacks.progress.every_n_epochs=9');"
         ).format(f"{folder}/run", path)
         peaks = [
-            float(_output("-c", idle + work + shown)) - float(_output("-c", idle + shown)) for _ in range(min(rounds, 3))
+            float(_output("-c", idle + work + shown)) - float(_output("-c", idle + shown))
+            for _ in range(min(rounds, 3))
         ]
     matrix = [count * 10 * 4 / 2**20] * len(peaks)
     what = f"peak memory above the imports, {count:,} × 10 | the float32 matrix"
@@ -223,9 +224,7 @@ def _fitter(*overrides: str) -> Callable[[], float]:
 def _mlp(features: int):  # type: ignore[no-untyped-def]  # torch is imported where it is used
     from torch import nn
 
-    return nn.Sequential(
-        nn.Linear(features, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 1)
-    )
+    return nn.Sequential(nn.Linear(features, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 1))
 
 
 def _random(rows: int) -> tuple[np.ndarray, np.ndarray]:
