@@ -146,7 +146,9 @@ RULES: dict[str, dict[str, Rule]] = {
         "interval": _interval,
     },
     "trainer": {
-        "max_epochs": Number("a whole number from 0 on, or -1 with trainer.max_steps", lambda v: v >= -1, True),
+        "max_epochs": Number(
+            "a whole number from 1 on, or -1 with trainer.max_steps", lambda v: v >= 1 or v == -1, True
+        ),
         "max_steps": Number("a whole number from 1 on, or -1 for no limit", lambda v: v >= 1 or v == -1, True),
         "check_val_every_n_epoch": _count,
         "gradient_clip_val": Number("a number above 0", lambda v: v > 0, optional=True),
