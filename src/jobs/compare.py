@@ -48,8 +48,9 @@ def _by_number(sweep: Path) -> list[Path]:
 
 def _label(folder: RunFolder, number: str) -> str:
     """What was changed, as short as it can be said."""
-    overrides = [str(item).rpartition(".")[2] for item in folder.read_summary().get("overrides", [])]
-    return ", ".join(item for item in overrides if not item.startswith("experiment=")) or number
+    pairs = [str(item).partition("=") for item in folder.read_summary().get("overrides", [])]
+    changed = [f"{key.rpartition('.')[2]}={value}" for key, _, value in pairs if key not in ("experiment", "name")]
+    return ", ".join(changed) or number
 
 
 def _fits(runs: dict[str, RunFolder]) -> "dict[str, Figure]":
