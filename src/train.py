@@ -22,7 +22,7 @@ def is_sweep(arguments: list[str]) -> bool:
     folder = Path(__file__).parents[1] / "conf" / "experiment"
     chosen = [argument.partition("=")[2] for argument in arguments if argument.startswith("experiment=")]
     files = [folder / f"{name}.yaml" for name in chosen]
-    return any(file.is_file() and "sweeper" in OmegaConf.load(file).get("hydra", {}) for file in files)
+    return any(file.is_file() and OmegaConf.select(OmegaConf.load(file), "hydra.sweeper") for file in files)
 
 
 if __name__ == "__main__":
