@@ -167,6 +167,7 @@ def trainer(cfg: DictConfig, callbacks: "list[pl.Callback]", loggers: list[Any],
     """
     import lightning.pytorch as pl
     from lightning.fabric.utilities.exceptions import MisconfigurationException
+    from lightning.pytorch.callbacks import Checkpoint
 
     options: Any = OmegaConf.to_container(_without(cfg.trainer, "steps_per_execution", "threads"), resolve=True)
     if why_plain(cfg) is None:
@@ -179,6 +180,8 @@ def trainer(cfg: DictConfig, callbacks: "list[pl.Callback]", loggers: list[Any],
             **options,
             callbacks=callbacks,
             logger=loggers or False,
+            # Or Lightning would add its own, which writes to wherever the command was started.
+            enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
