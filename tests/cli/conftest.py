@@ -36,6 +36,8 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureF
     """``call("train", "optimizer.lr=0.1")`` inside ``tmp_path``; as a process, but without its start."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    # Hydra looks for a debugger in every frame of the stack, which is deep under pytest.
+    monkeypatch.setattr("hydra._internal.utils.is_under_debugger", lambda: False)
 
     def _call(door: str, *arguments: str) -> Answer:
         capfd.readouterr()
