@@ -37,7 +37,7 @@ VALUES = {
 REFUSED: dict[str, tuple[str, ...]] = {f"optimizer.{key}": said for key, said in VALUES.items()} | {
     "trainer.max_epochs=ten": ("trainer.max_epochs must be a whole number", "found 'ten'"),
     "trainer.max_epochs=1.5": ("trainer.max_epochs must be a whole number", "found 1.5"),
-    "trainer.max_epochs=-3": ("trainer.max_epochs must be a whole number from 0 on", "found -3"),
+    "trainer.max_epochs=-3": ("trainer.max_epochs must be a whole number", "found -3"),
     "trainer.max_epochs=-1": ("trainer.max_epochs=-1 needs trainer.max_steps",),
     "trainer.max_steps=0": ("trainer.max_steps must be a whole number from 1 on", "found 0"),
     "trainer.steps_per_execution=0": ("trainer.steps_per_execution must be auto or a whole number", "found 0"),
