@@ -41,16 +41,21 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureF
 
     def _call(door: str, *arguments: str) -> Answer:
         capfd.readouterr()
-        with as_a_process(f"src.{door}", arguments):
-            try:
-                runpy.run_module(f"src.{door}", run_name="__main__")
-                code = 0
-            except SystemExit as error:
-                code = error.code if isinstance(error.code, int) else int(error.code is not None)
+        code = run_here(door, *arguments)
         out, err = capfd.readouterr()
         return Answer(code, out, err)
 
     return _call
+
+
+def run_here(door: str, *arguments: str) -> int:
+    """Runs a door in this process and in the current folder; returns its exit code."""
+    with as_a_process(f"src.{door}", arguments):
+        try:
+            runpy.run_module(f"src.{door}", run_name="__main__")
+        except SystemExit as error:
+            return error.code if isinstance(error.code, int) else int(error.code is not None)
+    return 0
 
 
 @contextmanager

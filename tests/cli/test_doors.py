@@ -1,5 +1,6 @@
 """What the commands leave behind, print and return, from the outside."""
 
+import contextlib
 import csv
 import json
 import math
@@ -14,7 +15,7 @@ import torch
 
 from src.jobs.evaluate import evaluate
 from src.results.folder import RunFolder
-from tests.cli.conftest import Answer, Call, ended, everything_under, start
+from tests.cli.conftest import Answer, Call, ended, everything_under, run_here, start
 
 STABLE = "the largest stable learning rate of this data is 0.08195"
 SHORT = ("trainer.max_epochs=3", "logger=none", "figures=false")
@@ -44,8 +45,8 @@ def csv_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     rows = [f"{i / 7},{i * i % 11},{3 * i - i * i % 5}" for i in range(60)]
     (cwd / "data" / "table.csv").write_text("\n".join(["a,b,y", *rows]) + "\n")
     data = ("data=csv", "data.path=data/table.csv", "data.target=y")
-    answer = ended(start(cwd, "-m", "src.train", *data, "model=mlp", "hydra.run.dir=run", *SHORT))
-    assert answer.code == 0, answer.err
+    with contextlib.chdir(cwd):
+        assert run_here("train", *data, "model=mlp", "hydra.run.dir=run", *SHORT) == 0
     return RunFolder(cwd / "run")
 
 
