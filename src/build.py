@@ -50,13 +50,15 @@ def construct(node: DictConfig | dict[str, Any], key: str, **extra: Any) -> Any:
     """
     try:
         return instantiate(node, **extra, _execution_whitelist_=_ALLOWED, _convert_="all")
-    except InstantiationException as error:
+    except UserError:
+        raise
+    except (InstantiationException, TypeError, ValueError, AttributeError) as error:
         cause: BaseException | None = error
         while cause is not None:
             if isinstance(cause, UserError):
                 raise cause from None
             cause = cause.__cause__
-        raise UserError(f"{key}: {str(error.__cause__ or error).splitlines()[0]}") from error
+        raise UserError(f"{key}: {' '.join(str(error.__cause__ or error).split())}") from error
 
 
 def table(cfg: DictConfig) -> Table:
@@ -188,7 +190,8 @@ def trainer(cfg: DictConfig, callbacks: "list[pl.Callback]", loggers: list[Any],
             use_distributed_sampler=False,
         )
     except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
-        raise UserError(f"trainer: {str(error).splitlines()[0]}") from error
+        asked = ", ".join(f"trainer.{name}={options[name]}" for name in ("accelerator", "devices", "strategy"))
+        raise UserError(f"{asked}: {str(error).splitlines()[0]}") from error
 
 
 def is_scratch(cfg: DictConfig) -> bool:

@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from src import build
 from src.data.table import Table
 from src.jobs.environment import environment
+from src.jobs.restore import resumable
 from src.results.folder import RunFolder
 from src.results.line import largest_stable_lr, least_squares
 from src.results.metrics import larger_is_better, regression_metrics
@@ -63,7 +64,7 @@ def fit(
     loggers = [build.construct(node, f"logger.{name}") for name, node in (cfg.logger or {}).items()]
     with quiet():
         trainer = build.trainer(cfg, [*callbacks, History(folder, record)], loggers, data)
-    checkpoint = RunFolder.existing(cfg.resume).checkpoint("last") if cfg.resume else None
+    checkpoint = resumable(cfg.resume, folder.path, module, rows.feature_names) if cfg.resume else None
     folder.clear()
     for part in (*callbacks, *loggers):
         bind(part, folder, record)

@@ -49,5 +49,14 @@ def _claim(config: DictConfig, kind: str) -> None:
         except FileExistsError:
             number += 1
             path = wanted.with_name(f"{wanted.name}-{number}")
-    with read_write(config.hydra[kind]):
-        config.hydra[kind].dir = str(path)
+    _override(config, key, str(path))
+
+
+def _override(config: DictConfig, key: str, value: str) -> None:
+    """Sets a value as if it had been given on the command line: a sweep composes each job from that anew."""
+    node, _, leaf = key.rpartition(".")
+    parent, overrides = OmegaConf.select(config, node), config.hydra.overrides
+    with read_write(parent), read_write(overrides):
+        parent[leaf] = value
+        quoted = value.replace("'", "\\'")
+        overrides.hydra.append(f"{key}='{quoted}'")

@@ -25,17 +25,17 @@ class RunFolder:
         self.figures = self.path / "figures"
 
     @classmethod
-    def existing(cls, path: str | Path) -> "RunFolder":
-        """The run at ``path``.
+    def existing(cls, path: str | Path, key: str = "run") -> "RunFolder":
+        """The run at ``path``, which was named by ``key``.
 
         Raises:
             UserError: there is none.
         """
         folder = cls(path)
         if not folder.path.is_dir():
-            raise UserError(f"run={path}: no such folder")
+            raise UserError(f"{key}={path}: no such folder")
         if not folder.config.is_file():
-            raise UserError(f"run={path}: is no run folder (it has no .hydra/config.yaml)")
+            raise UserError(f"{key}={path}: is no run folder (it has no .hydra/config.yaml)")
         return folder
 
     def checkpoint(self, name: str) -> Path:
@@ -46,7 +46,7 @@ class RunFolder:
         """
         path = self.checkpoints / f"{name}.ckpt"
         if not path.is_file():
-            raise UserError(f"run={self.path}: has no checkpoint checkpoints/{name}.ckpt")
+            raise UserError(f"{self.path}: has no checkpoint checkpoints/{name}.ckpt")
         return path
 
     def clear(self) -> None:
