@@ -1,12 +1,16 @@
 """Keeps run folders apart, and ends a sweep with what only all its runs together show."""
 
 import logging
+import sys
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict
+
+from src.errors import UserError
+from src.sweeping.pruning import SWEEPER
 
 log = logging.getLogger(__name__)
 
@@ -19,20 +23,39 @@ class Folders(Callback):
         _claim(config, "run")
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Claims the sweep's folder."""
-        _claim(config, "sweep")
+        """Claims the sweep's folder; that of a durable study is named by the study, so that it is found again."""
+        if config.hydra.sweeper.get("_target_") == SWEEPER:
+            _name_by_study(config)
+        else:
+            _claim(config, "sweep")
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Draws the runs of the sweep over each other."""
-        from src.jobs.compare import compare
+        """Ranks the runs of the sweep, however it ended; a sweep that was refused has none."""
+        ending = sys.exc_info()[1]
+        if isinstance(ending, SystemExit) and ending.code == 2:
+            return
+        from src.jobs.report import report
 
-        compare(Path(config.hydra.sweep.dir))
+        try:
+            report(Path(config.hydra.sweep.dir))
+        except UserError as error:
+            print(error, file=sys.stderr)
+
+
+def _name_by_study(config: DictConfig) -> None:
+    sweep, sweeper = config.hydra.sweep, config.hydra.sweeper
+    with open_dict(config):
+        if not sweeper.study_name:
+            choices = config.hydra.runtime.choices
+            sweeper.study_name = choices.get("sweep") or choices.get("model") or config.hydra.job.name
+        if not _named_by_user(config, "hydra.sweep.dir"):
+            sweep.dir = f"outputs/sweeps/{sweeper.study_name}"
 
 
 def _claim(config: DictConfig, kind: str) -> None:
     """Creates a folder that nobody else has, unless the user named one."""
     key = f"hydra.{kind}.dir"
-    if any(override.startswith(key) for override in config.hydra.overrides.hydra):
+    if _named_by_user(config, key):
         return
     hydra = HydraConfig.instance()
     before, hydra.cfg = hydra.cfg, config  # ${hydra:…} inside the pattern is read from there
@@ -51,3 +74,7 @@ def _claim(config: DictConfig, kind: str) -> None:
             path = wanted.with_name(f"{wanted.name}-{number}")
     with open_dict(config):
         OmegaConf.update(config, key, str(path))
+
+
+def _named_by_user(config: DictConfig, key: str) -> bool:
+    return any(override.startswith(key) for override in config.hydra.overrides.hydra)
