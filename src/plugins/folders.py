@@ -7,7 +7,7 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf, read_write
 
 from src.errors import UserError
 from src.sweeping.pruning import SWEEPER
@@ -43,13 +43,14 @@ class Folders(Callback):
 
 
 def _name_by_study(config: DictConfig) -> None:
-    sweep, sweeper = config.hydra.sweep, config.hydra.sweeper
-    with open_dict(config):
-        if not sweeper.study_name:
-            choices = config.hydra.runtime.choices
-            sweeper.study_name = choices.get("sweep") or choices.get("model") or config.hydra.job.name
-        if not _named_by_user(config, "hydra.sweep.dir"):
-            sweep.dir = f"outputs/sweeps/{sweeper.study_name}"
+    sweeper = config.hydra.sweeper
+    name = sweeper.study_name
+    if not name:
+        choices = config.hydra.runtime.choices
+        name = choices.get("sweep") or choices.get("model") or config.hydra.job.name
+        _override(config, "hydra.sweeper.study_name", name)
+    if not _named_by_user(config, "hydra.sweep.dir"):
+        _override(config, "hydra.sweep.dir", f"outputs/sweeps/{name}")
 
 
 def _claim(config: DictConfig, kind: str) -> None:
@@ -72,8 +73,17 @@ def _claim(config: DictConfig, kind: str) -> None:
         except FileExistsError:
             number += 1
             path = wanted.with_name(f"{wanted.name}-{number}")
-    with open_dict(config):
-        OmegaConf.update(config, key, str(path))
+    _override(config, key, str(path))
+
+
+def _override(config: DictConfig, key: str, value: str) -> None:
+    """Sets a value as if it had been given on the command line: a sweep composes each job from that anew."""
+    node, _, leaf = key.rpartition(".")
+    parent, overrides = OmegaConf.select(config, node), config.hydra.overrides
+    with read_write(parent), read_write(overrides):
+        parent[leaf] = value
+        quoted = value.replace("'", "\\'")
+        overrides.hydra.append(f"{key}='{quoted}'")
 
 
 def _named_by_user(config: DictConfig, key: str) -> bool:

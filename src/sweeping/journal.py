@@ -10,6 +10,9 @@ from optuna.storages.journal import JournalFileBackend
 from src.sweeping.lock import locked
 
 
+_START = b'{"op_code":'
+
+
 class SafeJournal(JournalFileBackend):
     """A journal whose last line may be torn: the next writer takes away what was never wholly written.
 
@@ -17,9 +20,17 @@ class SafeJournal(JournalFileBackend):
 
     Args:
         path: the journal; created where it is missing.
+
+    Raises:
+        ValueError: the file is something else; it is left as it is.
     """
 
     def __init__(self, path: Path) -> None:
+        if path.exists():
+            with path.open("rb") as file:
+                start = file.readline(len(_START))
+            if not (start.startswith(_START) or _START.startswith(start)):
+                raise ValueError("it does not begin as a journal does")
         super().__init__(str(path))
         self.path = path
         self.lock = path.with_name(path.name + ".lock")

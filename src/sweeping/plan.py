@@ -129,22 +129,31 @@ class Plan:
                 )
             set_aside(folder)
             forget()
+        lock = folder / "study.lock"
         try:
+            new = not folder.exists()
             folder.mkdir(parents=True, exist_ok=True)
-            OmegaConf.save(self.config, folder / "multirun.yaml")
+            lock.touch()
         except OSError as error:
             raise UserError(f"hydra.sweep.dir={folder} cannot be written: {error.strerror}") from error
         runs = any(path.name.isdigit() and path.is_dir() for path in folder.iterdir())
-        study = DurableStudy(
-            where, self.name, self.directions, self.identity, self.sampler, self.pruner,
-            self.limit, self.lives, folder / "study.lock",
-        )  # fmt: skip
+        try:
+            study = DurableStudy(
+                where, self.name, self.directions, self.identity, self.sampler, self.pruner,
+                self.limit, self.lives, lock,
+            )  # fmt: skip
+        except UserError:
+            if new and list(folder.iterdir()) == [lock]:
+                lock.unlink()
+                folder.rmdir()
+            raise
         if runs and not study.trials():
             study.close()
             raise UserError(
                 f"hydra.sweep.dir={folder} holds runs that study {self.name!r} does not know: "
                 "choose another folder, or study.new=true to move this one aside"
             )
+        OmegaConf.save(self.config, folder / "multirun.yaml")
         return study
 
 
