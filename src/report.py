@@ -6,7 +6,7 @@ from omegaconf import DictConfig
 from src.door import ALLOWED, door
 
 
-@hydra.main(config_path="../conf", config_name="report", execution_whitelist=ALLOWED)
+@hydra.main(config_path="../conf/report", config_name="report", execution_whitelist=ALLOWED)
 def report(cfg: DictConfig) -> None:
     """Reports on a sweep folder, finished or not."""
     from pathlib import Path

@@ -73,8 +73,10 @@ class Sweep:
             while batch := self._batch(study):
                 before = self._failures
                 self._work(study, batch)
-                log.info("%s", progress.line(study.trials()))
+                if progress.due():
+                    log.info("%s", progress.line(study.trials()))
                 self._stop_if_hopeless((self._failures - before) / len(batch), new=not trials)
+            log.info("%s", progress.line(study.trials()))
         finally:
             study.close()
 

@@ -50,8 +50,11 @@ def ranked(rows: Sequence[Row], directions: Sequence[str]) -> list[Row]:
     def cost(row: Row) -> list[float]:
         return [sign * value for sign, value in zip(signs, row.values, strict=False)] or [math.inf]
 
-    done = [row for row in rows if row.status == "completed" and row.values and all(map(math.isfinite, row.values))]
-    rest = [row for row in rows if row not in done] if len(done) < len(rows) else []
+    done: list[Row] = []
+    rest: list[Row] = []
+    for row in rows:
+        whole = row.status == "completed" and row.values and all(map(math.isfinite, row.values))
+        (done if whole else rest).append(row)
     if len(signs) > 1:
         _rank_fronts(done, [cost(row) for row in done])
         done.sort(key=lambda row: (row.rank, row.number))
@@ -161,15 +164,16 @@ def print_table(rows: Sequence[Row], title: str) -> None:
     if any(row.seeds for row in best):
         params = [name for name in params if name != "seed"]
     table = Table(title=title, title_justify="left")
-    for name in ("rank", *names, *params, "status", "seconds", "folder"):
-        table.add_column(Text(name), justify="left" if name in ("status", "folder") else "right", overflow="fold")
+    for name in ("rank", *names, "changed", "status", "seconds", "folder"):
+        side = "left" if name in ("changed", "status", "folder") else "right"
+        table.add_column(Text(name), justify=side, overflow="fold", no_wrap=name != "changed")
     for row in best[:SHOWN]:
         values = [f"{value:.6g}" for value in row.values] or [""] * len(names)
         if row.seeds:
             values = [f"{row.average:.6g} ± {row.spread:.2g} ({row.seeds} seeds)"]
-        texts = [short(row.params.get(name)) for name in params]
+        changed = " ".join(f"{name}={short(row.params[name])}" for name in params if name in row.params)
         seconds = "" if row.seconds is None else f"{row.seconds:.2f}"
-        cells = [str(row.rank or ""), *values, *texts, row.status, seconds, row.folder]
+        cells = [str(row.rank or ""), *values, changed, row.status, seconds, row.folder]
         table.add_row(*(Text(cell) for cell in cells))
     console.print(table)
     counts: dict[str, int] = {}

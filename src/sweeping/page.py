@@ -10,6 +10,7 @@ from src.sweeping.leaderboard import Row, columns, short
 if TYPE_CHECKING:
     from optuna.study import Study
 
+_LINES = 1000  # trials that are drawn one by one; Plotly takes a millisecond and the browser a kilobyte for each
 _ROWS = 100  # of the leaderboard on the page; the CSV has all
 
 _STYLE = """
@@ -55,24 +56,41 @@ def figures(study: "Study", names: list[str]) -> list[tuple[str, Any]]:
 
     logging.set_verbosity(logging.ERROR)  # what a plot lacks is said in its place
     drawn: list[tuple[str, Any]] = []
+    fewer = thinned(study)
     several = len(names) > 1
     if several:
-        drawn.append(("Pareto front", _tried(visualization.plot_pareto_front, study, target_names=names)))
+        drawn.append(("Pareto front", _tried(visualization.plot_pareto_front, fewer, target_names=names)))
     for index, name in enumerate(names):
         options: dict[str, Any] = {"target_name": name}
         if several:
             options["target"] = lambda trial, index=index: trial.values[index]
         suffix = f" of {name}" if several else ""
-        for heading, plot in (
-            ("History", visualization.plot_optimization_history),
-            ("Importance", visualization.plot_param_importances),
-            ("Parallel coordinate", visualization.plot_parallel_coordinate),
-            ("Slice", visualization.plot_slice),
+        for heading, plot, shown in (
+            ("History", visualization.plot_optimization_history, study),
+            ("Importance", visualization.plot_param_importances, study),
+            ("Parallel coordinate", visualization.plot_parallel_coordinate, fewer),
+            ("Slice", visualization.plot_slice, fewer),
         ):
-            drawn.append((heading + suffix, _tried(plot, study, **options)))
-    if any(trial.intermediate_values for trial in study.get_trials(deepcopy=False)):
-        drawn.append(("Learning curves", _tried(visualization.plot_intermediate_values, study)))
+            drawn.append((heading + suffix, _tried(plot, shown, **options)))
+    if any(trial.intermediate_values for trial in fewer.get_trials(deepcopy=False)):
+        drawn.append(("Learning curves", _tried(visualization.plot_intermediate_values, fewer)))
     return drawn
+
+
+def thinned(study: "Study") -> "Study":
+    """The study itself, or, of one with too many trials to draw a line each, the best half and an even sample."""
+    import optuna
+
+    trials = study.get_trials(deepcopy=False)
+    if len(trials) <= _LINES:
+        return study
+    sign = 1 if study.directions[0].name == "MINIMIZE" else -1
+    done = [trial for trial in trials if trial.values]
+    best = sorted(done, key=lambda trial: sign * trial.values[0])[: _LINES // 2]
+    kept = {trial.number: trial for trial in [*best, *done[:: max(1, 2 * len(done) // _LINES)]]}
+    fewer = optuna.create_study(directions=study.directions)
+    fewer.add_trials(kept[number] for number in sorted(kept))
+    return fewer
 
 
 def _tried(plot: Any, study: "Study", **options: Any) -> Any:

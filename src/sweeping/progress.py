@@ -24,12 +24,17 @@ class Progress:
         self.limit, self.directions = limit, directions
         self._clock = clock
         self._before = done
-        self._started = clock()
+        self._started = self._said = clock()
+
+    def due(self) -> bool:
+        """Whether the last line is a second old; to count thousands of trials after each would cost more than they."""
+        return self._clock() - self._said >= 1
 
     def line(self, trials: "Sequence[FrozenTrial]") -> str:
         """For example ``12/60 trials done, 1 failed, best 5.61 (trial 7), 2 min left``."""
         from optuna.trial import TrialState
 
+        self._said = self._clock()
         finished = [trial for trial in trials if trial.state.is_finished()]
         parts = [f"{len(finished)}/{self.limit} trials done"]
         for state in (TrialState.PRUNED, TrialState.FAIL):

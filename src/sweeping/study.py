@@ -80,16 +80,14 @@ class DurableStudy:
         from optuna.trial import Trial
 
         with explained(self.where), locked(self.lock):
-            found = self._pop()
+            # New numbers first: a trial that kills its process must not stand in the way of the others.
+            found = self._create() if self.storage.get_n_trials(self._id) < self.limit else self._pop()
             if found is None:
-                if self.storage.get_n_trials(self._id) >= self.limit:
-                    return None
-                found = self._create()
-                number = self.storage.get_trial_number_from_id(found)
-                if number >= self.limit:
-                    # A process on another machine was faster; the number waits for a larger limit.
-                    self._to_waiting(found)
-                    return None
+                return None
+            if self.storage.get_trial_number_from_id(found) >= self.limit:
+                # A process on another machine was faster; the number waits for a larger limit.
+                self._to_waiting(found)
+                return None
             self._running.add(found)
             # The samplers' view of the study is as old as this thread's last `tell`.
             self.study._thread_local.cached_all_trials = None
@@ -152,10 +150,12 @@ class DurableStudy:
         return taken
 
     def _pop(self) -> int | None:
+        """A waiting trial, one over which the fewest processes died."""
         from optuna.exceptions import UpdateFinishedTrialError
         from optuna.trial import TrialState
 
-        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+        waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        for trial in sorted(waiting, key=lambda trial: trial.system_attrs.get(DEATHS, 0)):
             if trial.number >= self.limit:
                 continue
             with suppress(UpdateFinishedTrialError):  # another machine was faster
