@@ -9,6 +9,9 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
+from src.sweeping.progress import Progress
+from src.sweeping.study import DurableStudy
+
 
 def machinery(trials: int = 1000) -> dict[str, float]:
     """Seconds a trial of a whole sweep of jobs that return at once; of Optuna alone; of Hydra's compose alone."""
@@ -45,7 +48,7 @@ def large(trials: int = 10_000) -> dict[str, float]:
         study = _open(folder, trials + 1)
         study.reclaim()
         opened = time.perf_counter()
-        _one(study)
+        _one(study, Progress(trials + 1, ["minimize"], trials))
         resumed = time.perf_counter()
         study.close()
         _forget()
@@ -59,10 +62,10 @@ def growth(first: int = 100, last: int = 5000, around: int = 50) -> dict[str, fl
     """Seconds a trial of ask, tell and progress line, around the trials ``first`` and ``last``."""
     with tempfile.TemporaryDirectory() as name:
         study = _open(Path(name), last + around)
-        seconds = []
+        seconds, progress = [], Progress(last + around, ["minimize"], 0)
         for _ in range(last + around):
             started = time.perf_counter()
-            _one(study)
+            _one(study, progress)
             seconds.append(time.perf_counter() - started)
         study.close()
     early, late = seconds[first - around : first + around], seconds[last - around : last + around]
@@ -93,21 +96,19 @@ def two_writers(trials: int = 200) -> dict[str, float]:
 
 def _write(folder: Path, trials: int, storage: str) -> None:
     study = _open(folder, trials, storage)
-    while _one(study):
+    progress = Progress(trials, ["minimize"], 0)
+    while _one(study, progress):
         pass
     study.close()
 
 
-def _one(study: object) -> bool:
-    from src.sweeping.progress import Progress
-    from src.sweeping.study import DurableStudy
-
-    assert isinstance(study, DurableStudy)
+def _one(study: DurableStudy, progress: Progress) -> bool:
     trial = study.ask()
     if trial is None:
         return False
     study.tell(trial, "COMPLETE", [trial.suggest_float("x", 0, 1)], {"folder": str(trial.number)})
-    Progress(study.limit, ["minimize"], 0).line(study.trials())
+    if progress.due():
+        progress.line(study.trials())
     return True
 
 
