@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 def register() -> None:
     """Makes the resolvers known; again is harmless."""
-    OmegaConf.register_new_resolver("repeat", _repeat, replace=True)
+    OmegaConf.register_resolver("repeat", _repeat, replace=True)
 
 
 def _repeat(value: Any, times: int) -> list[Any]:

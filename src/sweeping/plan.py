@@ -284,7 +284,7 @@ def _extender(name: str | None, config: DictConfig) -> "Callable[[Trial], None] 
     if not name:
         return None
     try:
-        function = instantiate({"_target_": name, "_partial_": True})
+        function = instantiate({"_target_": name, "_partial_": True}, _execution_whitelist_=("src.*",))
     except HydraException as error:
         raise UserError(f"hydra.sweeper.custom_search_space={name}: {str(error).splitlines()[0]}") from error
     return lambda trial: function(config, trial)

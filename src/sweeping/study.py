@@ -198,14 +198,11 @@ def _load(
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # the sweep itself says what there is to say
-    study = optuna.create_study(
-        study_name=name,
-        storage=storage,
-        sampler=sampler,
-        pruner=pruner,
-        directions=cast(Any, directions),
-        load_if_exists=True,
-    )
+    options: dict[str, Any] = {"study_name": name, "storage": storage, "sampler": sampler, "pruner": pruner}
+    try:
+        study = optuna.load_study(**options)  # writes nothing
+    except KeyError:
+        study = optuna.create_study(**options, directions=cast(Any, directions), load_if_exists=True)
     before = study.user_attrs.get(IDENTITY)
     advice = "study.new=true or another hydra.sweeper.study_name starts afresh"
     if before is None:

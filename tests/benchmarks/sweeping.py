@@ -166,7 +166,7 @@ def _compose(times: int) -> float:
     from hydra import compose, initialize_config_dir
 
     conf = Path(__file__).parents[2] / "conf"
-    with initialize_config_dir(str(conf), version_base=None):
+    with initialize_config_dir(str(conf)):
         started = time.perf_counter()
         for number in range(times):
             compose("train", overrides=["sweep=lr", f"optimizer.lr=0.0{number + 1}"], return_hydra_config=True)
