@@ -1,4 +1,4 @@
-"""What all runs of a sweep together show: leaderboard, sweep.json, report.html, comparison, what to do next."""
+"""What all runs of a sweep together show: leaderboard, sweep.json, report.html, figures, next commands."""
 
 import json
 import logging
@@ -41,7 +41,10 @@ def report(folder: Path) -> list[Row]:
         study = found.study or _study_of(rows, directions, folder)
         commands = _commands(rows, found.where or str(folder / _DASHBOARD))
         write_csv(rows, folder / "leaderboard.csv")
-        _write(folder / "sweep.json", json.dumps(_sweep(rows, names, directions, found, commands), indent=2) + "\n")
+        _write(
+            folder / "sweep.json",
+            json.dumps(_sweep(rows, names, directions, found, commands), indent=2) + "\n",
+        )
 
         from src.sweeping.page import page
 
@@ -78,7 +81,9 @@ def _commands(rows: list[Row], where: str) -> dict[str, str]:
     commands = {}
     if rows[0].rank is not None and rows[0].command:
         commands["train the best again"] = rows[0].command
-    commands["dashboard"] = f"optuna-dashboard {shlex.quote(shown(str(_shown(Path(where))) if '://' not in where else where))}"
+    commands["dashboard"] = (
+        f"optuna-dashboard {shlex.quote(shown(str(_shown(Path(where))) if '://' not in where else where))}"
+    )
     return commands
 
 
@@ -131,9 +136,14 @@ def _study_of(rows: list[Row], directions: list[str], folder: Path) -> "Study":
     study = optuna.create_study(study_name=folder.name, storage=storage, directions=directions)  # type: ignore[arg-type]
     done = [row for row in rows if len(row.values) == len(directions) and all(v == v for v in row.values)]
     keys = [key for row in done for key in row.params]
-    spaces = {key: _space([row.params[key] for row in done if key in row.params]) for key in dict.fromkeys(keys)}
+    spaces = {
+        key: _space([row.params[key] for row in done if key in row.params]) for key in dict.fromkeys(keys)
+    }
     for row in sorted(done, key=lambda row: row.number):
-        numbers = {key: not isinstance(space, optuna.distributions.CategoricalDistribution) for key, space in spaces.items()}
+        numbers = {
+            key: not isinstance(space, optuna.distributions.CategoricalDistribution)
+            for key, space in spaces.items()
+        }
         params = {key: value if numbers[key] else str(value) for key, value in row.params.items()}
         study.add_trial(
             create_trial(

@@ -70,13 +70,17 @@ class Sweep:
                 again = f", {taken} of dead processes will run again" if taken else ""
                 log.info("study %r goes on: %d of %d trials done%s", plan.name, done, plan.limit, again)
             progress = Progress(plan.limit, plan.directions, done)
+            said = False
             while batch := self._batch(study):
+                said = False
                 before = self._failures
                 self._work(study, batch)
                 if progress.due():
                     log.info("%s", progress.line(study.trials()))
+                    said = True
                 self._stop_if_hopeless((self._failures - before) / len(batch), new=not trials)
-            log.info("%s", progress.line(study.trials()))
+            if not said:
+                log.info("%s", progress.line(study.trials()))
         finally:
             study.close()
 
@@ -125,9 +129,7 @@ class Sweep:
             self._failures += 1
             log.warning("trial %d failed: %s", trial.number, outcome.notes["message"])
 
-    def _launch(
-        self, batch: "list[Trial]", commands: dict[int, list[str]]
-    ) -> "list[tuple[Trial, Outcome]]":
+    def _launch(self, batch: "list[Trial]", commands: dict[int, list[str]]) -> "list[tuple[Trial, Outcome]]":
         """Launches a batch. Where a worker's death broke it up, the unfinished ones run one by one."""
         if not batch:
             return []
@@ -138,7 +140,11 @@ class Sweep:
             if trial.number != first + place:
                 # Another process took the numbers between; the launcher can only count on.
                 number = trial.number
-                command = [*command, f"hydra.sweep.subdir='{number}'", f"+hydra.job.env_set.{NUMBER}='{number}'"]
+                command = [
+                    *command,
+                    f"hydra.sweep.subdir='{number}'",
+                    f"+hydra.job.env_set.{NUMBER}='{number}'",
+                ]
             jobs.append(command)
         try:
             returns = self.launcher.launch(jobs, initial_job_idx=first)
@@ -214,5 +220,3 @@ class Sweep:
 
 def _first_line(error: BaseException) -> str:
     return next((line for line in str(error).splitlines() if line.strip()), "")
-
-

@@ -7,7 +7,16 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 # What shows or names runs and changes none of their figures.
-_ASIDE = ("study", "sweep", "name", "figures", "graph", "logger", "callbacks.progress", "callbacks.checkpoints")
+_ASIDE = (
+    "study",
+    "sweep",
+    "name",
+    "figures",
+    "graph",
+    "logger",
+    "callbacks.progress",
+    "callbacks.checkpoints",
+)
 
 Identity = dict[str, dict[str, str]]
 
@@ -28,21 +37,18 @@ def identity(
         swept["custom_search_space"] = custom
     flat = _flat("", OmegaConf.to_container(base, resolve=False))
     kept = {
-        key: value
-        for key, value in flat.items()
-        if not any(_under(key, part) for part in (*_ASIDE, *space))
+        key: value for key, value in flat.items() if not any(_under(key, part) for part in (*_ASIDE, *space))
     }
     return {"direction": {"direction": ", ".join(directions)}, "space": swept, "base": kept}
 
 
 def differences(before: Identity, now: Identity) -> list[str]:
     """Each difference as ``key: before → now``."""
-    found = []
+    found: list[str] = []
     for part in ("direction", "space", "base"):
         old, new = before.get(part, {}), now[part]
-        for key in sorted(old.keys() | new.keys()):
-            if old.get(key) != new.get(key):
-                found.append(f"{key}: {old.get(key, 'absent')} → {new.get(key, 'absent')}")
+        changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
+        found += [f"{key}: {old.get(key, 'absent')} → {new.get(key, 'absent')}" for key in changed]
     return found
 
 

@@ -9,7 +9,6 @@ from optuna.storages.journal import JournalFileBackend
 
 from src.sweeping.lock import locked
 
-
 _START = b'{"op_code":'
 
 

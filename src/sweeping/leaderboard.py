@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
+from typing import Any, Literal
 
 SHOWN = 10  # rows on the terminal
 
 
 @dataclass
 class Row:
-    """A run. ``rank`` is 1 for the best and None for a run that has no rank: pruned, diverged, failed, at work.
+    """A run. ``rank`` is 1 for the best and None for one without: pruned, diverged, failed, at work.
 
     ``values`` are the objectives. ``seeds``, ``average`` and ``spread`` describe the runs that differ from
     this one only by their seed; ``spread`` is the sample's standard deviation.
@@ -60,7 +60,11 @@ def ranked(rows: Sequence[Row], directions: Sequence[str]) -> list[Row]:
         done.sort(key=lambda row: (row.rank, row.number))
     else:
         _join_seeds(done)
-        key = [(sign * (row.average if row.average is not None else row.values[0])) for row in done for sign in signs]
+        key = [
+            (sign * (row.average if row.average is not None else row.values[0]))
+            for row in done
+            for sign in signs
+        ]
         order = {id(row): (value, _others(row)) for row, value in zip(done, key, strict=True)}
         done.sort(key=lambda row: (order[id(row)], cost(row), row.number))
         previous, rank = None, 0
@@ -80,7 +84,9 @@ def ranked(rows: Sequence[Row], directions: Sequence[str]) -> list[Row]:
 
 
 def _others(row: Row) -> str:
-    return str({key: value for key, value in row.params.items() if key != "seed"}) if row.seeds else row.folder
+    return (
+        str({key: value for key, value in row.params.items() if key != "seed"}) if row.seeds else row.folder
+    )
 
 
 def _join_seeds(rows: list[Row]) -> None:
@@ -104,7 +110,7 @@ def _rank_fronts(rows: list[Row], costs: list[list[float]]) -> None:
 
 
 def columns(rows: Sequence[Row]) -> tuple[list[str], list[list[Any]]]:
-    """The header and the cells of leaderboard.csv. A parameter that is named like a metric keeps both columns."""
+    """The header and the cells of leaderboard.csv."""
     names = next((row.names for row in rows if row.names), ["objective"])
     metrics = list(dict.fromkeys(name for row in rows for name in row.metrics))
     params = list(dict.fromkeys(name for row in rows for name in row.params))
@@ -165,8 +171,9 @@ def print_table(rows: Sequence[Row], title: str) -> None:
         params = [name for name in params if name != "seed"]
     table = Table(title=title, title_justify="left")
     for name in ("rank", *names, "changed", "status", "seconds", "folder"):
-        side = "left" if name in ("changed", "status", "folder") else "right"
-        table.add_column(Text(name), justify=side, overflow="fold", no_wrap=name != "changed")
+        words = name in ("changed", "status", "folder")
+        justify: Literal["left", "right"] = "left" if words else "right"
+        table.add_column(Text(name), justify=justify, overflow="fold", no_wrap=name != "changed")
     for row in best[:SHOWN]:
         values = [f"{value:.6g}" for value in row.values] or [""] * len(names)
         if row.seeds:
@@ -179,7 +186,10 @@ def print_table(rows: Sequence[Row], title: str) -> None:
     counts: dict[str, int] = {}
     for row in rows:
         counts[row.status] = counts.get(row.status, 0) + 1
-    console.print(f"{len(rows)} runs: " + ", ".join(f"{count} {status}" for status, count in counts.items()), markup=False)
+    console.print(
+        f"{len(rows)} runs: " + ", ".join(f"{count} {status}" for status, count in counts.items()),
+        markup=False,
+    )
     for row in [row for row in rows if row.status == "failed"][:3]:
         console.print(f"failed: {row.folder}: {(row.message or 'no message').splitlines()[0]}", markup=False)
 

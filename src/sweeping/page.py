@@ -10,7 +10,9 @@ from src.sweeping.leaderboard import Row, columns, short
 if TYPE_CHECKING:
     from optuna.study import Study
 
-_LINES = 1000  # trials that are drawn one by one; Plotly takes a millisecond and the browser a kilobyte for each
+_LINES = (
+    1000  # trials that are drawn one by one; Plotly takes a millisecond and the browser a kilobyte for each
+)
 _ROWS = 100  # of the leaderboard on the page; the CSV has all
 
 _STYLE = """
@@ -32,7 +34,9 @@ def page(title: str, study: "Study", rows: Sequence[Row], names: list[str], comm
         commands: what to do next, by what it does.
     """
     parts = [f"<h1>{html.escape(title)}</h1>"]
-    parts += [f"<p>{html.escape(said)}: <code>{html.escape(line)}</code></p>" for said, line in commands.items()]
+    parts += [
+        f"<p>{html.escape(said)}: <code>{html.escape(line)}</code></p>" for said, line in commands.items()
+    ]
     script = True
     for heading, figure in figures(study, names):
         parts.append(f"<h2>{html.escape(heading)}</h2>")

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig
-
 if TYPE_CHECKING:
     from optuna.trial import Trial
 
@@ -73,11 +71,11 @@ class Pruning:
         return value > self._best if self.maximize else value < self._best
 
 
-def watchers(hydra: DictConfig, objective: str, maximize: bool, max_epochs: int) -> list[Pruning]:
+def watchers(hydra: Any, objective: str, maximize: bool, max_epochs: int) -> list[Pruning]:
     """The watchers that the job's sweep asks for; none outside a durable sweep with a pruner.
 
     Args:
-        hydra: the job's ``hydra`` node.
+        hydra: the job's ``hydra`` node, as ``HydraConfig.get()`` gives it.
         objective, maximize: what the run is judged by.
         max_epochs: how long it may train; -1 where steps decide.
     """
@@ -91,7 +89,7 @@ def watchers(hydra: DictConfig, objective: str, maximize: bool, max_epochs: int)
     return [Pruning(trial, objective, maximize, every)]
 
 
-def _trial(hydra: DictConfig) -> "Trial":
+def _trial(hydra: Any) -> "Trial":
     import optuna
     from hydra.utils import instantiate
 

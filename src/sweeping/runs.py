@@ -76,7 +76,10 @@ def _run_folders(folder: Path) -> list[Path]:
     found = [path for path in folder.iterdir() if path.is_dir() and is_run(path)]
     if not found:  # a subdir pattern may hold slashes
         found = [path.parent for path in folder.rglob(".hydra") if path.parent != folder]
-    return sorted(found, key=lambda path: (not path.name.isdigit(), int(path.name) if path.name.isdigit() else 0, str(path)))
+    return sorted(
+        found,
+        key=lambda path: (not path.name.isdigit(), int(path.name) if path.name.isdigit() else 0, str(path)),
+    )
 
 
 def _sweeper(folder: Path, runs: list[Path]) -> DictConfig:
@@ -122,9 +125,14 @@ def _trial_row(trial: "FrozenTrial", folder: Path) -> Row:
     notes = trial.user_attrs
     name = str(notes.get("folder", trial.number))
     summary = _summary(folder / name)
-    status = str(notes.get("status") or {"COMPLETE": "completed", "FAIL": "failed"}.get(trial.state.name, trial.state.name.lower()))
+    status = str(
+        notes.get("status")
+        or {"COMPLETE": "completed", "FAIL": "failed"}.get(trial.state.name, trial.state.name.lower())
+    )
     if status == "running" and (runner := trial.system_attrs.get(OWNER)):
-        beat = trial.system_attrs.get(BEAT) or (trial.datetime_start.timestamp() if trial.datetime_start else 0.0)
+        beat = trial.system_attrs.get(BEAT) or (
+            trial.datetime_start.timestamp() if trial.datetime_start else 0.0
+        )
         status = status if owner.alive(runner, beat, time.time()) else "interrupted"
     row = _with_summary(Row(name, status, dict(trial.params), number=trial.number), summary)
     row.message = notes.get("message") or row.message
@@ -199,5 +207,3 @@ def _value(text: str) -> Any:
         return float(text)
     except ValueError:
         return text
-
-

@@ -187,5 +187,3 @@ class Reseeded(BaseSampler):
     ) -> None:
         """The sampler's."""
         self._sampler.after_trial(study, trial, state, values)
-
-

@@ -93,9 +93,7 @@ class DurableStudy:
             self.study._thread_local.cached_all_trials = None
             return Trial(self.study, found)
 
-    def tell(
-        self, trial: "Trial", state: str, values: list[float] | None, notes: dict[str, Any]
-    ) -> None:
+    def tell(self, trial: "Trial", state: str, values: list[float] | None, notes: dict[str, Any]) -> None:
         """Ends a trial.
 
         Args:

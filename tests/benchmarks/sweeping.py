@@ -42,7 +42,10 @@ def large(trials: int = 10_000) -> dict[str, float]:
             summary = {"status": "completed", "overrides": [], "metrics": {"train/mse": number / trials}}
             (run / "summary.json").write_text(json.dumps(summary | {"objective": objective}))
         config = {"_target_": "hydra_plugins.plumbline_sweeper.durable.Durable", "study_name": "s"}
-        OmegaConf.save({"hydra": {"sweeper": config | {"storage": None, "direction": "minimize"}}}, folder / "multirun.yaml")
+        OmegaConf.save(
+            {"hydra": {"sweeper": config | {"storage": None, "direction": "minimize"}}},
+            folder / "multirun.yaml",
+        )
         _forget()
         started = time.perf_counter()
         study = _open(folder, trials + 1)
@@ -122,7 +125,9 @@ def _open(folder: Path, limit: int, storage: str | None = None):  # type: ignore
     space = {"x": FloatDistribution(0, 1)}
     about = {"direction": {}, "space": {}, "base": {}}
     where = location(storage, folder)
-    return DurableStudy(where, "s", ["minimize"], about, Random(space, 0), None, limit, 3, folder / "study.lock")
+    return DurableStudy(
+        where, "s", ["minimize"], about, Random(space, 0), None, limit, 3, folder / "study.lock"
+    )
 
 
 def _fill(folder: Path, trials: int) -> None:
@@ -134,7 +139,9 @@ def _fill(folder: Path, trials: int) -> None:
     space = {"x": FloatDistribution(0, 1)}
     for number in range(trials):
         value = number / trials
-        done = optuna.create_trial(params={"x": value}, distributions=space, value=value, user_attrs={"folder": str(number)})
+        done = optuna.create_trial(
+            params={"x": value}, distributions=space, value=value, user_attrs={"folder": str(number)}
+        )
         study.storage.create_new_trial(study.study._study_id, template_trial=done)
     study.close()
 
@@ -169,7 +176,9 @@ def _compose(times: int) -> float:
     with initialize_config_dir(str(conf)):
         started = time.perf_counter()
         for number in range(times):
-            compose("train", overrides=["sweep=lr", f"optimizer.lr=0.0{number + 1}"], return_hydra_config=True)
+            compose(
+                "train", overrides=["sweep=lr", f"optimizer.lr=0.0{number + 1}"], return_hydra_config=True
+            )
         return (time.perf_counter() - started) / times
 
 

@@ -1,10 +1,10 @@
 """Kills real sweeps at random moments and checks what is left.
 
-    python -m tests.faults.sweep --kills 10                                 one process, journal file
-    python -m tests.faults.sweep --kills 6 --processes 2                    two on one file
-    python -m tests.faults.sweep --kills 6 --processes 4 --postgres         four on PostgreSQL
-    python -m tests.faults.sweep --sampler grid --kills 10
-    python -m tests.faults.sweep --pruning                                  cost and result of median pruning
+python -m tests.faults.sweep --kills 10                                 one process, journal file
+python -m tests.faults.sweep --kills 6 --processes 2                    two on one file
+python -m tests.faults.sweep --kills 6 --processes 4 --postgres         four on PostgreSQL
+python -m tests.faults.sweep --sampler grid --kills 10
+python -m tests.faults.sweep --pruning                                  cost and result of median pruning
 """
 
 import argparse
@@ -131,8 +131,20 @@ def prune(options: argparse.Namespace, where: Path) -> None:
     results = {}
     for pruner in ("none", "median"):
         folder = where / pruner
-        line = [sys.executable, "-m", "src.train", "-m", "sweep=mlp", f"hydra.sweep.dir={folder}", "logger=none"]
-        line += [f"hydra.sweeper.n_trials={options.trials}", f"hydra/sweeper/pruner={pruner}", *options.overrides]
+        line = [
+            sys.executable,
+            "-m",
+            "src.train",
+            "-m",
+            "sweep=mlp",
+            f"hydra.sweep.dir={folder}",
+            "logger=none",
+        ]
+        line += [
+            f"hydra.sweeper.n_trials={options.trials}",
+            f"hydra/sweeper/pruner={pruner}",
+            *options.overrides,
+        ]
         started = time.perf_counter()
         subprocess.run(line, check=True, capture_output=True)
         summaries = [json.loads(path.read_text()) for path in folder.glob("*/summary.json")]
@@ -153,7 +165,9 @@ def prune(options: argparse.Namespace, where: Path) -> None:
 
 def main() -> None:
     """Reads the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--trials", type=int, default=TRIALS)

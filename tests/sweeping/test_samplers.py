@@ -33,13 +33,19 @@ def test_grid_refuses_an_interval() -> None:
 
 @pytest.mark.parametrize(
     ("distribution", "count"),
-    [(FloatDistribution(0, 1), float("inf")), (FloatDistribution(0, 0.3, step=0.1), 4), (IntDistribution(2, 8, step=2), 4)],
+    [
+        (FloatDistribution(0, 1), float("inf")),
+        (FloatDistribution(0, 0.3, step=0.1), 4),
+        (IntDistribution(2, 8, step=2), 4),
+    ],
 )
 def test_size(distribution, count: float) -> None:
     assert size({"x": distribution}) == count
 
 
-@pytest.mark.parametrize("make", [optuna.samplers.TPESampler, optuna.samplers.NSGAIISampler, optuna.samplers.CmaEsSampler])
+@pytest.mark.parametrize(
+    "make", [optuna.samplers.TPESampler, optuna.samplers.NSGAIISampler, optuna.samplers.CmaEsSampler]
+)
 def test_a_reopened_sampler_goes_on_where_it_stopped(make) -> None:
     """With a process-wide seed the second half would begin with the first half's points."""
 
