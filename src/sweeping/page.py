@@ -10,13 +10,11 @@ from src.sweeping.leaderboard import Row, columns, short
 if TYPE_CHECKING:
     from optuna.study import Study
 
-_LINES = (
-    1000  # trials that are drawn one by one; Plotly takes a millisecond and the browser a kilobyte for each
-)
+_LINES = 1000  # trials that are drawn one by one; a millisecond and a kilobyte each
 _ROWS = 100  # of the leaderboard on the page; the CSV has all
 
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem }
 table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums }
 th, td { padding: .2rem .6rem; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap }
 .wide { overflow-x: auto } code { background: #f3f3f3; padding: .1rem .3rem }
@@ -82,7 +80,7 @@ def figures(study: "Study", names: list[str]) -> list[tuple[str, Any]]:
 
 
 def thinned(study: "Study") -> "Study":
-    """The study itself, or, of one with too many trials to draw a line each, the best half and an even sample."""
+    """The study itself; of one with too many trials to draw a line each, the best and an even sample."""
     import optuna
 
     trials = study.get_trials(deepcopy=False)

@@ -27,7 +27,7 @@ class Progress:
         self._started = self._said = clock()
 
     def due(self) -> bool:
-        """Whether the last line is a second old; to count thousands of trials after each would cost more than they."""
+        """Whether the last line is a second old: to count thousands of trials after each would slow them."""
         return self._clock() - self._said >= 1
 
     def line(self, trials: "Sequence[FrozenTrial]") -> str:
@@ -37,9 +37,9 @@ class Progress:
         self._said = self._clock()
         finished = [trial for trial in trials if trial.state.is_finished()]
         parts = [f"{len(finished)}/{self.limit} trials done"]
-        for state in (TrialState.PRUNED, TrialState.FAIL):
-            if count := sum(trial.state == state for trial in finished):
-                parts.append(f"{count} {'failed' if state == TrialState.FAIL else 'pruned'}")
+        for state, said in ((TrialState.PRUNED, "pruned"), (TrialState.FAIL, "failed")):
+            count = sum(trial.state == state for trial in finished)
+            parts += [f"{count} {said}"] if count else []
         complete = [trial for trial in finished if trial.state == TrialState.COMPLETE]
         if complete and len(self.directions) == 1:
             pick = min if self.directions[0] == "minimize" else max

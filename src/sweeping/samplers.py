@@ -1,4 +1,4 @@
-"""Samplers whose point depends on the trial's number, so that neither a restart nor a second process repeats one."""
+"""Samplers whose point depends on the trial's number: neither a restart nor a second process repeats one."""
 
 from collections.abc import Callable, Mapping, Sequence
 from math import inf, prod

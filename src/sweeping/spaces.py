@@ -1,4 +1,4 @@
-"""Search spaces in which one choice decides what else there is to choose (``hydra.sweeper.custom_search_space``)."""
+"""Spaces in which one choice decides what else there is to choose (``hydra.sweeper.custom_search_space``)."""
 
 from typing import TYPE_CHECKING
 

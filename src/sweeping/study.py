@@ -163,7 +163,7 @@ class DurableStudy:
         return None
 
     def _create(self) -> int:
-        """A new running trial that names its owner from its first moment on, so that no kill can orphan it."""
+        """A new running trial that names its owner from its first moment on: no kill can orphan it."""
         from optuna.trial import TrialState, create_trial
 
         template = create_trial(state=TrialState.RUNNING, system_attrs={OWNER: self._owner})

@@ -1,4 +1,4 @@
-"""What a sweep costs beside its trainings. Functions return plain numbers; ``python -m tests.benchmarks.sweeping`` prints them."""
+"""What a sweep costs beside its trainings: functions that return plain numbers."""
 
 import multiprocessing
 import subprocess
@@ -14,7 +14,7 @@ from src.sweeping.study import DurableStudy
 
 
 def machinery(trials: int = 1000) -> dict[str, float]:
-    """Seconds a trial of a whole sweep of jobs that return at once; of Optuna alone; of Hydra's compose alone."""
+    """Seconds a trial: of a whole sweep of jobs that return at once, of Optuna alone, of compose alone."""
     with tempfile.TemporaryDirectory() as folder:
         sweep = Path(folder) / "sweep"
         line = [sys.executable, "-m", "tests.benchmarks.noop", "-m", "sweep=lr", f"hydra.sweep.dir={sweep}"]

@@ -114,7 +114,7 @@ def survive(options: argparse.Namespace, where: Path) -> None:
         found = examine(hurt_folder, storage, options.trials)
         print(
             f"{options.trials} trials, {options.processes} processes, {hits} of {options.kills} kills hit, "
-            f"{found['run again']} trials run again, {seconds:.0f} s: all finished, none twice, folders complete"
+            f"{found['run again']} trials run again, {seconds:.0f} s: all finished, none twice"
         )
         if options.sampler in ("random", "grid"):
             subprocess.run(

@@ -1,4 +1,4 @@
-"""What the sweeping tests share: studies in a folder, and a real PostgreSQL where its binaries are installed."""
+"""Studies in a folder, and a real PostgreSQL where its binaries are installed."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

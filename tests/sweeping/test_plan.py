@@ -8,7 +8,8 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from src.errors import UserError
-from src.sweeping.plan import Plan, Settings, make_plan
+from src.sweeping.plan import Plan, make_plan
+from src.sweeping.settings import Settings
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -40,27 +41,34 @@ def clean():
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        ([], "search space is empty"),
-        (["optimizer.lr=0.1"], "search space is empty"),
-        (["optimizer.lr=interval(0.1,0.01)"], r"upside down, expected interval\(0.01,0.1\)"),
-        (["optimizer.lr=tag(log,interval(0,1))"], "logarithmic interval starts above 0"),
-        (["optimizer.foo=1,2"], "Could not override 'optimizer.foo'"),
-        (["optimizer.lr=0.1,0.2", "model=linear,mpl"], "Could not find 'model/mpl'"),
-        (["optimizer.lr=0.1,0.2", "hydra.sweeper.n_trials=0"], "n_trials must be a whole number from 1 on, found 0"),
-        (["optimizer.lr=0.1,0.2", "hydra.sweeper.max_failure_rate=2"], "max_failure_rate must be a number from 0 to 1"),
-        (["optimizer.lr=0.1,0.2", "hydra.sweeper.direction=up"], "direction must be minimize or maximize, found 'up'"),
-        (["optimizer.lr=0.1,0.2", "objective=train/r2"], "needs hydra.sweeper.direction=maximize"),
-        (["optimizer.lr=0.1,0.2", "objective=[train/mse,train/mae]"], "names 2 figures"),
-        (["optimizer.lr=interval(0,1)", "hydra/sweeper/sampler=grid"], "needs values to enumerate, found the interval optimizer.lr"),
-        (["optimizer.lr=0.1,0.2", "hydra.sweeper.study_name=a/b"], "study_name must be a name without /"),
-        (["optimizer.lr=0.1,0.2", "hydra.sweeper.custom_search_space=src.nowhere.at_all"], "custom_search_space=src.nowhere"),
-        (["optimizer.lr=0.1,0.2", "hydra/sweeper/pruner=median", "hydra.sweeper.pruner.n_warmup_steps=-1"], "hydra.sweeper.pruner"),
-        (["optimizer.lr=0.1,0.2", "hydra/sweeper/pruner=median", "objective=[train/mse,train/mae]", "hydra.sweeper.direction=[minimize,minimize]"], "pruning needs a single objective"),
+        ("", "search space is empty"),
+        ("optimizer.lr=0.1", "search space is empty"),
+        ("optimizer.lr=interval(0.1,0.01)", r"upside down, expected interval\(0.01,0.1\)"),
+        ("optimizer.lr=tag(log,interval(0,1))", "logarithmic interval starts above 0"),
+        ("optimizer.foo=1,2", "Could not override 'optimizer.foo'"),
+        ("seed=0,1 model=linear,mpl", "Could not find 'model/mpl'"),
+        ("seed=0,1 hydra.sweeper.n_trials=0", "n_trials must be a whole number from 1 on, found 0"),
+        ("seed=0,1 hydra.sweeper.max_failure_rate=2", "max_failure_rate must be a number from 0 to 1"),
+        ("seed=0,1 hydra.sweeper.direction=up", "direction must be minimize or maximize, found 'up'"),
+        ("seed=0,1 objective=train/r2", "needs hydra.sweeper.direction=maximize"),
+        ("seed=0,1 objective=[train/mse,train/mae]", "names 2 figures"),
+        ("optimizer.lr=interval(0,1) hydra/sweeper/sampler=grid", "found the interval optimizer.lr"),
+        ("seed=0,1 hydra.sweeper.study_name=a/b", "study_name must be a name without /"),
+        ("seed=0,1 hydra.sweeper.custom_search_space=src.nowhere.at_all", "custom_search_space=src.nowhere"),
+        (
+            "seed=0,1 hydra/sweeper/pruner=median hydra.sweeper.pruner.n_warmup_steps=-1",
+            "hydra.sweeper.pruner",
+        ),
+        (
+            "seed=0,1 hydra/sweeper/pruner=median objective=[train/mse,train/mae] "
+            "hydra.sweeper.direction=[minimize,minimize]",
+            "pruning needs a single objective",
+        ),
     ],
-)  # fmt: skip
-def test_a_mistake_is_one_line(overrides: list[str], said: str) -> None:
+)
+def test_a_mistake_is_one_line(overrides: str, said: str) -> None:
     with pytest.raises(UserError, match=said) as caught:
-        plan(*overrides)
+        plan(*overrides.split())
     assert "\n" not in str(caught.value)
 
 

@@ -32,7 +32,8 @@ class Durable(Sweeper):
         """Runs the sweep; a mistake ends in one line and exit code 2."""
         from src.errors import UserError
         from src.jobs.sweep import Sweep
-        from src.sweeping.plan import Settings, make_plan
+        from src.sweeping.plan import make_plan
+        from src.sweeping.settings import Settings
 
         def compose(overrides: list[str]) -> DictConfig:
             return self.context.config_loader.load_sweep_config(self.config, overrides)
