@@ -4,8 +4,8 @@ What a configuration may construct is listed here; constructors take plain value
 """
 
 import logging
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,7 +33,13 @@ _MODULE_KEYS = ("batch_size", "shuffle", "val_fraction", "test_fraction", "stand
 _FULL_PRECISION = ("32", "32-true", "64", "64-true")
 _OWN_CALLBACKS = ("src.training.checkpoints.Checkpoints", "src.training.progress.Progress")
 # Trainer options that change what a batch or an epoch is to Lightning's own loop.
-_LOOP_OPTIONS = ("limit_train_batches", "limit_val_batches", "overfit_batches", "fast_dev_run", "val_check_interval")
+_LOOP_OPTIONS = (
+    "limit_train_batches",
+    "limit_val_batches",
+    "overfit_batches",
+    "fast_dev_run",
+    "val_check_interval",
+)
 
 
 def construct(node: DictConfig | dict[str, Any], key: str, **extra: Any) -> Any:
@@ -170,8 +176,7 @@ def trainer(cfg: DictConfig, callbacks: "list[pl.Callback]", loggers: list[Any],
     import lightning.pytorch as pl
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-    options = OmegaConf.to_container(_without(cfg.trainer, "steps_per_execution"), resolve=True)
-    assert isinstance(options, dict)
+    options: Any = OmegaConf.to_container(_without(cfg.trainer, "steps_per_execution", "threads"), resolve=True)
     if why_plain(cfg) is None:
         # In the fast path the module clips; to Lightning such a module optimizes "manually".
         options |= {"gradient_clip_val": None, "gradient_clip_algorithm": None}

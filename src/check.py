@@ -146,7 +146,9 @@ RULES: dict[str, dict[str, Rule]] = {
         "interval": _interval,
     },
     "trainer": {
-        "max_epochs": Number("a whole number from 0 on, or -1 with trainer.max_steps", lambda v: v >= -1, True),
+        "max_epochs": Number(
+            "a whole number from 1 on, or -1 with trainer.max_steps", lambda v: v >= 1 or v == -1, True
+        ),
         "max_steps": Number("a whole number from 1 on, or -1 for no limit", lambda v: v >= 1 or v == -1, True),
         "check_val_every_n_epoch": _count,
         "gradient_clip_val": Number("a number above 0", lambda v: v > 0, optional=True),
@@ -198,6 +200,9 @@ def _check_together(cfg: DictConfig) -> None:
             "leave no row for training, expected a sum below 1"
         )
     steps = trainer.steps_per_execution
+    threads = trainer.threads
+    if threads != "auto" and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
+        raise UserError(f"trainer.threads must be auto or a whole number from 1 on, found {threads!r}")
     if steps != "auto" and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 1):
         raise UserError(f"trainer.steps_per_execution must be auto or a whole number from 1 on, found {steps!r}")
     if optimizer.get("nesterov") and not optimizer.get("momentum"):
@@ -206,9 +211,13 @@ def _check_together(cfg: DictConfig) -> None:
         extras = [k for k in ("momentum", "nesterov", "weight_decay") if optimizer.get(k)]
         if not optimizer._target_.endswith(".SGD") or extras:
             found = f"optimizer.{extras[0]}={optimizer[extras[0]]}" if extras else optimizer._target_
-            raise UserError(f"model=scratch writes plain gradient descent out by hand: expected optimizer=sgd, found {found}")
+            raise UserError(
+                f"model=scratch writes plain gradient descent out by hand: expected optimizer=sgd, found {found}"
+            )
         if cfg.scheduler.get("_target_"):
-            raise UserError(f"model=scratch keeps its learning rate: expected scheduler=none, found {cfg.scheduler._target_}")
+            raise UserError(
+                f"model=scratch keeps its learning rate: expected scheduler=none, found {cfg.scheduler._target_}"
+            )
         if trainer.gradient_clip_val is not None or trainer.accumulate_grad_batches != 1:
             raise UserError("model=scratch neither clips nor accumulates gradients; leave both trainer options alone")
     several = OmegaConf.is_list(cfg.objective)

@@ -1,5 +1,6 @@
 """Columns to tensors and back: scaling that is fitted on the training rows and travels with the model."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,7 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_CHUNK = 1 << 16  # rows scaled at a time, so that float64 copies stay small
+from src.data.table import Table
+
+_CHUNK = 1 << 15  # rows scaled at a time, so that float64 copies stay in cache and out of the peak
+_PRECISION = {np.float32: torch.float32, np.float64: torch.float64}
 
 
 @dataclass(frozen=True)
@@ -25,30 +29,33 @@ class Encoder:
     target_scale: float
 
     @classmethod
-    def fit(
-        cls,
-        features: np.ndarray,
-        target: np.ndarray,
-        feature_names: list[str],
-        target_name: str,
-        standardize: bool,
-    ) -> "Encoder":
-        """Mean and standard deviation of the training rows, or 0 and 1 where ``standardize`` is off.
+    def fit(cls, table: Table, rows: np.ndarray, standardize: bool) -> "Encoder":
+        """Mean and standard deviation of these rows, or 0 and 1 where ``standardize`` is off.
 
         A constant column keeps the scale 1.
         """
-        if not standardize:
-            width = features.shape[1]
-            return cls(feature_names, target_name, np.zeros(width), np.ones(width), 0.0, 1.0)
-        scale = _deviation(features)
-        target_scale = _deviation(target[:, None])[0]
+        width = table.features.shape[1]
+        shift, scale = np.zeros(width + 1), np.ones(width + 1)
+        if standardize:
+            # One pass around a pivot near the mean, so that nothing cancels (Chan, Golub and LeVeque, 1983).
+            pivot = next(_chunks(table, rows)).mean(axis=0)
+            total, squares = np.zeros(width + 1), np.zeros(width + 1)
+            for columns in _chunks(table, rows):
+                columns -= pivot
+                total += columns.sum(axis=0)
+                squares += np.einsum("ij,ij->j", columns, columns)
+            mean = total / len(rows)
+            shift = pivot + mean
+            deviation = np.sqrt(np.maximum(squares / len(rows) - mean**2, 0))
+            # What rounding leaves of a constant column is no deviation.
+            scale = np.where(deviation > 1e-12 * np.maximum(np.abs(shift), 1e-300), deviation, 1.0)
         return cls(
-            feature_names,
-            target_name,
-            features.mean(axis=0, dtype=np.float64),
-            np.where(scale > 0, scale, 1.0),
-            float(target.mean(dtype=np.float64)),
-            float(target_scale) if target_scale > 0 else 1.0,
+            table.feature_names,
+            table.target_name,
+            shift[:-1],
+            scale[:-1],
+            float(shift[-1]),
+            float(scale[-1]),
         )
 
     @property
@@ -57,17 +64,25 @@ class Encoder:
         return not self.feature_shift.any() and bool((self.feature_scale == 1).all()) and self.target_scale == 1
 
     def encode(self, features: np.ndarray) -> Tensor:
-        """Raw features (rows, features) as the tensor that a net sees, same shape and precision."""
-        encoded = np.empty(features.shape, features.dtype)
-        for start in range(0, len(features), _CHUNK):
-            rows = slice(start, start + _CHUNK)
-            encoded[rows] = (features[rows] - self.feature_shift) / self.feature_scale
-        return torch.from_numpy(encoded)
+        """Raw features (rows, features) as the tensor that a net sees, same shape and precision.
 
-    def encode_target(self, target: np.ndarray) -> Tensor:
-        """Raw target (rows,) as the tensor (rows, 1) that the loss sees."""
-        encoded = (target - self.target_shift) / self.target_scale
-        return torch.from_numpy(encoded.astype(target.dtype)[:, None])
+        Computed in float64: a column far from zero would lose digits when its mean is taken off.
+        """
+        raw = torch.from_numpy(np.ascontiguousarray(features))
+        if self.is_identity:
+            return raw
+        shift, scale = torch.from_numpy(self.feature_shift), torch.from_numpy(self.feature_scale)
+        return raw.to(torch.float64).sub_(shift).div_(scale).to(raw.dtype)
+
+    def encode_rows(self, table: Table, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+        """These rows of a table as features (rows, features) and target (rows, 1)."""
+        precision = _PRECISION[table.features.dtype.type]
+        features = torch.empty(len(rows), table.features.shape[1], dtype=precision)
+        for start in range(0, len(rows), _CHUNK):
+            chosen = rows[start : start + _CHUNK]
+            features[start : start + _CHUNK] = self.encode(table.features[chosen])
+        target = (table.target[rows] - self.target_shift) / self.target_scale
+        return features, torch.from_numpy(target[:, None]).to(precision)
 
     def decode(self, output: Tensor) -> np.ndarray:
         """A net's output (rows, 1) as predictions (rows,) in the target's unit, float64."""
@@ -92,14 +107,17 @@ class Encoder:
     @classmethod
     def from_state_dict(cls, state: dict[str, Any]) -> "Encoder":
         """The encoder that ``state_dict`` described."""
-        arrays = {key: value.numpy() if isinstance(value, Tensor) else value for key, value in state.items()}
+        arrays: dict[str, Any] = {k: v.numpy() if isinstance(v, Tensor) else v for k, v in state.items()}
         return cls(**arrays)
 
 
-def _deviation(columns: np.ndarray) -> np.ndarray:
-    """Standard deviation of each column in float64, chunk by chunk around the mean."""
-    mean = columns.mean(axis=0, dtype=np.float64)
-    squares = np.zeros(columns.shape[1])
-    for start in range(0, len(columns), _CHUNK):
-        squares += ((columns[start : start + _CHUNK] - mean) ** 2).sum(axis=0)
-    return np.sqrt(squares / len(columns))
+def _chunks(table: Table, rows: np.ndarray) -> Iterator[np.ndarray]:
+    """Features and target of these rows in float64, (chunk, features + 1), a chunk at a time."""
+    everything = len(rows) == len(table)
+    for start in range(0, len(rows), _CHUNK):
+        chosen = slice(start, start + _CHUNK) if everything else rows[start : start + _CHUNK]
+        features, target = table.features[chosen], table.target[chosen]
+        chunk = np.empty((len(target), features.shape[1] + 1))
+        chunk[:, :-1] = features
+        chunk[:, -1] = target
+        yield chunk

@@ -1,5 +1,6 @@
 """The one DataModule: any table, split, encoded and served."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import lightning.pytorch as pl
@@ -14,7 +15,7 @@ from src.data.order import split
 from src.data.table import Table
 from src.errors import UserError
 
-_VALIDATION_ROWS = 1 << 14  # rows of a validation batch
+_CHUNK = 1 << 11  # rows looked at together where all rows would be too many: activations stay in cache
 
 
 class DataModule(pl.LightningDataModule):
@@ -54,8 +55,7 @@ class DataModule(pl.LightningDataModule):
         self.seed = seed if shuffle else None
         self.steps_per_execution = steps_per_execution
         self.span = span
-        features, target = self.raw("train")
-        self.encoder = Encoder.fit(features, target, table.feature_names, table.target_name, standardize)
+        self.encoder = Encoder.fit(table, parts[0], standardize)
         self._encoded: dict[str, tuple[Tensor, Tensor]] = {}
 
     def splits(self) -> list[str]:
@@ -69,11 +69,17 @@ class DataModule(pl.LightningDataModule):
             return self.table.features, self.table.target
         return self.table.features[rows], self.table.target[rows]
 
+    def chunks(self, name: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """What ``raw`` gives, a few thousand rows at a time."""
+        rows = self.rows[name]
+        for start in range(0, len(rows), _CHUNK):
+            chosen = rows[start : start + _CHUNK]
+            yield self.table.features[chosen], self.table.target[chosen]
+
     def encoded(self, name: str) -> tuple[Tensor, Tensor]:
         """Features (rows, features) and target (rows, 1) of a part, as the net sees them."""
         if name not in self._encoded:
-            features, target = self.raw(name)
-            self._encoded[name] = (self.encoder.encode(features), self.encoder.encode_target(target))
+            self._encoded[name] = self.encoder.encode_rows(self.table, self.rows[name])
         return self._encoded[name]
 
     @property
@@ -84,12 +90,11 @@ class DataModule(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Execution]:
         """Executions, each already gathered."""
         trainer = self.trainer
-        assert trainer is not None and trainer.max_epochs is not None
+        assert trainer is not None
+        assert trainer.max_epochs is not None
         features, target = self.encoded("train")
         return DataLoader(
-            GatheredRows(
-                features, target, self.batch_size, self.seed, (trainer.global_rank, trainer.world_size)
-            ),
+            GatheredRows(features, target, self.batch_size, self.seed, (trainer.global_rank, trainer.world_size)),
             batch_size=None,
             # Its own generator: the iterator draws a number, and dropout must not notice.
             generator=torch.Generator(),
@@ -108,7 +113,7 @@ class DataModule(pl.LightningDataModule):
         if not len(self.rows["val"]):
             return []
         features, target = self.encoded("val")
-        batches = zip(features.split(_VALIDATION_ROWS), target.split(_VALIDATION_ROWS), strict=True)
+        batches = zip(features.split(_CHUNK), target.split(_CHUNK), strict=True)
         return DataLoader(list(batches), batch_size=None)  # type: ignore[arg-type]
 
     def state_dict(self) -> dict[str, Any]:
@@ -128,3 +133,10 @@ class DataModule(pl.LightningDataModule):
             )
         self.encoder = encoder
         self._encoded.clear()
+
+
+def attached(trainer: pl.Trainer) -> DataModule:
+    """The DataModule that a Trainer was started with."""
+    data = getattr(trainer, "datamodule", None)
+    assert isinstance(data, DataModule)
+    return data

@@ -4,14 +4,17 @@ import csv
 import hashlib
 import math
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from src.errors import UserError, nearest
 
-_BLOCK = 4 << 20  # bytes of text parsed at a time: large enough to be quick, small beside the matrix
+_SEGMENT = 2 << 20  # bytes of text in memory at a time: quick enough, and small beside the matrix
+_BLOCK = 1 << 19  # bytes that one of Arrow's threads parses at a time
 
 
 def read_header(path: Path) -> list[str]:
@@ -46,8 +49,11 @@ def read_header(path: Path) -> list[str]:
     return header
 
 
-def read_columns(path: Path, columns: list[str], dtype: DTypeLike) -> np.ndarray:
-    """The named columns of a CSV file as a matrix (rows, columns).
+def read_columns(path: Path, columns: list[str], dtype: DTypeLike) -> tuple[np.ndarray, str]:
+    """The named columns of a CSV file as a matrix (rows, columns), and the SHA-256 of the file's bytes.
+
+    The file is read once, a segment at a time: while Arrow's threads parse one, it is hashed as well, and
+    only its numbers are kept. Peak memory is the matrix and a few segments.
 
     Raises:
         UserError: a column is missing (the nearest name is offered), or a cell is empty, text, NaN or
@@ -60,38 +66,85 @@ def read_columns(path: Path, columns: list[str], dtype: DTypeLike) -> np.ndarray
     import pyarrow as pa
     from pyarrow import csv as arrow
 
-    kind = pa.float32() if np.dtype(dtype) == np.float32 else pa.float64()
-    blocks: list[np.ndarray] = []
+    options = arrow.ConvertOptions(
+        include_columns=columns,
+        # float64 also for float32 runs: Arrow parses it faster, and the cast rounds correctly.
+        column_types=dict.fromkeys(columns, pa.float64()),
+        null_values=[],
+        strings_can_be_null=False,
+    )
+    reading = arrow.ReadOptions(column_names=header, block_size=_BLOCK)
+    digest = hashlib.sha256()
+    matrix = np.empty((0, len(columns)), dtype)
+    rows = 0
     try:
-        reader = arrow.open_csv(
-            path,
-            read_options=arrow.ReadOptions(block_size=_BLOCK),
-            convert_options=arrow.ConvertOptions(
-                include_columns=columns,
-                column_types=dict.fromkeys(columns, kind),
-                null_values=[],
-                strings_can_be_null=False,
-            ),
-        )
-        for batch in reader:
-            block = np.empty((batch.num_rows, len(columns)), dtype)
-            for index, column in enumerate(batch.columns):
-                block[:, index] = column.to_numpy()
-            blocks.append(block)
+        with path.open("rb") as file, ThreadPoolExecutor(1) as hasher:
+            digest.update(_skip_header(file))
+            left = path.stat().st_size - file.tell()
+            for segment in _segments(file):
+                hashed = hasher.submit(digest.update, segment)
+                parsed = arrow.read_csv(
+                    pa.BufferReader(segment),
+                    reading,
+                    convert_options=options,
+                    memory_pool=pa.system_memory_pool(),  # Arrow's own keeps what it once had
+                )
+                matrix = _with_room(matrix, rows, parsed.num_rows, left / len(segment))
+                for batch in parsed.to_batches():
+                    _fill(matrix[rows : rows + batch.num_rows], batch)
+                    rows += batch.num_rows
+                left -= len(segment)
+                hashed.result()
     except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
         raise UserError(_explain(path, columns) or f"{path}: {str(error).splitlines()[0]}") from None
-    matrix = np.concatenate(blocks) if blocks else np.empty((0, len(columns)), dtype)
-    if not len(matrix):
+    matrix = matrix[:rows]
+    if not rows:
         raise UserError(f"{path}: has a header but no rows")
     if not np.isfinite(matrix.sum()) and not np.isfinite(matrix).all():
         raise UserError(_explain(path, columns) or f"{path}: holds a number too large for {np.dtype(dtype)}")
-    return matrix
+    return matrix, digest.hexdigest()
 
 
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _skip_header(file: BinaryIO) -> bytes:
+    """Everything up to the end of the header line."""
+    skipped = line = file.readline()
+    while line and not line.removeprefix(b"\xef\xbb\xbf").strip():
+        line = file.readline()
+        skipped += line
+    return skipped
+
+
+def _segments(file: BinaryIO) -> Iterator[bytes]:
+    """The rest of the file in pieces that end with a line; pieces of blank lines only are left out."""
+    rest = b""
+    while chunk := file.read(_SEGMENT):
+        end = chunk.rfind(b"\n") + 1
+        if end:
+            yield rest + chunk[:end]
+            rest = chunk[end:]
+        else:
+            rest += chunk
+    if rest:
+        yield rest
+
+
+def _with_room(matrix: np.ndarray, rows: int, new: int, segments: float) -> np.ndarray:
+    """``matrix`` with room for ``new`` rows, and for as many in each of the segments that are left.
+
+    What is reserved and never written costs no memory.
+    """
+    if rows + new <= len(matrix):
+        return matrix
+    larger = np.empty((rows + max(new, int(new * segments * 1.02)), matrix.shape[1]), matrix.dtype)
+    larger[:rows] = matrix[:rows]
+    return larger
+
+
+def _fill(block: np.ndarray, batch: Any) -> None:
+    """Writes an Arrow record batch into (rows, columns)."""
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is reported
+        for index, column in enumerate(batch.columns):
+            block[:, index] = np.from_dlpack(column)  # to_numpy() would import pandas
 
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import DTypeLike
 
-from src.data.reader import read_columns, read_header, sha256
+from src.data.reader import read_columns, read_header
 from src.data.table import Table
 from src.errors import UserError, nearest
 
@@ -29,12 +29,12 @@ def csv(path: str, target: str, features: list[str] | None, dtype: DTypeLike) ->
     if len(set(names)) < len(names):
         raise UserError(f"data.features names a column twice: {', '.join(names)}")
     try:
-        matrix = read_columns(file, [*names, target], dtype)
+        matrix, digest = read_columns(file, [*names, target], dtype)
     except UserError as error:
         if features is None and "found the text" in str(error):
             raise UserError(f"{error}; data.features=[…] takes only the columns it lists") from None
         raise
-    return Table(matrix[:, :-1], matrix[:, -1], names, target, str(file), sha256(file))
+    return Table(matrix[:, :-1], matrix[:, -1], names, target, str(file), digest)
 
 
 def cars(target: str, features: list[str] | None, dtype: DTypeLike) -> Table:

@@ -1,9 +1,12 @@
 """The runs of a sweep, drawn over each other."""
 
 from pathlib import Path
-
+from typing import TYPE_CHECKING
 
 from src.results.folder import RunFolder
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _MOST = 12  # lines that a picture can show apart
 
@@ -37,16 +40,20 @@ def compare(sweep: Path) -> list[Path]:
 
 def _by_number(sweep: Path) -> list[Path]:
     folders = [path for path in sweep.iterdir() if path.is_dir()]
-    return sorted(folders, key=lambda path: (not path.name.isdigit(), int(path.name) if path.name.isdigit() else 0, path.name))
+    return sorted(
+        folders,
+        key=lambda path: (not path.name.isdigit(), int(path.name) if path.name.isdigit() else 0, path.name),
+    )
 
 
 def _label(folder: RunFolder, number: str) -> str:
     """What was changed, as short as it can be said."""
-    overrides = [str(item).rpartition(".")[2] for item in folder.read_summary().get("overrides", [])]
-    return ", ".join(item for item in overrides if not item.startswith("experiment=")) or number
+    pairs = [str(item).partition("=") for item in folder.read_summary().get("overrides", [])]
+    changed = [f"{key.rpartition('.')[2]}={value}" for key, _, value in pairs if key not in ("experiment", "name")]
+    return ", ".join(changed) or number
 
 
-def _fits(runs: dict[str, RunFolder]) -> dict[str, object]:
+def _fits(runs: dict[str, RunFolder]) -> "dict[str, Figure]":
     """The fitted lines, where all runs learned the same table and it has one feature."""
     from src import build
     from src.jobs.restore import load_config, load_predictor
@@ -62,5 +69,3 @@ def _fits(runs: dict[str, RunFolder]) -> dict[str, object]:
     rows = build.table(next(iter(configs.values())))
     figure = figures.compare_fits(rows.features, rows.target, predictors, rows.feature_names[0], rows.target_name)
     return {"fits": figure}
-
-

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_KEPT = ("data", "model", "loss", "optimizer", "scheduler", "trainer", "seed")  # what HPARAMS shows
+_KEPT = ("optimizer", "model", "scheduler", "loss", "data", "trainer", "seed")  # what HPARAMS shows, in its order
 
 
 def draw(
@@ -38,19 +38,19 @@ def draw(
     if columns:
         drawn["curves"] = figures.curves(columns)
     if status != "diverged":
-        rows = figures.thin(*data.raw("train"))
+        features, target = figures.thin(*data.raw("train"))
         table = data.table
-        line = least_squares(*data.raw("train"))
-        drawn["fit"] = figures.fit(*rows, predictor, line, table.feature_names, table.target_name)
-        drawn["residuals"] = figures.residuals(predictor(rows[0]), rows[1], table.target_name)
+        line, _, _ = least_squares(lambda: data.chunks("train"))
+        drawn["fit"] = figures.fit(features, target, predictor, line, table.feature_names, table.target_name)
+        drawn["residuals"] = figures.residuals(predictor(features), target, table.target_name)
     folder.figures.mkdir(parents=True, exist_ok=True)
     pictures = {name: figures.png(figure) for name, figure in drawn.items()}
     for name, picture in pictures.items():
         (folder.figures / f"{name}.png").write_bytes(picture)
     if cfg.graph:
-        features, target = (tensor[:8] for tensor in data.encoded("train"))
+        rows, wanted = (tensor[:8] for tensor in data.encoded("train"))
         net = predictor.net.train()
-        loss = build.construct(cfg.loss, "loss")(net(features.to(next(net.parameters()).dtype)), target)
+        loss = build.construct(cfg.loss, "loss")(net(rows.to(next(net.parameters()).dtype)), wanted)
         written = write_graph(autograd_graph(loss, dict(net.named_parameters())), folder.figures / "graph")
         if written.suffix == ".dot":
             log.info("graph: Graphviz's `dot` is not installed, so %s stays text", written.name)
@@ -76,7 +76,7 @@ def write_dashboard(
     if pictures:
         example = data.encoded("train")[0][:2]
         logger.file.graph(predictor.net, example.to(next(predictor.net.parameters()).dtype))
-    final = {name: value for name, value in summary["metrics"].items()}
+    final = summary["metrics"]
     logger.file.hparams(flat(cfg), {f"final/{name}": value for name, value in final.items()})
     logger.close()
 

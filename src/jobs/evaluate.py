@@ -24,7 +24,10 @@ def evaluate(run: str, checkpoint: str) -> dict[str, Any]:
     summary = folder.read_summary()
     before = summary.get("data", {}).get("sha256")
     if before and before != rows.sha256:
-        print(f"note: {rows.source} has changed since the run; these figures are of the new rows", file=sys.stderr)
+        print(
+            f"note: {rows.source} has changed since the run; these figures are of the new rows",
+            file=sys.stderr,
+        )
     predictor = load_predictor(folder, cfg, checkpoint)
 
     from src.jobs.fit import outcome

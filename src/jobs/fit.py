@@ -9,21 +9,22 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, OmegaConf
+import numpy as np
+from omegaconf import DictConfig
 
 from src import build
 from src.data.table import Table
 from src.jobs.environment import environment
 from src.results.folder import RunFolder
-from src.results.line import largest_stable_lr, reference
+from src.results.line import largest_stable_lr, least_squares
 from src.results.metrics import larger_is_better, regression_metrics
 from src.training.history import History
 from src.training.predictor import Predictor
 from src.training.record import Record, Watcher
+from src.training.regressor import Regressor
+from src.training.threads import threads, threads_for
 
 if TYPE_CHECKING:
-    import lightning.pytorch as pl
-
     from src.data.module import DataModule
 
 log = logging.getLogger(__name__)
@@ -70,7 +71,8 @@ def fit(
         log.info("plain path, one optimizer step per execution: %s", reason)
 
     fit_started = time.perf_counter()
-    with _interruptible(record), quiet():
+    number = threads_for(module, data.batch_size, cfg.trainer.threads)
+    with _interruptible(record), quiet(), threads(number):
         try:
             trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
         except SystemExit:  # Lightning's answer to a second Ctrl-C
@@ -86,7 +88,7 @@ def fit(
         "epochs": trainer.current_epoch,
         "steps": trainer.global_step,
     }
-    net = module if build.is_scratch(cfg) else module.net
+    net = module.net if isinstance(module, Regressor) else module
     if record.best is not None:
         net.load_state_dict(record.best["weights"])
         summary["best_epoch"] = record.best["epoch"]
@@ -105,7 +107,7 @@ def fit(
         "target": rows.target_name,
         "sha256": rows.sha256,
     }
-    summary["environment"] = environment(str(trainer.strategy.root_device))
+    summary["environment"] = environment(str(trainer.strategy.root_device), number)
     if trainer.is_global_zero:
         from src.jobs.draw import draw, write_dashboard
 
@@ -139,16 +141,17 @@ def outcome(predictor: Predictor, data: "DataModule", objective: str, status: st
     metrics: dict[str, float] = {}
     if status != "diverged":
         for name in data.splits():
-            features, target = data.raw(name)
-            figures = regression_metrics(predictor(features), target)
+            prediction = np.concatenate([predictor(features) for features, _ in data.chunks(name)])
+            figures = regression_metrics(prediction, data.table.target[data.rows[name]])
             metrics |= {f"{name}/{figure}": value for figure, value in figures.items()}
-    features, target = data.raw("train")
+    names = data.table.feature_names
+    reference, mse, r2 = least_squares(lambda: data.chunks("train"))
     line = predictor.line()
     return {
         "metrics": metrics,
         "objective": objective_of(metrics, objective),
-        "parameters": line.parameters(data.table.feature_names) if line and metrics else {},
-        "reference": reference(features, target, data.table.feature_names),
+        "parameters": line.parameters(names) if line and metrics else {},
+        "reference": reference.parameters(names) | {"mse": mse, "r2": r2},
     }
 
 

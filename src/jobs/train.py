@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from src import build, resolvers
 from src.check import check
 from src.errors import UserError
+from src.jobs.imports import import_lightning
 from src.results.folder import RunFolder
 from src.results.metrics import larger_is_better
 from src.sweeping.pruning import watchers
@@ -44,8 +45,12 @@ def run(cfg: DictConfig) -> float | list[float]:
         OmegaConf.resolve(cfg)
         # Resolved, so that the folder can be read where Hydra's own resolvers are not.
         OmegaConf.save(cfg, folder.config)
+        import_lightning()
         from src.jobs.fit import fit
 
+        if not alone:
+            # The epochs of each run would drown what a sweep has to say.
+            logging.getLogger("src.training.progress").setLevel(logging.WARNING)
         drawn = alone if cfg.figures == "auto" else cfg.figures
         aim = build.objective(cfg)
         watching = watchers(hydra, aim, larger_is_better(aim), cfg.trainer.max_epochs)
@@ -54,7 +59,9 @@ def run(cfg: DictConfig) -> float | list[float]:
         if alone:
             forget(folder.path)
         else:
-            folder.write_summary({"status": "failed", "message": str(error), "command": command, "overrides": overrides})
+            folder.write_summary(
+                {"status": "failed", "message": str(error), "command": command, "overrides": overrides}
+            )
         raise
     except Exception as error:
         message = f"{type(error).__name__}: {error}"

@@ -58,7 +58,7 @@ def _claim(config: DictConfig, kind: str) -> None:
     key = f"hydra.{kind}.dir"
     if _named_by_user(config, key):
         return
-    hydra = HydraConfig.instance()
+    hydra: Any = HydraConfig.instance()
     before, hydra.cfg = hydra.cfg, config  # ${hydra:…} inside the pattern is read from there
     try:
         wanted = Path(str(OmegaConf.select(config, key)))

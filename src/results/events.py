@@ -30,9 +30,7 @@ class EventFile:
         now = time.time()
         for step, figures in rows:
             values = [Summary.Value(tag=tag, simple_value=value) for tag, value in figures.items()]
-            self._records.write(
-                Event(wall_time=now, step=step, summary=Summary(value=values)).SerializeToString()
-            )
+            self._records.write(Event(wall_time=now, step=step, summary=Summary(value=values)).SerializeToString())
         self._file.flush()
 
     def image(self, tag: str, png: bytes, step: int) -> None:

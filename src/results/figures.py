@@ -1,13 +1,14 @@
 """Figures: arrays in, matplotlib Figure out. Points are red and the fitted line is blue, as in the lessons."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from io import BytesIO
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
-Predict = Callable[[np.ndarray], np.ndarray]
+Predict = Callable[[np.ndarray], np.ndarray]  # raw features (rows, features) to predictions (rows,)
 
 _POINTS = 2000  # more points than a picture can show apart
 _POINT, _LINE, _REFERENCE = "tab:red", "tab:blue", "0.45"
@@ -56,7 +57,7 @@ def residuals(prediction: np.ndarray, target: np.ndarray, target_name: str) -> F
 
 def curves(columns: dict[str, list[float]]) -> Figure:
     """Loss, and slope and intercept where there are such columns, over epochs."""
-    panels = [("loss", [n for n in ("train/loss", "val/mse") if n in columns])]
+    panels: list[tuple[str, list[str]]] = [("loss", [n for n in ("train/loss", "val/mse") if n in columns])]
     panels += [(name, [name]) for name in ("slope", "intercept") if name in columns]
     figure = Figure(figsize=(1.2 + 3.4 * len(panels), 3.4), dpi=100)
     figure.subplots_adjust(left=0.75 / (1.2 + 3.4 * len(panels)), right=0.98, bottom=0.15, top=0.9, wspace=0.28)
@@ -84,7 +85,7 @@ def compare_curves(runs: dict[str, dict[str, list[float]]], by: str) -> Figure:
 
 
 def compare_fits(
-    features: np.ndarray, target: np.ndarray, fits: dict[str, Predict], feature_name: str, target_name: str
+    features: np.ndarray, target: np.ndarray, fits: Mapping[str, Predict], feature_name: str, target_name: str
 ) -> Figure:
     """The fitted lines of several runs over the same points: features (rows, 1), target (rows,)."""
     features, target = thin(features, target)
@@ -105,10 +106,10 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def thin(*columns: np.ndarray) -> tuple[np.ndarray, ...]:
+def thin(features: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """At most a few thousand rows, evenly taken."""
-    stride = -(-len(columns[0]) // _POINTS)
-    return tuple(column[::stride] for column in columns)
+    stride = -(-len(target) // _POINTS)
+    return features[::stride], target[::stride]
 
 
 def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
@@ -124,6 +125,9 @@ def _finite(positions: list[float], values: list[float]) -> tuple[np.ndarray, np
 
 
 def _log_if_positive(axes: Axes, wanted: bool) -> None:
-    lows = [line.get_ydata() for line in axes.lines]
-    if wanted and any(len(y) for y in lows) and all((np.asarray(y) > 0).all() for y in lows):
+    drawn = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.lines])
+    if wanted and len(drawn) and (drawn > 0).all():
         axes.set_yscale("log")
+        # Plain labels: typesetting powers of ten costs more than the rest of the picture.
+        axes.yaxis.set_major_formatter(LogFormatter())
+        axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.4)))

@@ -1,12 +1,11 @@
 """The straight line that least squares gives at once: what every training is held against."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from src.results.metrics import regression_metrics
-
-_CHUNK = 1 << 16
+Chunks = Callable[[], Iterable[tuple[np.ndarray, np.ndarray]]]
 
 
 @dataclass(frozen=True)
@@ -30,29 +29,29 @@ class Line:
         return named | {"intercept": self.intercept}
 
 
-def least_squares(features: np.ndarray, target: np.ndarray) -> Line:
-    """Ordinary least squares with intercept of (rows, features) on (rows,).
+def least_squares(chunks: Chunks) -> tuple[Line, float, float]:
+    """Ordinary least squares with intercept: the line, its mean squared error and its r2.
 
-    Columns are centred, then reduced chunk by chunk to one triangular factor (Golub and Van Loan,
-    Matrix Computations, §5.2), so that memory does not grow with the rows.
+    ``chunks`` gives the rows anew at each call, as pairs of (rows, features) and (rows,). Columns are
+    centred, then reduced chunk by chunk to one triangular factor (Golub and Van Loan, Matrix
+    Computations, §5.2), so that memory does not grow with the rows.
     """
-    means = features.mean(axis=0, dtype=np.float64)
-    target_mean = float(target.mean(dtype=np.float64))
-    width = features.shape[1]
+    total, count = np.zeros(1), 0
+    for features, target in chunks():
+        total = total + np.append(features.sum(axis=0, dtype=np.float64), target.sum(dtype=np.float64))
+        count += len(target)
+    means = total / count
+    width = len(means) - 1
     factor = np.empty((0, width + 1))
-    for start in range(0, len(target), _CHUNK):
-        rows = slice(start, start + _CHUNK)
-        chunk = np.column_stack([features[rows] - means, target[rows].astype(np.float64) - target_mean])
-        factor = np.linalg.qr(np.vstack([factor, chunk]), mode="r")
+    for features, target in chunks():
+        block = np.column_stack([features, target]).astype(np.float64)
+        factor = np.asarray(np.linalg.qr(np.vstack([factor, block - means]), mode="r"))
     slopes = np.linalg.lstsq(factor[:, :width], factor[:, width], rcond=None)[0]
-    return Line(slopes, target_mean - float(slopes @ means))
-
-
-def reference(features: np.ndarray, target: np.ndarray, feature_names: list[str]) -> dict[str, float]:
-    """Parameters, mse and r2 of the least-squares line of these rows."""
-    line = least_squares(features, target)
-    figures = regression_metrics(line(features), target)
-    return line.parameters(feature_names) | {"mse": figures["mse"], "r2": figures["r2"]}
+    residual = factor[:, width] - factor[:, :width] @ slopes
+    variance = float(factor[:, width] @ factor[:, width]) / count
+    mse = float(residual @ residual) / count
+    line = Line(slopes, float(means[width] - slopes @ means[:width]))
+    return line, mse, 1 - mse / variance if variance else float("nan")
 
 
 def largest_stable_lr(features: np.ndarray, momentum: float = 0.0) -> float:

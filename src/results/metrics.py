@@ -13,12 +13,11 @@ def regression_metrics(prediction: np.ndarray, target: np.ndarray) -> dict[str, 
 
     r2 = 1 - mse / variance of the target (nan for a constant target).
     """
-    target = target.astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
-        error = prediction - target
-        mse = float(np.mean(error * error))
-        mae = float(np.mean(np.abs(error)))
-    variance = float(target.var())
+        error = prediction - target.astype(np.float64)
+        mse = float(np.einsum("i,i->", error, error)) / len(error)
+        mae = float(np.abs(error, out=error).mean())
+    variance = float(target.var(dtype=np.float64))
     return {
         "mse": mse,
         "rmse": math.sqrt(mse),

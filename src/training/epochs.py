@@ -4,6 +4,7 @@ Both training paths call it, so an epoch means the same in each.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
@@ -121,7 +122,7 @@ class Epochs:
         trainer, record = module.trainer, self.record
         if self.losses and record.stopped != "diverged":
             whole = len(self.losses) == -(-self.rows // self.batch_size)
-            self.end(trainer.current_epoch - 1, trainer.global_step, whole, self._validated)
+            self.end(trainer.current_epoch, trainer.global_step, whole, self._validated)
             self._validated = {}
         if record.stopped:
             trainer.should_stop = True
@@ -131,9 +132,10 @@ class Epochs:
 
     def _loss(self) -> float:
         """The mean of the epoch's batch losses, weighted by rows."""
-        losses, self.losses = self.losses, []
-        if isinstance(losses[0], Tensor):
-            losses = torch.stack(losses).tolist()  # type: ignore[arg-type]  # one wait for the device
+        held, self.losses = self.losses, []
+        losses = [loss for loss in held if isinstance(loss, float)]
+        if not losses:
+            losses = torch.stack([loss for loss in held if isinstance(loss, Tensor)]).tolist()  # one wait for a GPU
         last = self.rows - (len(losses) - 1) * self.batch_size
         if len(losses) == 1 or not 0 < last < self.batch_size:
             return sum(losses) / len(losses)
@@ -161,7 +163,8 @@ def count(trainer: pl.Trainer, steps: int, epochs: int) -> None:
     for tracker in (progress.total, progress.current):
         tracker.ready += steps
         tracker.completed += steps
-    for tracker in (trainer.fit_loop.epoch_progress.total, trainer.fit_loop.epoch_progress.current):
+    whole: Any = trainer.fit_loop.epoch_progress  # its trackers are declared narrower than they are
+    for tracker in (whole.total, whole.current):
         tracker.ready += epochs
         tracker.started += epochs
         tracker.processed += epochs

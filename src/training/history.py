@@ -5,6 +5,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 
+from src.data.module import attached
 from src.results.folder import RunFolder
 from src.training.record import Record
 
@@ -41,7 +42,7 @@ class History(pl.Callback):
         if not self._columns:
             # The widest row names the columns: with sparse validation the first ones lack its figures.
             names = {name: None for row in rows for name in row}
-            if trainer.datamodule is not None and len(trainer.datamodule.rows["val"]):
+            if len(attached(trainer).rows["val"]):
                 names |= dict.fromkeys(f"val/{figure}" for figure in ("mse", "rmse", "mae", "r2"))
             self._columns = list(names)
         self.folder.append_metrics(rows, self._columns)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from src.data.executions import Execution
-from src.data.module import DataModule
+from src.data.module import attached
 from src.training.epochs import Epochs
 from src.training.execute import Step, execute
 from src.training.record import Record
@@ -64,11 +64,9 @@ class Regressor(pl.LightningModule):
         if self._schedule is None:
             return optimizer
         trainer = self.trainer
-        batches = -(-trainer.datamodule.batches // trainer.accumulate_grad_batches)
+        batches = -(-attached(trainer).batches // trainer.accumulate_grad_batches)
         epochs = trainer.max_epochs if trainer.max_epochs not in (None, -1) else None
-        steps = min(
-            (n for n in (epochs and epochs * batches, trainer.max_steps) if n not in (None, -1)), default=1
-        )
+        steps = min((n for n in (epochs and epochs * batches, trainer.max_steps) if n not in (None, -1)), default=1)
         scheduler = self._schedule.build(optimizer, -(-steps // batches), steps)
         return {
             "optimizer": optimizer,
@@ -81,10 +79,10 @@ class Regressor(pl.LightningModule):
     def on_train_start(self) -> None:
         """Binds what the epochs need, now that device and optimizer stand."""
         trainer = self.trainer
-        datamodule = trainer.datamodule
-        assert isinstance(datamodule, DataModule)
+        datamodule = attached(trainer)
         optimizer = trainer.optimizers[0]
-        scheduler = trainer.lr_scheduler_configs[0].scheduler if trainer.lr_scheduler_configs else None
+        configs = trainer.lr_scheduler_configs
+        scheduler: Any = configs[0].scheduler if configs else None
         self._epochs = Epochs(
             self.net,
             self.record,
@@ -92,7 +90,7 @@ class Regressor(pl.LightningModule):
             self._seed,
             self.device,
             optimizer,
-            scheduler,  # type: ignore[arg-type]
+            scheduler,
             self._schedule.interval if self._schedule else "epoch",
             self._schedule.monitor if self._schedule else "train/loss",
             self._line if _is_line(self.net) else None,
@@ -105,7 +103,7 @@ class Regressor(pl.LightningModule):
         epochs = self._epochs
         assert epochs is not None
         if self._step is not None:
-            execute(self._step, epochs, execution, self.trainer, self.trainer.datamodule.span)
+            execute(self._step, epochs, execution, self.trainer, attached(self.trainer).span)
             return None
         if execution.stretches[0].start == 0:
             epochs.start(execution.stretches[0].epoch)

@@ -34,5 +34,3 @@ class Schedule:
         bound = self.factory.keywords if isinstance(self.factory, partial) else {}
         missing = {name: known[name] for name, value in bound.items() if value is None and name in known}
         return self.factory(optimizer, **missing)
-
-

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from src.data.executions import Execution
-from src.data.module import DataModule
+from src.data.module import attached
 from src.errors import UserError
 from src.training.epochs import Epochs
 from src.training.execute import execute
@@ -63,13 +63,12 @@ class Scratch(pl.LightningModule):
     def _autograd_step(self, features: Tensor, target: Tensor) -> float:
         loss = self.loss(self(features), target)
         loss.backward()
-        assert self.weight.grad is not None and self.bias.grad is not None
         with torch.no_grad():
-            self.weight -= self.lr * self.weight.grad
-            self.bias -= self.lr * self.bias.grad
-            # Autograd adds to what is there, so each step has to start from zero.
-            self.weight.grad.zero_()
-            self.bias.grad.zero_()
+            for parameter in (self.weight, self.bias):
+                assert parameter.grad is not None
+                parameter.sub_(self.lr * parameter.grad)
+                # Autograd adds to what is there, so each step has to start from zero.
+                parameter.grad.zero_()
         return loss.item()
 
     @torch.no_grad()
@@ -82,8 +81,8 @@ class Scratch(pl.LightningModule):
         else:
             slope = error.clamp(-self.loss.delta, self.loss.delta)
         loss = self.loss(error, torch.zeros_like(error))
-        self.weight -= self.lr * (features.T @ slope) / len(target)
-        self.bias -= self.lr * slope.mean()
+        self.weight.sub_(self.lr * (features.T @ slope) / len(target))
+        self.bias.sub_(self.lr * slope.mean())
         return loss.item()
 
     def configure_optimizers(self) -> None:
@@ -91,15 +90,14 @@ class Scratch(pl.LightningModule):
 
     def on_train_start(self) -> None:
         """Binds what the epochs need."""
-        datamodule = self.trainer.datamodule
-        assert isinstance(datamodule, DataModule)
+        datamodule = attached(self.trainer)
         line = (lambda: (self.weight.item(), self.bias.item())) if self.weight.numel() == 1 else None
         self._epochs = Epochs(self, self.record, datamodule, self._seed, self.device, line=line)
 
     def training_step(self, execution: Execution, batch_idx: int) -> None:
         """A whole execution of hand-written steps."""
         assert self._epochs is not None
-        execute(self._step, self._epochs, execution, self.trainer, self.trainer.datamodule.span)
+        execute(self._step, self._epochs, execution, self.trainer, attached(self.trainer).span)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Adds a batch (features, target) to the epoch's errors."""

@@ -1,0 +1,263 @@
+"""One run against the loop that one would write by hand."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from tests.benchmarks.timing import Row, in_turn
+
+ROOT = Path(__file__).parents[2]
+CARS = ROOT / "src" / "data" / "cars.csv"
+
+PLAIN_SCRIPT = f"""
+import pandas, torch
+cars = pandas.read_csv({str(CARS)!r})
+x = torch.tensor(cars[["wt"]].to_numpy(), dtype=torch.float32)
+y = torch.tensor(cars[["mpg"]].to_numpy(), dtype=torch.float32)
+net, loss_of = torch.nn.Linear(1, 1), torch.nn.MSELoss()
+optimizer, losses = torch.optim.SGD(net.parameters(), lr=0.02), []
+for epoch in range(1000):
+    optimizer.zero_grad()
+    loss = loss_of(net(x), y)
+    loss.backward()
+    optimizer.step()
+    losses.append(loss.item())
+print(losses[-1], net.weight.item(), net.bias.item())
+"""
+
+
+def fit_cars(rounds: int, size: float) -> list[Row]:
+    """cars, linear, SGD, full batch, 1,000 epochs."""
+    import pandas as pd
+    import torch
+
+    from src.training.threads import threads
+
+    epochs = max(int(1000 * size), 10)
+    cars = pd.read_csv(CARS)
+    x = torch.tensor(cars[["wt"]].to_numpy(), dtype=torch.float32)
+    y = torch.tensor(cars[["mpg"]].to_numpy(), dtype=torch.float32)
+
+    def raw() -> None:
+        net, loss_of = torch.nn.Linear(1, 1), torch.nn.MSELoss()
+        optimizer, losses = torch.optim.SGD(net.parameters(), lr=0.02), []
+        for _ in range(epochs):
+            optimizer.zero_grad()
+            loss = loss_of(net(x), y)
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+
+    ours = _fitter("model=linear", f"trainer.max_epochs={epochs}")
+    raw = threads(1)(raw)  # as ours: on a busy machine a second thread would only cost the raw loop time
+    what = f"fit, cars, linear, SGD, full batch, {epochs:,} epochs | raw loop"
+    return [Row("fit-cars", what, *in_turn(ours, raw, rounds), 2.0, 1.3)]
+
+
+def fit_mlp(rounds: int, size: float) -> list[Row]:
+    """An MLP 8-64-64-1 on 4,096 rows by mini-batches, validated each epoch."""
+    import torch
+
+    from src.training.threads import threads
+
+    rows, epochs = int(4096 * size), 24
+    generator = np.random.default_rng(0)
+    features = generator.standard_normal((rows + rows // 4, 8)).astype(np.float32)
+    target = (np.sin(features).sum(axis=1) + 0.1 * generator.standard_normal(len(features))).astype(np.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        path = _write_csv(Path(folder) / "rows.csv", features, target)
+        ours = _fitter(
+            "model=mlp", "data=csv", f"data.path={path}", "data.target=y", "data.val_fraction=0.2",
+            "data.test_fraction=0", "data.batch_size=32", "data.standardize=false",
+            "optimizer=adam", f"trainer.max_epochs={epochs}",
+        )  # fmt: skip
+        x, y = torch.from_numpy(features[:rows]), torch.from_numpy(target[:rows, None])
+        x_val, y_val = torch.from_numpy(features[rows:]), torch.from_numpy(target[rows:, None])
+
+        def raw() -> None:
+            net, loss_of = _mlp(8), torch.nn.MSELoss()
+            optimizer = torch.optim.Adam(net.parameters(), lr=0.001, fused=True)
+            losses = []
+            for _ in range(epochs):
+                order = torch.randperm(rows)
+                xs, ys = x[order], y[order]
+                for start in range(0, rows, 32):
+                    optimizer.zero_grad()
+                    loss = loss_of(net(xs[start : start + 32]), ys[start : start + 32])
+                    loss.backward()
+                    optimizer.step()
+                    losses.append(loss.item())
+                net.eval()
+                with torch.no_grad():
+                    losses.append(loss_of(net(x_val), y_val).item())
+                net.train()
+
+        raw = threads(1)(raw)
+        what = f"fit, MLP 8-64-64-1, {rows:,} rows, batch 32, 24 epochs, validated | raw loop"
+        return [Row("fit-mlp", what, *in_turn(ours, raw, rounds), 1.5, 1.15)]
+
+
+def process(rounds: int, size: float) -> list[Row]:
+    """From command to exit."""
+    with tempfile.TemporaryDirectory() as folder:
+        count = iter(range(1000))
+        ours = lambda: _call("-m", "src.train", f"hydra.run.dir={folder}/{next(count)}")  # noqa: E731
+        theirs = lambda: _call("-c", PLAIN_SCRIPT)  # noqa: E731
+        what = "process, python -m src.train | plain script: pandas, torch, the same epochs"
+        return [Row("process", what, *in_turn(ours, theirs, rounds), 1.9, 1.5)]
+
+
+def help_page(rounds: int, size: float) -> list[Row]:
+    """What a look at the options costs."""
+    ours = lambda: _call("-m", "src.train", "--help")  # noqa: E731
+    theirs = lambda: _call("-c", "import hydra")  # noqa: E731
+    what = "process, python -m src.train --help | python -c 'import hydra'"
+    return [Row("help", what, *in_turn(ours, theirs, rounds), 3.0, 2.0)]
+
+
+def load(rounds: int, size: float) -> list[Row]:
+    """CSV to encoded tensors."""
+    import pandas as pd
+
+    from src.data.module import DataModule
+    from src.data.sources import csv
+
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for count in (int(10_000 * size), int(100_000 * size), int(1_000_000 * size)):
+            path = _write_csv(Path(folder) / f"{count}.csv", *_random(count))
+
+            def ours(path: Path = path) -> None:
+                table = csv(str(path), "y", None, np.float32)
+                DataModule(table, 1024, True, 0.0, 0.0, True, 0).encoded("train")
+
+            def theirs(path: Path = path) -> None:
+                pd.read_csv(path, engine="pyarrow")
+
+            what = f"load and encode a CSV of {count:,} × 11 | pandas.read_csv, pyarrow engine"
+            rows.append(Row(f"load-{count}", what, *in_turn(ours, theirs, rounds), 2.0, 1.3))
+    return rows
+
+
+def epoch(rounds: int, size: float) -> list[Row]:
+    """One epoch over many rows, and how its time grows with them."""
+    import torch
+
+    rows, per_row = [], {}
+    for count in (int(10_000 * size), int(100_000 * size), int(1_000_000 * size)):
+        features, target = _random(count)
+        epochs = max(1, int(200_000 * size) // count)  # so that a short epoch is not lost in the clock
+        with tempfile.TemporaryDirectory() as folder:
+            path = _write_csv(Path(folder) / "rows.csv", features, target)
+            ours = _fitter(
+                "model=mlp", "data=csv", f"data.path={path}", "data.target=y", "data.val_fraction=0",
+                "data.test_fraction=0", "data.batch_size=1024", "data.standardize=false",
+                f"trainer.max_epochs={epochs}",
+            )  # fmt: skip
+            x, y = torch.from_numpy(features), torch.from_numpy(target[:, None])
+
+            def raw(x: torch.Tensor = x, y: torch.Tensor = y, epochs: int = epochs) -> None:
+                net, loss_of = _mlp(10), torch.nn.MSELoss()
+                optimizer, losses = torch.optim.SGD(net.parameters(), lr=0.02), []
+                for _ in range(epochs):
+                    order = torch.randperm(len(x))
+                    xs, ys = x[order], y[order]
+                    for start in range(0, len(x), 1024):
+                        optimizer.zero_grad()
+                        loss = loss_of(net(xs[start : start + 1024]), ys[start : start + 1024])
+                        loss.backward()
+                        optimizer.step()
+                        losses.append(loss.item())
+
+            ours_times, raw_times = in_turn(ours, raw, rounds)
+        what = f"fit, {epochs} epoch{'s' * (epochs > 1)} over {count:,} rows × 10, MLP, batch 1,024 | raw loop"
+        rows.append(Row(f"epoch-{count}", what, ours_times, raw_times, 1.3, 1.1))
+        per_row[count] = [seconds / count / epochs * 1e6 for seconds in ours_times]
+    few, many = min(per_row), max(per_row)
+    what = f"time per row, {many:,} rows | {few:,} rows"
+    return [*rows, Row("rows", what, per_row[many], per_row[few], 1.3, 1.1, "µs")]
+
+
+def memory(rounds: int, size: float) -> list[Row]:
+    """Peak memory of loading, encoding and one epoch, above what the imports take."""
+    count = int(1_000_000 * size)
+    with tempfile.TemporaryDirectory() as folder:
+        path = _write_csv(Path(folder) / "rows.csv", *_random(count))
+        idle = "import re, pyarrow.csv, tests.compose, src.jobs.fit, src.data.module, src.training.regressor;"
+        # Not getrusage: its peak includes the process that started this one.
+        shown = r"print(float(re.search(r'VmHWM:\s+(\d+)', open('/proc/self/status').read())[1]) / 1024)"
+        work = (
+            "from pathlib import Path; tests.compose.trained(Path({!r}), 'model=mlp', 'data=csv', 'data.path={}', "
+            "'data.target=y', 'data.batch_size=1024', 'trainer.max_epochs=1', 'callbacks.progress.every_n_epochs=9');"
+        ).format(f"{folder}/run", path)
+        peaks = [
+            float(_output("-c", idle + work + shown)) - float(_output("-c", idle + shown))
+            for _ in range(min(rounds, 3))
+        ]
+    matrix = [count * 10 * 4 / 2**20] * len(peaks)
+    what = f"peak memory above the imports, {count:,} × 10 | the float32 matrix"
+    return [Row("memory", what, peaks, matrix, 4.0, 2.5, "MiB")]
+
+
+ROWS: dict[str, Callable[[int, float], list[Row]]] = {
+    "fit-cars": fit_cars,
+    "fit-mlp": fit_mlp,
+    "process": process,
+    "help": help_page,
+    "load": load,
+    "epoch": epoch,
+    "memory": memory,
+}
+
+
+def _fitter(*overrides: str) -> Callable[[], float]:
+    """Trains with everything on and returns the seconds of Lightning's fit."""
+    from tests.compose import trained
+
+    def run() -> float:
+        with tempfile.TemporaryDirectory() as folder:
+            return trained(Path(folder) / "run", *overrides)["seconds"]["fit"]
+
+    return run
+
+
+def _mlp(features: int):  # type: ignore[no-untyped-def]  # torch is imported where it is used
+    from torch import nn
+
+    return nn.Sequential(nn.Linear(features, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 1))
+
+
+def _random(rows: int) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(0)
+    features = generator.standard_normal((rows, 10), dtype=np.float32)
+    return features, np.sin(features).sum(axis=1)
+
+
+def _write_csv(path: Path, features: np.ndarray, target: np.ndarray) -> Path:
+    import pyarrow as pa
+    from pyarrow import csv
+
+    columns = {f"x{index}": column for index, column in enumerate(features.T)} | {"y": target}
+    csv.write_csv(pa.table({name: np.ascontiguousarray(column) for name, column in columns.items()}), path)
+    return path
+
+
+def _call(*arguments: str) -> float:
+    start = time.perf_counter()
+    subprocess.run([sys.executable, *arguments], cwd=ROOT, check=True, capture_output=True, env=_environment())
+    return time.perf_counter() - start
+
+
+def _output(*arguments: str) -> str:
+    done = subprocess.run([sys.executable, *arguments], cwd=ROOT, check=True, capture_output=True, text=True)
+    return done.stdout.strip().splitlines()[-1]
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
