@@ -50,9 +50,6 @@ def report(folder: Path) -> list[Row]:
 
         title = found.study.study_name if found.study else folder.name
         _write(folder / "report.html", page(title, study, rows, names, commands))
-        from src.jobs.compare import compare
-
-        compare(folder)
     except OSError as error:
         raise UserError(f"sweep={folder}: the report cannot be written ({error.strerror})") from error
     place = _shown(folder)
@@ -60,6 +57,9 @@ def report(folder: Path) -> list[Row]:
     for said, line in commands.items():
         print(f"{said}: {line}")
     print(f"report: {place / 'report.html'}, {place / 'leaderboard.csv'}")
+    from src.jobs.compare import compare
+
+    compare(folder)
     if found.note:
         print(f"note: {found.note}; this report is made from the run folders alone", file=sys.stderr)
     return rows
@@ -136,13 +136,10 @@ def _study_of(rows: list[Row], directions: list[str], folder: Path) -> "Study":
     study = optuna.create_study(study_name=folder.name, storage=storage, directions=directions)  # type: ignore[arg-type]
     done = [row for row in rows if len(row.values) == len(directions) and all(v == v for v in row.values)]
     keys = [key for row in done for key in row.params]
-    spaces = {
-        key: _space([row.params[key] for row in done if key in row.params]) for key in dict.fromkeys(keys)
-    }
+    spaces = {key: _space([row.params[key] for row in done if key in row.params]) for key in dict.fromkeys(keys)}
     for row in sorted(done, key=lambda row: row.number):
         numbers = {
-            key: not isinstance(space, optuna.distributions.CategoricalDistribution)
-            for key, space in spaces.items()
+            key: not isinstance(space, optuna.distributions.CategoricalDistribution) for key, space in spaces.items()
         }
         params = {key: value if numbers[key] else str(value) for key, value in row.params.items()}
         study.add_trial(
