@@ -157,8 +157,16 @@ def record(cfg: DictConfig, data: "DataModule", watchers: "list[Watcher]") -> "R
 
 
 def objective(cfg: DictConfig) -> str:
-    """The figure that a run returns: what is asked for, else val/mse where there is validation, else train/mse."""
-    return cfg.objective or ("val/mse" if cfg.data.val_fraction else "train/mse")
+    """The figure that a run is judged by: what is asked for (the first of several), else val/mse where there
+    is validation, else train/mse."""
+    return objectives(cfg)[0]
+
+
+def objectives(cfg: DictConfig) -> list[str]:
+    """Every figure that a run returns to its sweep."""
+    if OmegaConf.is_list(cfg.objective):
+        return [str(name) for name in cfg.objective]
+    return [cfg.objective or ("val/mse" if cfg.data.val_fraction else "train/mse")]
 
 
 def trainer(cfg: DictConfig, callbacks: "list[pl.Callback]", loggers: list[Any], data: "DataModule") -> "pl.Trainer":

@@ -243,8 +243,10 @@ def _check_together(cfg: DictConfig) -> None:
             )
         if trainer.gradient_clip_val is not None or trainer.accumulate_grad_batches != 1:
             raise UserError("model=scratch neither clips nor accumulates gradients; leave both trainer options alone")
-    objective = cfg.objective
-    if objective is not None:
+    several = OmegaConf.is_list(cfg.objective)
+    if several and not 2 <= len(set(cfg.objective)) == len(cfg.objective):
+        raise UserError(f"objective must be one figure or a list of different ones, found {list(cfg.objective)}")
+    for objective in [] if cfg.objective is None else cfg.objective if several else [cfg.objective]:
         split, _, metric = str(objective).partition("/")
         if split not in ("train", "val", "test") or metric not in ("mse", "rmse", "mae", "r2"):
             raise UserError(

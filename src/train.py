@@ -10,7 +10,7 @@ from src.door import ALLOWED, door
 
 
 @hydra.main(config_path="../conf", config_name="train", execution_whitelist=ALLOWED)
-def train(cfg: DictConfig) -> float:
+def train(cfg: DictConfig) -> float | list[float]:
     """Trains as configured and returns the objective."""
     from src.jobs.train import run
 

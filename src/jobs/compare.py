@@ -24,6 +24,8 @@ def compare(sweep: Path) -> list[Path]:
 
     names = {number: _label(folder, number) for number, folder in runs.items()}
     columns = {names[number]: rows for number, folder in runs.items() if (rows := folder.read_metrics())}
+    if not columns:  # every run failed before its first epoch
+        return []
     drawn = {
         "loss_by_epoch": figures.compare_curves(columns, "epoch"),
         "loss_by_step": figures.compare_curves(columns, "step"),
