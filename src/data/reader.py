@@ -44,7 +44,6 @@ def read_header(path: Path) -> list[str]:
         other = next((d for d in (";", "\t", "|") if d in header[0]), None)
         if other:
             raise UserError(f"{path}: its columns are separated by {other!r}, expected ','")
-        raise UserError(f"{path}: is not a table (one column, {header[0][:60]!r}), expected features and a target")
     doubles = sorted({name for name in header if header.count(name) > 1})
     if doubles:
         raise UserError(f"{path}: column {doubles[0]!r} stands {header.count(doubles[0])} times, expected once")

@@ -118,9 +118,7 @@ class Sweep:
                     self._close(study, open_ones, trial, done)
             raise
 
-    def _close(
-        self, study: DurableStudy, open_ones: "dict[int, Trial]", trial: "Trial", outcome: Outcome
-    ) -> None:
+    def _close(self, study: DurableStudy, open_ones: "dict[int, Trial]", trial: "Trial", outcome: Outcome) -> None:
         study.tell(trial, outcome.state, outcome.values, outcome.notes)
         del open_ones[trial.number]
         self._finished += 1

@@ -36,9 +36,7 @@ def identity(
     if custom:
         swept["custom_search_space"] = custom
     flat = _flat("", OmegaConf.to_container(base, resolve=False))
-    kept = {
-        key: value for key, value in flat.items() if not any(_under(key, part) for part in (*_ASIDE, *space))
-    }
+    kept = {key: value for key, value in flat.items() if not any(_under(key, part) for part in (*_ASIDE, *space))}
     return {"direction": {"direction": ", ".join(directions)}, "space": swept, "base": kept}
 
 

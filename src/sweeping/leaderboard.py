@@ -60,11 +60,7 @@ def ranked(rows: Sequence[Row], directions: Sequence[str]) -> list[Row]:
         done.sort(key=lambda row: (row.rank, row.number))
     else:
         _join_seeds(done)
-        key = [
-            (sign * (row.average if row.average is not None else row.values[0]))
-            for row in done
-            for sign in signs
-        ]
+        key = [(sign * (row.average if row.average is not None else row.values[0])) for row in done for sign in signs]
         order = {id(row): (value, _others(row)) for row, value in zip(done, key, strict=True)}
         done.sort(key=lambda row: (order[id(row)], cost(row), row.number))
         previous, rank = None, 0
@@ -84,9 +80,7 @@ def ranked(rows: Sequence[Row], directions: Sequence[str]) -> list[Row]:
 
 
 def _others(row: Row) -> str:
-    return (
-        str({key: value for key, value in row.params.items() if key != "seed"}) if row.seeds else row.folder
-    )
+    return str({key: value for key, value in row.params.items() if key != "seed"}) if row.seeds else row.folder
 
 
 def _join_seeds(rows: list[Row]) -> None:

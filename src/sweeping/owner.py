@@ -15,9 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 BEAT = 30.0  # seconds between two signs of life
-SILENCE = (
-    300.0  # seconds after which a process on another host counts as dead; leaves room for clocks that differ
-)
+SILENCE = 300.0  # seconds after which a process on another host counts as dead; leaves room for clocks that differ
 
 
 def me() -> dict[str, Any]:
@@ -50,9 +48,7 @@ def started(pid: int) -> str | None:
         pass
     if os.path.isdir("/proc/self"):
         return None
-    answer = subprocess.run(
-        ["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
-    )
+    answer = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return answer.stdout.strip() or None
 
 

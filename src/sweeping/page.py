@@ -32,9 +32,7 @@ def page(title: str, study: "Study", rows: Sequence[Row], names: list[str], comm
         commands: what to do next, by what it does.
     """
     parts = [f"<h1>{html.escape(title)}</h1>"]
-    parts += [
-        f"<p>{html.escape(said)}: <code>{html.escape(line)}</code></p>" for said, line in commands.items()
-    ]
+    parts += [f"<p>{html.escape(said)}: <code>{html.escape(line)}</code></p>" for said, line in commands.items()]
     script = True
     for heading, figure in figures(study, names):
         parts.append(f"<h2>{html.escape(heading)}</h2>")

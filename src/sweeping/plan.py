@@ -123,9 +123,7 @@ def make_plan(settings: Settings, config: DictConfig, compose: Compose, argument
     """
     settings.check()
     directions = settings.directions()
-    params = (
-        OmegaConf.to_container(settings.params, resolve=True) if OmegaConf.is_config(settings.params) else {}
-    )
+    params = OmegaConf.to_container(settings.params, resolve=True) if OmegaConf.is_config(settings.params) else {}
     space = parse(params, arguments)  # type: ignore[arg-type]
     if not space.swept and not settings.custom_search_space:
         raise UserError(

@@ -130,9 +130,7 @@ def _trial_row(trial: "FrozenTrial", folder: Path) -> Row:
         or {"COMPLETE": "completed", "FAIL": "failed"}.get(trial.state.name, trial.state.name.lower())
     )
     if status == "running" and (runner := trial.system_attrs.get(OWNER)):
-        beat = trial.system_attrs.get(BEAT) or (
-            trial.datetime_start.timestamp() if trial.datetime_start else 0.0
-        )
+        beat = trial.system_attrs.get(BEAT) or (trial.datetime_start.timestamp() if trial.datetime_start else 0.0)
         status = status if owner.alive(runner, beat, time.time()) else "interrupted"
     row = _with_summary(Row(name, status, dict(trial.params), number=trial.number), summary)
     row.message = notes.get("message") or row.message

@@ -77,17 +77,12 @@ def explained(where: str) -> Iterator[None]:
         raise
     except ModuleNotFoundError as error:
         extra = "; pip install 'plumbline[postgres]'" if "psycopg" in str(error) else ""
-        raise UserError(
-            f"hydra.sweeper.storage={shown(where)} needs the package {error.name}{extra}"
-        ) from error
+        raise UserError(f"hydra.sweeper.storage={shown(where)} needs the package {error.name}{extra}") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{shown(where)}: is not an Optuna journal ({error})") from error
     except (SQLAlchemyError, StorageInternalError, OSError) as error:
         cause: BaseException = error
-        while (
-            isinstance(cause, (SQLAlchemyError, StorageInternalError))
-            and (inner := _inner(cause)) is not None
-        ):
+        while isinstance(cause, (SQLAlchemyError, StorageInternalError)) and (inner := _inner(cause)) is not None:
             cause = inner
         raise UserError(f"the study at {shown(where)} cannot be used: {_line(cause)}") from error
     except (KeyError, ValueError, TypeError, AssertionError) as error:

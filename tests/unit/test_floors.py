@@ -39,8 +39,6 @@ FLOORS = {
     "src.runs": 4,
     "src.plugins": 4,
     "hydra_plugins": 4,
-    # tests that are run as commands import what they like
-    "conf": 4,
 }
 
 # Files of a room that stand on another floor than the room, by what they import.
