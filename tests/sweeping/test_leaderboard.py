@@ -9,9 +9,7 @@ from src.sweeping.leaderboard import Row, print_table, ranked, write_csv
 
 def row(folder: str, value: float | None, status: str = "completed", **params) -> Row:
     values = [] if value is None else [value]
-    return Row(
-        folder, status, params, values, ["val/mse"], {"val/mse": value or 0.0}, 1.5, number=int(folder)
-    )
+    return Row(folder, status, params, values, ["val/mse"], {"val/mse": value or 0.0}, 1.5, number=int(folder))
 
 
 def test_best_first_and_only_whole_runs_are_ranked() -> None:
@@ -41,10 +39,7 @@ def test_runs_that_differ_by_seed_are_ranked_by_their_mean() -> None:
 
 
 def test_several_objectives_rank_by_pareto_front() -> None:
-    rows = [
-        Row(str(i), "completed", {}, list(v), number=i)
-        for i, v in enumerate([(1, 5), (2, 6), (5, 1), (0, 9)])
-    ]
+    rows = [Row(str(i), "completed", {}, list(v), number=i) for i, v in enumerate([(1, 5), (2, 6), (5, 1), (0, 9)])]
     board = ranked(rows, ["minimize", "minimize"])
     assert {r.folder for r in board if r.rank == 1} == {"0", "2", "3"}
     assert board[-1].folder == "1"

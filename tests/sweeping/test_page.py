@@ -31,9 +31,7 @@ def studied(trials: int) -> optuna.Study:
     }
     for number in range(trials):
         lr = 0.001 * 1000 ** (number / trials)
-        study.add_trial(
-            optuna.create_trial(params={"lr": lr, "kind": "ab"[number % 2]}, distributions=space, value=lr)
-        )
+        study.add_trial(optuna.create_trial(params={"lr": lr, "kind": "ab"[number % 2]}, distributions=space, value=lr))
     return study
 
 

@@ -25,9 +25,7 @@ def plan(*overrides: str) -> Plan:
         options.pop("_target_")
 
         def composed(lines: list[str]):
-            return compose(
-                "train", overrides=[*first, *hydra, *(line for line in lines if line not in hydra)]
-            )
+            return compose("train", overrides=[*first, *hydra, *(line for line in lines if line not in hydra)])
 
         return make_plan(Settings(**options), config, composed, task)
 
@@ -74,10 +72,7 @@ def test_a_mistake_is_one_line(overrides: str, said: str) -> None:
 
 def test_a_grid_or_a_finite_random_space_bounds_the_trials() -> None:
     assert plan("optimizer.lr=0.1,0.2", "seed=range(0,3)", "hydra/sweeper/sampler=grid").limit == 6
-    assert (
-        plan("optimizer.lr=0.1,0.2", "hydra/sweeper/sampler=random", "hydra.sweeper.sampler.seed=1").limit
-        == 2
-    )
+    assert plan("optimizer.lr=0.1,0.2", "hydra/sweeper/sampler=random", "hydra.sweeper.sampler.seed=1").limit == 2
 
 
 def test_identity_sees_what_decides_results_and_nothing_else() -> None:

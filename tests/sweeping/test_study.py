@@ -20,9 +20,7 @@ def points(study) -> list[float]:
 def gone() -> dict:
     """The owner record of a process that has ended."""
     code = "from src.sweeping import owner; import json; print(json.dumps(owner.me()))"
-    return json.loads(
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    )
+    return json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
 
 
 def test_resumed_study_ends_as_an_uninterrupted_one(opened: Open, storage: str | None) -> None:
@@ -136,9 +134,7 @@ def test_a_larger_limit_goes_on(opened: Open) -> None:
         ("direction", "direction", "maximize", "direction: minimize → maximize"),
     ],
 )
-def test_another_study_is_refused_in_one_line(
-    opened: Open, part: str, key: str, value: str, shown: str
-) -> None:
+def test_another_study_is_refused_in_one_line(opened: Open, part: str, key: str, value: str, shown: str) -> None:
     study = opened()
     finish(study, study.ask())
     with pytest.raises(UserError, match="is another one") as caught:

@@ -76,9 +76,7 @@ def test_failed_and_diverged_trials_are_results(command: Command, tmp_path: Path
     assert len(board(folder)) == 6
 
 
-def test_a_sweep_whose_first_trials_all_fail_stops_with_its_leaderboard(
-    command: Command, tmp_path: Path
-) -> None:
+def test_a_sweep_whose_first_trials_all_fail_stops_with_its_leaderboard(command: Command, tmp_path: Path) -> None:
     line = ["sweep=lr", "optimizer.momentum=2", *SHORT]
     assert command(*line) == 1
     rows = board(tmp_path / "outputs" / "sweeps" / "lr")
@@ -89,9 +87,7 @@ def test_failures_in_a_row_stop_it_later(command: Command, tmp_path: Path) -> No
     line = ["hydra/sweeper=durable", "hydra.sweeper.study_name=s", "hydra/sweeper/sampler=grid", *SHORT]
     line += ["optimizer.momentum=0,2,3,4,5,6", "hydra.sweeper.max_failures_in_a_row=4"]
     assert command(*line) == 1
-    assert [row["status"] for row in board(tmp_path / "outputs" / "sweeps" / "s")] == ["completed"] + [
-        "failed"
-    ] * 4
+    assert [row["status"] for row in board(tmp_path / "outputs" / "sweeps" / "s")] == ["completed"] + ["failed"] * 4
 
 
 def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(
@@ -120,9 +116,7 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(
     assert len(calls) == 5
 
 
-def test_another_base_is_refused_and_nothing_is_written(
-    command: Command, tmp_path: Path, capsys: Any
-) -> None:
+def test_another_base_is_refused_and_nothing_is_written(command: Command, tmp_path: Path, capsys: Any) -> None:
     line = ["sweep=lr", "hydra.sweeper.n_trials=1", "logger=none"]
     assert command(*line, "trainer.max_epochs=2") == 0
     folder = tmp_path / "outputs" / "sweeps" / "lr"
@@ -130,9 +124,9 @@ def test_another_base_is_refused_and_nothing_is_written(
     capsys.readouterr()
     assert command(*line, "trainer.max_epochs=3") == 2
     assert "trainer.max_epochs: 2 → 3" in capsys.readouterr().err
-    assert {
-        path: path.stat().st_mtime_ns for path in folder.rglob("*") if not path.name.endswith(".lock")
-    } == {path: time for path, time in before.items() if not path.name.endswith(".lock")}
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*") if not path.name.endswith(".lock")} == {
+        path: time for path, time in before.items() if not path.name.endswith(".lock")
+    }
     assert command(*line, "trainer.max_epochs=3", "study.new=true") == 0
     assert (tmp_path / "outputs" / "sweeps" / "lr-before-1" / "0" / "summary.json").is_file()
     assert json.loads((folder / "0" / "summary.json").read_text())["epochs"] == 3
@@ -181,9 +175,7 @@ def test_a_foreign_folder_is_reported_on(tmp_path: Path, capsys: Any) -> None:
         (hydra / "overrides.yaml").write_text(f"- lr={lr}\n- epochs=3\n")
         if number:
             objective = {"name": "loss", "value": 0.5}
-            (hydra.parent / "summary.json").write_text(
-                json.dumps({"status": "completed", "objective": objective})
-            )
+            (hydra.parent / "summary.json").write_text(json.dumps({"status": "completed", "objective": objective}))
     rows = report(tmp_path)
     assert [(row.status, row.params) for row in rows] == [
         ("completed", {"lr": 0.2}),
