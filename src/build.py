@@ -168,7 +168,7 @@ def trainer(cfg: DictConfig, callbacks: "list[pl.Callback]", loggers: list[Any],
     import lightning.pytorch as pl
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-    options: Any = OmegaConf.to_container(_without(cfg.trainer, "steps_per_execution"), resolve=True)
+    options: Any = OmegaConf.to_container(_without(cfg.trainer, "steps_per_execution", "threads"), resolve=True)
     if why_plain(cfg) is None:
         # In the fast path the module clips; to Lightning such a module optimizes "manually".
         options |= {"gradient_clip_val": None, "gradient_clip_algorithm": None}

@@ -198,6 +198,9 @@ def _check_together(cfg: DictConfig) -> None:
             "leave no row for training, expected a sum below 1"
         )
     steps = trainer.steps_per_execution
+    threads = trainer.threads
+    if threads != "auto" and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
+        raise UserError(f"trainer.threads must be auto or a whole number from 1 on, found {threads!r}")
     if steps != "auto" and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 1):
         raise UserError(f"trainer.steps_per_execution must be auto or a whole number from 1 on, found {steps!r}")
     if optimizer.get("nesterov") and not optimizer.get("momentum"):

@@ -107,7 +107,7 @@ class Encoder:
     @classmethod
     def from_state_dict(cls, state: dict[str, Any]) -> "Encoder":
         """The encoder that ``state_dict`` described."""
-        arrays = {key: value.numpy() if isinstance(value, Tensor) else value for key, value in state.items()}
+        arrays: dict[str, Any] = {k: v.numpy() if isinstance(v, Tensor) else v for k, v in state.items()}
         return cls(**arrays)
 
 

@@ -48,9 +48,9 @@ def draw(
     for name, picture in pictures.items():
         (folder.figures / f"{name}.png").write_bytes(picture)
     if cfg.graph:
-        features, target = (tensor[:8] for tensor in data.encoded("train"))
+        rows, wanted = (tensor[:8] for tensor in data.encoded("train"))
         net = predictor.net.train()
-        loss = build.construct(cfg.loss, "loss")(net(features.to(next(net.parameters()).dtype)), target)
+        loss = build.construct(cfg.loss, "loss")(net(rows.to(next(net.parameters()).dtype)), wanted)
         written = write_graph(autograd_graph(loss, dict(net.named_parameters())), folder.figures / "graph")
         if written.suffix == ".dot":
             log.info("graph: Graphviz's `dot` is not installed, so %s stays text", written.name)

@@ -10,11 +10,9 @@ from typing import Any
 _PACKAGES = {"torch": "torch", "lightning": "lightning", "hydra": "hydra-core", "optuna": "optuna"}
 
 
-def environment(device: str) -> dict[str, Any]:
+def environment(device: str, threads: int) -> dict[str, Any]:
     """Plain values for summary.json."""
-    import torch
-
-    return {**_constant(), "device": device, "threads": torch.get_num_threads()}
+    return {**_constant(), "device": device, "threads": threads}
 
 
 @cache

@@ -22,6 +22,7 @@ from src.training.history import History
 from src.training.predictor import Predictor
 from src.training.record import Record, Watcher
 from src.training.regressor import Regressor
+from src.training.threads import threads, threads_for
 
 if TYPE_CHECKING:
     from src.data.module import DataModule
@@ -70,7 +71,8 @@ def fit(
         log.info("plain path, one optimizer step per execution: %s", reason)
 
     fit_started = time.perf_counter()
-    with _interruptible(record), quiet():
+    number = threads_for(module, data.batch_size, cfg.trainer.threads)
+    with _interruptible(record), quiet(), threads(number):
         try:
             trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
         except SystemExit:  # Lightning's answer to a second Ctrl-C
@@ -103,7 +105,7 @@ def fit(
         "target": rows.target_name,
         "sha256": rows.sha256,
     }
-    summary["environment"] = environment(str(trainer.strategy.root_device))
+    summary["environment"] = environment(str(trainer.strategy.root_device), number)
     if trainer.is_global_zero:
         from src.jobs.draw import draw, write_dashboard
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf import DictConfig, OmegaConf, read_write
 
 log = logging.getLogger(__name__)
 
@@ -49,5 +49,5 @@ def _claim(config: DictConfig, kind: str) -> None:
         except FileExistsError:
             number += 1
             path = wanted.with_name(f"{wanted.name}-{number}")
-    with read_write(config), open_dict(config):
-        OmegaConf.update(config, key, str(path))
+    with read_write(config.hydra[kind]):
+        config.hydra[kind].dir = str(path)

@@ -57,7 +57,7 @@ def residuals(prediction: np.ndarray, target: np.ndarray, target_name: str) -> F
 
 def curves(columns: dict[str, list[float]]) -> Figure:
     """Loss, and slope and intercept where there are such columns, over epochs."""
-    panels = [("loss", [n for n in ("train/loss", "val/mse") if n in columns])]
+    panels: list[tuple[str, list[str]]] = [("loss", [n for n in ("train/loss", "val/mse") if n in columns])]
     panels += [(name, [name]) for name in ("slope", "intercept") if name in columns]
     figure = Figure(figsize=(1.2 + 3.4 * len(panels), 3.4), dpi=100)
     figure.subplots_adjust(left=0.75 / (1.2 + 3.4 * len(panels)), right=0.98, bottom=0.15, top=0.9, wspace=0.28)
@@ -125,8 +125,8 @@ def _finite(positions: list[float], values: list[float]) -> tuple[np.ndarray, np
 
 
 def _log_if_positive(axes: Axes, wanted: bool) -> None:
-    lows = [line.get_ydata() for line in axes.lines]
-    if wanted and any(len(y) for y in lows) and all((np.asarray(y) > 0).all() for y in lows):
+    drawn = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.lines])
+    if wanted and len(drawn) and (drawn > 0).all():
         axes.set_yscale("log")
         # Plain labels: typesetting powers of ten costs more than the rest of the picture.
         axes.yaxis.set_major_formatter(LogFormatter())

@@ -45,7 +45,7 @@ def least_squares(chunks: Chunks) -> tuple[Line, float, float]:
     factor = np.empty((0, width + 1))
     for features, target in chunks():
         block = np.column_stack([features, target]).astype(np.float64)
-        factor = np.linalg.qr(np.vstack([factor, block - means]), mode="r")
+        factor = np.asarray(np.linalg.qr(np.vstack([factor, block - means]), mode="r"))
     slopes = np.linalg.lstsq(factor[:, :width], factor[:, width], rcond=None)[0]
     residual = factor[:, width] - factor[:, :width] @ slopes
     variance = float(factor[:, width] @ factor[:, width]) / count

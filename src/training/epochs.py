@@ -133,8 +133,9 @@ class Epochs:
     def _loss(self) -> float:
         """The mean of the epoch's batch losses, weighted by rows."""
         held, self.losses = self.losses, []
-        tensors = [loss for loss in held if isinstance(loss, Tensor)]
-        losses: list[float] = torch.stack(tensors).tolist() if tensors else held  # one wait for the device
+        losses = [loss for loss in held if isinstance(loss, float)]
+        if not losses:
+            losses = torch.stack([loss for loss in held if isinstance(loss, Tensor)]).tolist()  # one wait for a GPU
         last = self.rows - (len(losses) - 1) * self.batch_size
         if len(losses) == 1 or not 0 < last < self.batch_size:
             return sum(losses) / len(losses)

@@ -6,6 +6,7 @@ from torch import nn
 
 from src.data.encoder import Encoder
 from src.results.line import Line
+from src.training.threads import threads
 
 _CHUNK = 1 << 11  # rows at a time; the same everywhere, so that a figure repeats to the last bit
 
@@ -28,7 +29,8 @@ class Predictor:
     def __call__(self, features: np.ndarray) -> np.ndarray:
         """Predictions (rows,), float64, for raw features (rows, features)."""
         parts = []
-        with torch.inference_mode():
+        # One thread: the same bits on a machine with another number of cores.
+        with torch.inference_mode(), threads(1):
             for start in range(0, len(features), _CHUNK):
                 encoded = self.encoder.encode(features[start : start + _CHUNK].astype(self.dtype, copy=False))
                 parts.append(self.encoder.decode(self.net(encoded.to(self._precision))))
