@@ -155,7 +155,7 @@ def outcome(predictor: Predictor, data: "DataModule", objective: str, status: st
 
 
 def diverged(cfg: DictConfig, data: "DataModule", step: int | None) -> str:
-    """At which optimizer step a run diverged, and how large a learning rate would have been stable where that is known."""
+    """At which step a run diverged, and how large a learning rate would have been stable where that is known."""
     message = f"the loss of optimizer step {step} was not finite (optimizer.lr={cfg.optimizer.lr})"
     straight = cfg.model._target_.endswith((".Scratch", ".linear"))
     if (

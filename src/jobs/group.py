@@ -88,9 +88,8 @@ class Group:
         if "message" in summary:
             lines.append(f"diverged: {summary['message']}")
         objective = summary["objective"]
-        lines.append(
-            f"{summary['status']}: {objective['name']} = {objective['value']:.6g} in {summary['seconds']['total']:.2f} s"
-        )
+        seconds = summary["seconds"]["total"]
+        lines.append(f"{summary['status']}: {objective['name']} = {objective['value']:.6g} in {seconds:.2f} s")
         text = "".join(f"[{now}] INFO {__name__}: {line}\n" for line in lines)
         (job.folder.path / name).write_text(text, encoding="utf-8")
 

@@ -85,7 +85,7 @@ class Stack(pl.LightningModule):
 
     def training_step(self, execution: StackedRows, batch_idx: int) -> None:
         """A whole execution; the stack as it was before it is nowhere kept."""
-        trainer, data = self.trainer, self._data
+        trainer = self.trainer
         before = trainer.global_step
         done, ended, present = 0, 0, len(self.ledger.present)
         cadence = trainer.check_val_every_n_epoch or 1
@@ -243,7 +243,8 @@ class Stack(pl.LightningModule):
         alive = ledger.alive
         for position in np.flatnonzero(alive):
             row = {name: float(values[position]) for name, values in read.items()} | {"epoch": epoch, "step": step}
-            if any([watcher(epoch, row) for watcher in ledger.watchers[ledger.present[position]]]):
+            answers = [watcher(epoch, row) for watcher in ledger.watchers[ledger.present[position]]]
+            if any(answers):
                 ledger.end(int(position), "pruned", step, epoch)
         if (ledger.alive != alive).any():
             self._shrink()

@@ -43,7 +43,8 @@ class StackedNet(Protocol):
 class Lines:
     """Straight lines: a weight per feature, then the bias."""
 
-    sizes: list[int] = []
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
 
     def forward(self, weights: Tensor, features: Tensor, masks: Sequence[Tensor] = ()) -> Tensor:
         """See ``StackedNet``."""

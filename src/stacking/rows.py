@@ -129,7 +129,8 @@ class StackData(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[StackedRows]:
         """Executions, each already gathered."""
         trainer = self.trainer
-        assert trainer is not None and trainer.max_epochs is not None
+        assert trainer is not None
+        assert trainer.max_epochs is not None
         sampler = Executions(
             self.gather.rows, self.batch_size, self._steps, True, trainer.max_epochs, trainer.max_steps
         )
