@@ -17,6 +17,7 @@ _OWN = (
     "src.training.progress.Progress",
     "src.training.tensorboard.TensorBoard",
 )
+_HOW = ("fused", "foreach")  # ways of torch to do the same arithmetic
 _SCHEDULERS = "torch.optim.lr_scheduler."
 
 # What may differ between the members of a stack. Everything else has to be equal.
@@ -35,7 +36,8 @@ def why_alone(flat: Flat) -> str | None:
     if optimizer not in HYPERPARAMETERS:
         return f"optimizer {optimizer} has no stacked form"
     for name in _under(flat, "optimizer"):
-        if name not in HYPERPARAMETERS[optimizer] and name not in FLAGS and not name.startswith("_"):
+        known = name in HYPERPARAMETERS[optimizer] or name in FLAGS or name in _HOW
+        if not known and not name.startswith("_"):
             return f"optimizer.{name} has no stacked form"
     scheduler = flat["scheduler._target_"]
     if scheduler and not str(scheduler).startswith(_SCHEDULERS):
