@@ -41,10 +41,10 @@ def finish(trained: Trained, files: Callable[[Job], dict[str, str]]) -> Iterator
     events = Events(trained, columns, figures) if _wants_events(trained) else None
     for index, job in enumerate(jobs):
         started = time.perf_counter()
-        summary = _summary(trained, index, chosen[index], figures[index]) | {
-            "seconds": {"fit": trained.seconds / len(jobs)},
-            **common[id(trained.parts[index])],
-        }
+        shared = common[id(trained.parts[index])]
+        summary = _summary(trained, index, chosen[index], figures[index], shared["reference"])
+        summary["seconds"] = {"fit": trained.seconds / len(jobs)}
+        summary |= {name: shared[name] for name in ("data", "environment")}
         folder = job.folder
         folder.checkpoints.mkdir(parents=True, exist_ok=True)
         folder.config.parent.mkdir(exist_ok=True)
@@ -103,7 +103,9 @@ def _figures(trained: Trained, chosen: "Tensor") -> list[dict[str, float]]:
     return found
 
 
-def _summary(trained: Trained, index: int, row: "Tensor", metrics: dict[str, float]) -> dict[str, Any]:
+def _summary(
+    trained: Trained, index: int, row: "Tensor", metrics: dict[str, float], reference: dict[str, float]
+) -> dict[str, Any]:
     """What src.jobs.fit writes for a lone run, seconds and what all members share left out."""
     job, ledger, part = trained.jobs[index], trained.ledger, trained.parts[index]
     status = ledger.stopped[index] or "completed"
@@ -125,6 +127,7 @@ def _summary(trained: Trained, index: int, row: "Tensor", metrics: dict[str, flo
         numbers = row.double().numpy()
         line = Line(*part.encoder.decode_line(numbers[:-1], float(numbers[-1])))
         summary["parameters"] = line.parameters(part.table.feature_names)
+    summary["reference"] = reference
     if status == "diverged":
         cfg = OmegaConf.create({group: nested(job.flat, group) for group in ("model", "loss", "optimizer")})
         summary["message"] = diverged(cfg, part, int(ledger.diverged_at[index]))
