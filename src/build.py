@@ -51,13 +51,15 @@ def construct(node: DictConfig | dict[str, Any], key: str, **extra: Any) -> Any:
     """
     try:
         return instantiate(node, **extra, _execution_whitelist_=_ALLOWED, _convert_="all")
-    except InstantiationException as error:
+    except UserError:
+        raise
+    except (InstantiationException, TypeError, ValueError, AttributeError) as error:
         cause: BaseException | None = error
         while cause is not None:
             if isinstance(cause, UserError):
                 raise cause from None
             cause = cause.__cause__
-        raise UserError(f"{key}: {str(error.__cause__ or error).splitlines()[0]}") from error
+        raise UserError(f"{key}: {' '.join(str(error.__cause__ or error).split())}") from error
 
 
 def table(cfg: DictConfig) -> Table:
@@ -167,8 +169,16 @@ def record(cfg: DictConfig, data: "DataModule", watchers: "list[Watcher]") -> "R
 
 
 def objective(cfg: DictConfig) -> str:
-    """The figure that a run returns: what is asked for, else val/mse where there is validation, else train/mse."""
-    return cfg.objective or ("val/mse" if cfg.data.val_fraction else "train/mse")
+    """The figure that a run is judged by: what is asked for (the first of several), else val/mse where there
+    is validation, else train/mse."""
+    return objectives(cfg)[0]
+
+
+def objectives(cfg: DictConfig) -> list[str]:
+    """Every figure that a run returns to its sweep."""
+    if OmegaConf.is_list(cfg.objective):
+        return [str(name) for name in cfg.objective]
+    return [cfg.objective or ("val/mse" if cfg.data.val_fraction else "train/mse")]
 
 
 def trainer(cfg: DictConfig, callbacks: "list[pl.Callback]", loggers: list[Any], data: "DataModule") -> "pl.Trainer":
@@ -179,6 +189,7 @@ def trainer(cfg: DictConfig, callbacks: "list[pl.Callback]", loggers: list[Any],
     """
     import lightning.pytorch as pl
     from lightning.fabric.utilities.exceptions import MisconfigurationException
+    from lightning.pytorch.callbacks import Checkpoint
 
     options: Any = OmegaConf.to_container(_without(cfg.trainer, "steps_per_execution", "threads"), resolve=True)
     if why_plain(cfg) is None:
@@ -191,13 +202,16 @@ def trainer(cfg: DictConfig, callbacks: "list[pl.Callback]", loggers: list[Any],
             **options,
             callbacks=callbacks,
             logger=loggers or False,
+            # Or Lightning would add its own, which writes to wherever the command was started.
+            enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
         )
     except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
-        raise UserError(f"trainer: {str(error).splitlines()[0]}") from error
+        asked = ", ".join(f"trainer.{name}={options[name]}" for name in ("accelerator", "devices", "strategy"))
+        raise UserError(f"{asked}: {str(error).splitlines()[0]}") from error
 
 
 def is_scratch(cfg: DictConfig) -> bool:

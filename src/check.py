@@ -43,7 +43,7 @@ class Choice:
         """The choices, where the value is none of them."""
         if any(value is v or (type(value) is type(v) and value == v) for v in self.values):
             return None
-        return "one of " + ", ".join("null" if v is None else str(v).lower() for v in self.values)
+        return "one of " + ", ".join(dict.fromkeys("null" if v is None else str(v).lower() for v in self.values))
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,23 @@ _count_or_null = Number("a whole number from 1 on", lambda v: v >= 1, whole=True
 _natural = Number("a whole number from 0 on", lambda v: v >= 0, whole=True)
 _flag = Choice((True, False))
 _interval = Choice(("epoch", "step"))
+# Lightning's names, its aliases last.
+_precision = (
+    "32-true",
+    "64-true",
+    "16-true",
+    "bf16-true",
+    "16-mixed",
+    "bf16-mixed",
+    32,
+    64,
+    16,
+    "32",
+    "64",
+    "16",
+    "bf16",
+)
+_MONITORED = ("train/loss", "val/mse", "val/rmse", "val/mae", "val/r2")
 
 # What a key may be, wherever it stands: an optimizer that is added with a known key is checked already.
 RULES: dict[str, dict[str, Rule]] = {
@@ -146,7 +163,10 @@ RULES: dict[str, dict[str, Rule]] = {
         "interval": _interval,
     },
     "trainer": {
-        "max_epochs": Number("a whole number from 0 on, or -1 with trainer.max_steps", lambda v: v >= -1, True),
+        "precision": Choice(_precision),
+        "max_epochs": Number(
+            "a whole number from 1 on, or -1 with trainer.max_steps", lambda v: v >= 1 or v == -1, True
+        ),
         "max_steps": Number("a whole number from 1 on, or -1 for no limit", lambda v: v >= 1 or v == -1, True),
         "check_val_every_n_epoch": _count,
         "gradient_clip_val": Number("a number above 0", lambda v: v > 0, optional=True),
@@ -174,18 +194,23 @@ def check(cfg: DictConfig) -> None:
             continue
         for key, rule in rules.items():
             name = f"{group}.{key}" if group else key
-            if key not in node:
-                continue
             if OmegaConf.is_missing(node, key):
                 complaints.append(f"{name} has to be given, as in {name}=…")
+                continue
+            if key not in node:
                 continue
             value = node[key]
             value = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
             if expected := rule.complaint(value):
-                complaints.append(f"{name} must be {expected}, found {value!r}")
+                complaints.append(f"{name} must be {expected}, found {_as_typed(value)}")
     if complaints:
         raise UserError("\n".join(complaints))
     _check_together(cfg)
+
+
+def _as_typed(value: Any) -> str:
+    """A value as the command line spells it."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
 
 
 def _check_together(cfg: DictConfig) -> None:
@@ -218,8 +243,10 @@ def _check_together(cfg: DictConfig) -> None:
             )
         if trainer.gradient_clip_val is not None or trainer.accumulate_grad_batches != 1:
             raise UserError("model=scratch neither clips nor accumulates gradients; leave both trainer options alone")
-    objective = cfg.objective
-    if objective is not None:
+    several = OmegaConf.is_list(cfg.objective)
+    if several and not 2 <= len(set(cfg.objective)) == len(cfg.objective):
+        raise UserError(f"objective must be one figure or a list of different ones, found {list(cfg.objective)}")
+    for objective in [] if cfg.objective is None else cfg.objective if several else [cfg.objective]:
         split, _, metric = str(objective).partition("/")
         if split not in ("train", "val", "test") or metric not in ("mse", "rmse", "mae", "r2"):
             raise UserError(
@@ -227,3 +254,14 @@ def _check_together(cfg: DictConfig) -> None:
             )
         if split != "train" and not data[f"{split}_fraction"]:
             raise UserError(f"objective={objective} needs {split} rows, found data.{split}_fraction=0")
+    for key in ("scheduler.monitor", "callbacks.early_stopping.monitor"):
+        if figure := OmegaConf.select(cfg, key):
+            _check_monitor(key, str(figure), bool(data.val_fraction))
+
+
+def _check_monitor(key: str, figure: str, validation: bool) -> None:
+    """A figure that is never logged would stop training in the middle, or go unwatched."""
+    if figure.startswith("val/") and not validation:
+        raise UserError(f"{key}={figure} needs val rows, found data.val_fraction=0; train/loss is always there")
+    if figure not in _MONITORED:
+        raise UserError(f"{key} must be one of {', '.join(_MONITORED)}, found {figure!r}")

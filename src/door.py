@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from omegaconf import MissingMandatoryValue
+
 from src.errors import UserError
 
 # What a configuration may construct, here and in build: our own classes, nets, optimizers, callbacks,
@@ -42,6 +44,8 @@ def door(command: Callable[[], Any]) -> None:
 
 
 def _one_line(kind: type[BaseException], error: BaseException, traceback: Any) -> None:
+    if isinstance(error, MissingMandatoryValue):
+        error = UserError(f"{error.full_key} has to be given, as in {error.full_key}=…")
     if isinstance(error, UserError):
         print(error, file=sys.stderr)
         raise SystemExit(2)

@@ -10,7 +10,7 @@ from src.door import ALLOWED, door
 
 
 @hydra.main(config_path="../conf", config_name="train", execution_whitelist=ALLOWED)
-def train(cfg: DictConfig) -> float:
+def train(cfg: DictConfig) -> float | list[float]:
     """Trains as configured and returns the objective."""
     from src.jobs.train import run
 
@@ -22,7 +22,7 @@ def is_sweep(arguments: list[str]) -> bool:
     folder = Path(__file__).parents[1] / "conf" / "experiment"
     chosen = [argument.partition("=")[2] for argument in arguments if argument.startswith("experiment=")]
     files = [folder / f"{name}.yaml" for name in chosen]
-    return any(file.is_file() and "sweeper" in OmegaConf.load(file).get("hydra", {}) for file in files)
+    return any(file.is_file() and OmegaConf.select(OmegaConf.load(file), "hydra.sweeper") for file in files)
 
 
 if __name__ == "__main__":

@@ -18,10 +18,12 @@ def _seed(stream: int, *words: int) -> int:
 def split(rows: int, val_fraction: float, test_fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Row numbers for training, validation and test, each in file order.
 
+    A part that is asked for has at least one row, so that whoever reads the fractions knows which parts exist.
+
     Raises:
         UserError: fewer than two rows are left for training.
     """
-    val, test = round(rows * val_fraction), round(rows * test_fraction)
+    val, test = (max(round(rows * share), 1) if share else 0 for share in (val_fraction, test_fraction))
     if rows - val - test < 2:
         raise UserError(
             f"data.val_fraction={val_fraction} and data.test_fraction={test_fraction} leave "

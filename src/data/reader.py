@@ -30,8 +30,10 @@ def read_header(path: Path) -> list[str]:
         raise UserError(f"{path}: is a folder, expected a CSV file")
     try:
         header = next((cells for _, cells in _lines(path)), None)
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is not UTF-8 text (byte {error.start} of the header)") from None
+    except UnicodeDecodeError:
+        raise UserError(_not_text(path)) from None
+    except csv.Error as error:
+        raise UserError(f"{path}: is not a CSV table ({error})") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     if header is None:
@@ -42,7 +44,6 @@ def read_header(path: Path) -> list[str]:
         other = next((d for d in (";", "\t", "|") if d in header[0]), None)
         if other:
             raise UserError(f"{path}: its columns are separated by {other!r}, expected ','")
-        raise UserError(f"{path}: is not a table (one column, {header[0][:60]!r}), expected features and a target")
     doubles = sorted({name for name in header if header.count(name) > 1})
     if doubles:
         raise UserError(f"{path}: column {doubles[0]!r} stands {header.count(doubles[0])} times, expected once")
@@ -96,12 +97,12 @@ def read_columns(path: Path, columns: list[str], dtype: DTypeLike) -> tuple[np.n
                 left -= len(segment)
                 hashed.result()
     except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
-        raise UserError(_explain(path, columns) or f"{path}: {str(error).splitlines()[0]}") from None
+        raise UserError(_explain(path, columns, dtype) or f"{path}: {str(error).splitlines()[0]}") from None
     matrix = matrix[:rows]
     if not rows:
         raise UserError(f"{path}: has a header but no rows")
     if not np.isfinite(matrix.sum()) and not np.isfinite(matrix).all():
-        raise UserError(_explain(path, columns) or f"{path}: holds a number too large for {np.dtype(dtype)}")
+        raise UserError(_explain(path, columns, dtype) or f"{path}: holds a number too large for {np.dtype(dtype)}")
     return matrix, digest.hexdigest()
 
 
@@ -156,15 +157,27 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
                 yield lines.line_num, cells
 
 
-def _explain(path: Path, columns: list[str]) -> str | None:
-    """What stands in the first cell that is not a finite number, and where."""
+def _not_text(path: Path) -> str:
+    """Where a file stops being UTF-8 text."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError as error:
+                return f"{path}: is not UTF-8 text (line {number}, byte {error.start + 1}: {line[error.start]:#04x})"
+    return f"{path}: is not UTF-8 text"
+
+
+def _explain(path: Path, columns: list[str], dtype: DTypeLike) -> str | None:
+    """What stands in the first cell that is not a number which fits, and where."""
+    largest = float(np.finfo(np.dtype(dtype)).max)
     try:
         lines = _lines(path)
         _, header = next(lines)
         for row, (line, cells) in enumerate(lines, start=1):
             where = f"{path}: row {row} (line {line})"
             if len(cells) != len(header):
-                return f"{where} has {len(cells)} cells, expected {len(header)} as in the header"
+                return f"{where}: cells expected as in the header: {len(header)}, found {len(cells)}"
             for name in columns:
                 cell = cells[header.index(name)]
                 try:
@@ -174,8 +187,12 @@ def _explain(path: Path, columns: list[str]) -> str | None:
                     return f"{where}, column {name!r}: found {found}, expected a number"
                 if not math.isfinite(number):
                     return f"{where}, column {name!r}: found {cell!r}, expected a finite number"
-    except UnicodeDecodeError as error:
-        return f"{path}: is not UTF-8 text (byte {error.start} of a block: {error.object[error.start]:#04x})"
+                if abs(number) > largest:
+                    return (
+                        f"{where}, column {name!r}: found {cell!r}, expected at most {largest:.3g} ({np.dtype(dtype)})"
+                    )
+    except UnicodeDecodeError:
+        return _not_text(path)
     except csv.Error as error:
         return f"{path}: is not a CSV table ({error})"
     return None

@@ -19,6 +19,8 @@ def csv(path: str, target: str, features: list[str] | None, dtype: DTypeLike) ->
     """
     file = Path(path)
     header = read_header(file)
+    if len(header) == 1:
+        raise UserError(f"{file}: is not a table (one column, {header[0][:60]!r}), expected features and a target")
     if target not in header:
         raise UserError(f"{file}: has no target column {target!r}{nearest(target, header)}")
     names = [name for name in header if name != target] if features is None else list(features)

@@ -24,6 +24,8 @@ def compare(sweep: Path) -> list[Path]:
 
     names = {number: _label(folder, number) for number, folder in runs.items()}
     columns = {names[number]: rows for number, folder in runs.items() if (rows := folder.read_metrics())}
+    if not columns:  # every run failed before its first epoch
+        return []
     drawn = {
         "loss_by_epoch": figures.compare_curves(columns, "epoch"),
         "loss_by_step": figures.compare_curves(columns, "step"),
@@ -48,8 +50,9 @@ def _by_number(sweep: Path) -> list[Path]:
 
 def _label(folder: RunFolder, number: str) -> str:
     """What was changed, as short as it can be said."""
-    overrides = [str(item).rpartition(".")[2] for item in folder.read_summary().get("overrides", [])]
-    return ", ".join(item for item in overrides if not item.startswith("experiment=")) or number
+    pairs = [str(item).partition("=") for item in folder.read_summary().get("overrides", [])]
+    changed = [f"{key.rpartition('.')[2]}={value}" for key, _, value in pairs if key not in ("experiment", "name")]
+    return ", ".join(changed) or number
 
 
 def _fits(runs: dict[str, RunFolder]) -> "dict[str, Figure]":

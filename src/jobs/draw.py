@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_KEPT = ("data", "model", "loss", "optimizer", "scheduler", "trainer", "seed")  # what HPARAMS shows
+_KEPT = ("optimizer", "model", "scheduler", "loss", "data", "trainer", "seed")  # what HPARAMS shows, in its order
 
 
 def draw(

@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from src import build
 from src.data.table import Table
 from src.jobs.environment import environment
+from src.jobs.restore import resumable
 from src.results.folder import RunFolder
 from src.results.line import largest_stable_lr, least_squares
 from src.results.metrics import larger_is_better, regression_metrics
@@ -63,7 +64,7 @@ def fit(
     loggers = [build.construct(node, f"logger.{name}") for name, node in (cfg.logger or {}).items()]
     with quiet():
         trainer = build.trainer(cfg, [*callbacks, History(folder, record)], loggers, data)
-    checkpoint = RunFolder.existing(cfg.resume).checkpoint("last") if cfg.resume else None
+    checkpoint = resumable(cfg.resume, folder.path, module, rows.feature_names) if cfg.resume else None
     folder.clear()
     for part in (*callbacks, *loggers):
         bind(part, folder, record)
@@ -94,6 +95,8 @@ def fit(
         summary["best_epoch"] = record.best["epoch"]
     predictor = Predictor(net, data.encoder)
     summary |= outcome(predictor, data, build.objective(cfg), status)
+    if len(aims := build.objectives(cfg)) > 1:
+        summary["objectives"] = [objective_of(summary["metrics"], aim) for aim in aims]
     if status == "diverged":
         summary["message"] = diverged(cfg, data, record.diverged_at)
     summary["seconds"] = seconds
@@ -142,16 +145,21 @@ def outcome(predictor: Predictor, data: "DataModule", objective: str, status: st
             prediction = np.concatenate([predictor(features) for features, _ in data.chunks(name)])
             figures = regression_metrics(prediction, data.table.target[data.rows[name]])
             metrics |= {f"{name}/{figure}": value for figure, value in figures.items()}
-    worst = float("-inf") if larger_is_better(objective) else float("inf")
     names = data.table.feature_names
     reference, mse, r2 = least_squares(lambda: data.chunks("train"))
     line = predictor.line()
     return {
         "metrics": metrics,
-        "objective": {"name": objective, "value": metrics.get(objective, worst)},
+        "objective": objective_of(metrics, objective),
         "parameters": line.parameters(names) if line and metrics else {},
         "reference": reference.parameters(names) | {"mse": mse, "r2": r2},
     }
+
+
+def objective_of(metrics: dict[str, float], name: str) -> dict[str, Any]:
+    """An objective as summary.json has it; the worst there is for a run that diverged."""
+    worst = float("-inf") if larger_is_better(name) else float("inf")
+    return {"name": name, "value": metrics.get(name, worst)}
 
 
 def diverged(cfg: DictConfig, data: "DataModule", step: int | None) -> str:

@@ -9,7 +9,10 @@ from src.errors import UserError
 from src.results.folder import RunFolder
 
 if TYPE_CHECKING:
+    from src.data.encoder import Encoder
     from src.training.predictor import Predictor
+    from src.training.regressor import Regressor
+    from src.training.scratch import Scratch
 
 
 def load_config(folder: RunFolder) -> DictConfig:
@@ -38,22 +41,68 @@ def load_predictor(folder: RunFolder, cfg: DictConfig, checkpoint: str) -> "Pred
         UserError: there is no such checkpoint, it is damaged, or it holds another net.
     """
     path = folder.checkpoint(checkpoint)
-    import torch
-
     from src import build
-    from src.data.encoder import Encoder
     from src.training.predictor import Predictor
 
-    try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        encoder = Encoder.from_state_dict(state["DataModule"])
-        weights = {name.removeprefix("net."): value for name, value in state["state_dict"].items()}
-    except Exception as error:
-        # A truncated file shows as any of a dozen errors, by where it was cut.
-        raise UserError(f"{path}: is not a whole checkpoint ({type(error).__name__})") from None
+    state, encoder = _read(path, "state_dict")
+    weights = {name.removeprefix("net."): value for name, value in state["state_dict"].items()}
     net = build.net(cfg, len(encoder.feature_names))
     try:
         net.load_state_dict(weights)
     except RuntimeError as error:
-        raise UserError(f"{path}: does not fit the run's model ({str(error).splitlines()[0]})") from None
+        raise UserError(f"{path}: does not fit the run's model ({_in_one_line(error)})") from None
     return Predictor(net, encoder)
+
+
+def resumable(resume: str, target: Path, module: "Regressor | Scratch", feature_names: list[str]) -> Path:
+    """The checkpoint that a run in ``target`` goes on from.
+
+    Raises:
+        UserError: ``resume`` is no run folder or ``target`` itself, or its last checkpoint is missing, damaged
+            or of a run with another model, other columns or another optimizer or scheduler.
+    """
+    folder = RunFolder.existing(resume, "resume")
+    if folder.path.resolve() == target.resolve():
+        raise UserError(f"resume={resume}: is this run's own folder, expected another one")
+    path = folder.checkpoint("last")
+    state, encoder = _read(path, "state_dict", "loops", "optimizer_states", "lr_schedulers")
+    if encoder.feature_names != feature_names:
+        raise UserError(f"{path}: was trained on {encoder.feature_names}, this run reads {feature_names}")
+    try:
+        module.load_state_dict(state["state_dict"])
+    except RuntimeError as error:
+        raise UserError(f"{path}: does not fit this run's model ({_in_one_line(error)})") from None
+    if (key := _changed(state, module)) is not None:
+        raise UserError(f"{path}: was trained with another {key}, expected the same to go on with")
+    return path
+
+
+def _read(path: Path, *parts: str) -> "tuple[dict[str, Any], Encoder]":
+    """A checkpoint that holds these parts, and its encoder."""
+    import torch
+
+    from src.data.encoder import Encoder
+
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        for part in parts:
+            state[part]
+        return state, Encoder.from_state_dict(state["DataModule"])
+    except Exception as error:
+        # A truncated file shows as any of a dozen errors, by where it was cut.
+        raise UserError(f"{path}: is not a whole checkpoint ({type(error).__name__})") from None
+
+
+def _changed(state: dict[str, Any], module: "Regressor | Scratch") -> str | None:
+    """Which of optimizer and scheduler is not the one that a checkpoint was trained with."""
+    make = getattr(module, "_make_optimizer", None)
+    options = [set(group) for group in make(module.parameters()).state_dict()["param_groups"]] if make else []
+    saved = [set(group) - {"initial_lr"} for part in state["optimizer_states"] for group in part["param_groups"]]
+    if options != saved:
+        return "optimizer"
+    return "scheduler" if bool(state["lr_schedulers"]) != (getattr(module, "_schedule", None) is not None) else None
+
+
+def _in_one_line(error: Exception) -> str:
+    """The first two lines of a message: PyTorch's heading names the class, the next line what is wrong."""
+    return " ".join(" ".join(str(error).splitlines()[:2]).split())

@@ -11,19 +11,22 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from src import build
+from src import build, resolvers
 from src.check import check
 from src.errors import UserError
 from src.jobs.imports import import_lightning
 from src.results.folder import RunFolder
+from src.results.metrics import larger_is_better
+from src.sweeping.pruning import watchers
 
 log = logging.getLogger(__name__)
+resolvers.register()
 
 _HYDRAS = {".hydra", "train.log"}  # what Hydra writes into a folder before the job starts
 
 
-def run(cfg: DictConfig) -> float:
-    """One job: checks, trains, shows; returns the objective.
+def run(cfg: DictConfig) -> float | list[float]:
+    """One job: checks, trains, shows; returns the objective, or a list where there are several.
 
     Alone, a diverged run exits with 1. In a sweep it returns an infinite objective and the sweep goes on.
 
@@ -49,7 +52,9 @@ def run(cfg: DictConfig) -> float:
             # The epochs of each run would drown what a sweep has to say.
             logging.getLogger("src.training.progress").setLevel(logging.WARNING)
         drawn = alone if cfg.figures == "auto" else cfg.figures
-        summary = fit(cfg, rows, folder, command, overrides, drawn)
+        aim = build.objective(cfg)
+        watching = watchers(hydra, aim, larger_is_better(aim), cfg.trainer.max_epochs)
+        summary = fit(cfg, rows, folder, command, overrides, drawn, watching)
     except UserError as error:
         if alone:
             forget(folder.path)
@@ -65,7 +70,7 @@ def run(cfg: DictConfig) -> float:
     return show(summary, folder, alone)
 
 
-def show(summary: dict[str, Any], folder: RunFolder, alone: bool) -> float:
+def show(summary: dict[str, Any], folder: RunFolder, alone: bool) -> float | list[float]:
     """Prints what came out, and ends the process where a single run went wrong."""
     objective: float = summary["objective"]["value"]
     status = summary["status"]
@@ -82,7 +87,14 @@ def show(summary: dict[str, Any], folder: RunFolder, alone: bool) -> float:
         raise KeyboardInterrupt
     if alone and status == "diverged":
         raise SystemExit(1)
-    return math.inf if math.isnan(objective) else objective
+    if "objectives" in summary:
+        return [_rankable(part["value"]) for part in summary["objectives"]]
+    return _rankable(objective)
+
+
+def _rankable(value: float) -> float:
+    """A sweep cannot rank what is not a number."""
+    return math.inf if math.isnan(value) else value
 
 
 def forget(folder: Path) -> None:

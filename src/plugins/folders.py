@@ -1,12 +1,16 @@
 """Keeps run folders apart, and ends a sweep with what only all its runs together show."""
 
 import logging
+import sys
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, read_write
+
+from src.errors import UserError
+from src.sweeping.pruning import SWEEPER
 
 log = logging.getLogger(__name__)
 
@@ -19,20 +23,40 @@ class Folders(Callback):
         _claim(config, "run")
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Claims the sweep's folder."""
-        _claim(config, "sweep")
+        """Claims the sweep's folder; that of a durable study is named by the study, so that it is found again."""
+        if config.hydra.sweeper.get("_target_") == SWEEPER:
+            _name_by_study(config)
+        else:
+            _claim(config, "sweep")
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Draws the runs of the sweep over each other."""
-        from src.jobs.compare import compare
+        """Ranks the runs of the sweep, however it ended; a sweep that was refused has none."""
+        ending = sys.exc_info()[1]
+        if isinstance(ending, SystemExit) and ending.code == 2:
+            return
+        from src.jobs.report import report
 
-        compare(Path(config.hydra.sweep.dir))
+        try:
+            report(Path(config.hydra.sweep.dir))
+        except UserError as error:
+            print(error, file=sys.stderr)
+
+
+def _name_by_study(config: DictConfig) -> None:
+    sweeper = config.hydra.sweeper
+    name = sweeper.study_name
+    if not name:
+        choices = config.hydra.runtime.choices
+        name = choices.get("sweep") or choices.get("model") or config.hydra.job.name
+        _override(config, "hydra.sweeper.study_name", name)
+    if not _named_by_user(config, "hydra.sweep.dir"):
+        _override(config, "hydra.sweep.dir", f"outputs/sweeps/{name}")
 
 
 def _claim(config: DictConfig, kind: str) -> None:
     """Creates a folder that nobody else has, unless the user named one."""
     key = f"hydra.{kind}.dir"
-    if any(override.startswith(key) for override in config.hydra.overrides.hydra):
+    if _named_by_user(config, key):
         return
     hydra: Any = HydraConfig.instance()
     before, hydra.cfg = hydra.cfg, config  # ${hydra:…} inside the pattern is read from there
@@ -49,5 +73,18 @@ def _claim(config: DictConfig, kind: str) -> None:
         except FileExistsError:
             number += 1
             path = wanted.with_name(f"{wanted.name}-{number}")
-    with read_write(config.hydra[kind]):
-        config.hydra[kind].dir = str(path)
+    _override(config, key, str(path))
+
+
+def _override(config: DictConfig, key: str, value: str) -> None:
+    """Sets a value as if it had been given on the command line: a sweep composes each job from that anew."""
+    node, _, leaf = key.rpartition(".")
+    parent, overrides = OmegaConf.select(config, node), config.hydra.overrides
+    with read_write(parent), read_write(overrides):
+        parent[leaf] = value
+        quoted = value.replace("'", "\\'")
+        overrides.hydra.append(f"{key}='{quoted}'")
+
+
+def _named_by_user(config: DictConfig, key: str) -> bool:
+    return any(override.startswith(key) for override in config.hydra.overrides.hydra)

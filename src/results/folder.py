@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -24,17 +25,17 @@ class RunFolder:
         self.figures = self.path / "figures"
 
     @classmethod
-    def existing(cls, path: str | Path) -> "RunFolder":
-        """The run at ``path``.
+    def existing(cls, path: str | Path, key: str = "run") -> "RunFolder":
+        """The run at ``path``, which was named by ``key``.
 
         Raises:
             UserError: there is none.
         """
         folder = cls(path)
         if not folder.path.is_dir():
-            raise UserError(f"run={path}: no such folder")
+            raise UserError(f"{key}={path}: no such folder")
         if not folder.config.is_file():
-            raise UserError(f"run={path}: is no run folder (it has no .hydra/config.yaml)")
+            raise UserError(f"{key}={path}: is no run folder (it has no .hydra/config.yaml)")
         return folder
 
     def checkpoint(self, name: str) -> Path:
@@ -45,7 +46,7 @@ class RunFolder:
         """
         path = self.checkpoints / f"{name}.ckpt"
         if not path.is_file():
-            raise UserError(f"run={self.path}: has no checkpoint checkpoints/{name}.ckpt")
+            raise UserError(f"{self.path}: has no checkpoint checkpoints/{name}.ckpt")
         return path
 
     def clear(self) -> None:
@@ -75,9 +76,9 @@ class RunFolder:
             raise UserError(f"{self.summary}: is not JSON (line {error.lineno})") from None
 
     def write_summary(self, summary: dict[str, Any]) -> None:
-        """Writes summary.json in one atomic step."""
+        """Writes summary.json in one atomic step; JSON has no infinity and no nan, so they become null."""
         partial = self.summary.with_suffix(".partial")
-        partial.write_text(json.dumps(summary, indent=2, default=str) + "\n", encoding="utf-8")
+        partial.write_text(json.dumps(_finite(summary), indent=2, allow_nan=False) + "\n", encoding="utf-8")
         os.replace(partial, self.summary)
 
     def append_metrics(self, rows: list[dict[str, float]], columns: list[str]) -> None:
@@ -98,3 +99,11 @@ class RunFolder:
             columns = next(lines, [])
             cells = [[float(cell) if cell else float("nan") for cell in line] for line in lines]
         return {name: [line[index] for line in cells] for index, name in enumerate(columns)}
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -46,6 +46,8 @@ def why_alone(flat: Flat) -> str | None:
         for name in _under(flat, group):
             if name.endswith("._target_") and flat[f"{group}.{name}"] not in _OWN:
                 return f"{group}.{name.removesuffix('._target_')} follows a training of its own"
+    if isinstance(flat["objective"], list):
+        return "it has several objectives"
     if flat["resume"] is not None:
         return "it resumes another run"
     if flat["figures"] is True or flat["graph"]:

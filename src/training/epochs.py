@@ -122,7 +122,7 @@ class Epochs:
         trainer, record = module.trainer, self.record
         if self.losses and record.stopped != "diverged":
             whole = len(self.losses) == -(-self.rows // self.batch_size)
-            self.end(trainer.current_epoch - 1, trainer.global_step, whole, self._validated)
+            self.end(trainer.current_epoch, trainer.global_step, whole, self._validated)
             self._validated = {}
         if record.stopped:
             trainer.should_stop = True

@@ -31,7 +31,7 @@ def execute(step: Step, epochs: Epochs, execution: Execution, trainer: pl.Traine
     """
     before = trainer.global_step
     cadence = trainer.check_val_every_n_epoch or 1
-    done, ended = 0, 0
+    done, index = 0, 0
     losses, record = epochs.losses, epochs.record
     for index, stretch in enumerate(execution.stretches):
         if stretch.start == 0:
@@ -46,13 +46,12 @@ def execute(step: Step, epochs: Epochs, execution: Execution, trainer: pl.Traine
         if record.stopped == "diverged":
             break
         if stretch.ends_epoch and inside:
-            ended += 1
             due = (stretch.epoch + 1) % cadence == 0
             epochs.end(stretch.epoch, before + done, validation=epochs.validate() if due else None)
             losses = epochs.losses
             if record.stopped:
                 break
-    # Lightning itself counts the epoch in which this training step lies.
-    count(trainer, done, max(ended - 1, 0))
+    # Lightning itself counts the epoch in which this training step lies, whole or not.
+    count(trainer, done, index)
     if record.stopped:
         trainer.should_stop = True

@@ -1,0 +1,20 @@
+"""python -m src.report sweep=DIR: the leaderboard and the plots of a sweep again."""
+
+import hydra
+from omegaconf import DictConfig
+
+from src.door import ALLOWED, door
+
+
+@hydra.main(config_path="../conf/report", config_name="report", execution_whitelist=ALLOWED)
+def report(cfg: DictConfig) -> None:
+    """Reports on a sweep folder, finished or not."""
+    from pathlib import Path
+
+    from src.jobs.report import report
+
+    report(Path(cfg.sweep))
+
+
+if __name__ == "__main__":
+    door(report)

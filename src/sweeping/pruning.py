@@ -1,0 +1,109 @@
+"""Pruning as a run sees it: a watcher that tells the study its objective and asks whether to go on."""
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from optuna.trial import Trial
+
+NUMBER = "PLUMBLINE_TRIAL"  # in hydra.job.env_set, where a job's number is not its trial's
+SWEEPER = "hydra_plugins.plumbline_sweeper.durable.Durable"
+
+_SHARE = 1 / 3  # of a run's time that may go into talking to the storage
+
+
+class Pruning:
+    """Called after every epoch; True ends the run.
+
+    Trials are compared at equal epochs, so reports come at fixed ones. Where the storage is slow they become
+    fewer: a report that would bring the time spent on them above a third of the run's is left out.
+
+    Args:
+        trial: the trial that this run is.
+        objective: the figure to report.
+        maximize: whether larger is better.
+        every: epochs between two reports.
+        clock: seconds.
+    """
+
+    def __init__(
+        self,
+        trial: "Trial",
+        objective: str,
+        maximize: bool,
+        every: int,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.trial, self.objective, self.maximize, self.every = trial, objective, maximize, every
+        self._clock = clock
+        self._started = clock()
+        self._spent = 0.0
+        self._best: float | None = None
+
+    def __call__(self, epoch: int, row: dict[str, float]) -> bool:
+        """Whether to prune."""
+        value = self._value(row)
+        if value is None or epoch % self.every or not math.isfinite(value):
+            return False
+        before = self._clock()
+        if self._spent > _SHARE * (before - self._started):
+            return False
+        self.trial.report(value, epoch)
+        answer = self.trial.should_prune()
+        self._spent += self._clock() - before
+        return answer
+
+    def _value(self, row: dict[str, float]) -> float | None:
+        """The best so far of a figure whose best epoch a run keeps; else the last epoch's training loss."""
+        if not self.objective.startswith("val/"):
+            loss = row.get("train/loss")
+            return -loss if loss is not None and self.maximize else loss
+        value = row.get(self.objective)
+        if value is not None and math.isfinite(value) and (self._best is None or self._better(value)):
+            self._best = value
+        return self._best
+
+    def _better(self, value: float) -> bool:
+        assert self._best is not None
+        return value > self._best if self.maximize else value < self._best
+
+
+def watchers(hydra: Any, objective: str, maximize: bool, max_epochs: int) -> list[Pruning]:
+    """The watchers that the job's sweep asks for; none outside a durable sweep with a pruner.
+
+    Args:
+        hydra: the job's ``hydra`` node, as ``HydraConfig.get()`` gives it.
+        objective, maximize: what the run is judged by.
+        max_epochs: how long it may train; -1 where steps decide.
+    """
+    sweeper = hydra.sweeper
+    if str(hydra.mode).rpartition(".")[2] != "MULTIRUN" or sweeper.get("_target_") != SWEEPER:
+        return []
+    if not sweeper.pruner.get("_target_"):
+        return []
+    trial = _trial(hydra)
+    every = max(1, max_epochs // sweeper.reports)
+    return [Pruning(trial, objective, maximize, every)]
+
+
+def _trial(hydra: Any) -> "Trial":
+    import optuna
+    from hydra.utils import instantiate
+
+    from src.sweeping.storage import explained, location, open_storage
+
+    sweeper = hydra.sweeper
+    where = location(sweeper.storage, Path(hydra.runtime.cwd) / hydra.sweep.dir)
+    number = int(hydra.job.env_set.get(NUMBER, hydra.job.num))
+    with explained(where):
+        study = optuna.load_study(
+            study_name=sweeper.study_name,
+            storage=open_storage(where),
+            sampler=optuna.samplers.RandomSampler(),  # the point is chosen already
+            pruner=instantiate(sweeper.pruner, _execution_whitelist_=("optuna.pruners.*",), _convert_="all"),
+        )
+        trial_id = study._storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
+        return optuna.trial.Trial(study, trial_id)

@@ -1,0 +1,98 @@
+"""Where a study is kept: a journal file beside the sweep, or any Optuna storage URL."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from src.errors import UserError
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
+JOURNAL = "study.journal"
+
+
+def location(storage: str | None, folder: Path) -> str:
+    """The URL or the absolute path of a study's storage; by default a journal in the sweep folder."""
+    if not storage:
+        return str((folder / JOURNAL).absolute())
+    if "://" not in storage:
+        return str(Path(storage).absolute())
+    # SQLAlchemy's default driver for the bare name is the one that is no longer developed.
+    return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", storage)
+
+
+def shown(where: str) -> str:
+    """A storage as it may be printed: without its password."""
+    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", where)
+
+
+def open_storage(where: str) -> "BaseStorage":
+    """Opens a storage once in a process.
+
+    Raises:
+        UserError: there is no such database, it refuses us, or the file is no study.
+    """
+    return _open(where, os.getpid())
+
+
+@cache
+def _open(where: str, process: int) -> "BaseStorage":  # by process, because a forked one may not share it
+    with explained(where):
+        if "://" not in where:
+            from optuna.storages import JournalStorage
+
+            from src.sweeping.journal import SafeJournal
+
+            path = Path(where)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return JournalStorage(SafeJournal(path))
+        from optuna.storages import RDBStorage, get_storage
+
+        # Several processes may write: a SQLite writer waits for the others rather than failing.
+        options = {"connect_args": {"timeout": 60}} if where.startswith("sqlite") else {"pool_pre_ping": True}
+        return get_storage(RDBStorage(where, engine_kwargs=options))
+
+
+def forget() -> None:
+    """Closes what this process has open; after a study file was moved."""
+    _open.cache_clear()
+
+
+@contextmanager
+def explained(where: str) -> Iterator[None]:
+    """Turns whatever a storage may raise into one line that says which storage and why."""
+    import json
+
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except UserError:
+        raise
+    except ModuleNotFoundError as error:
+        extra = "; pip install 'plumbline[postgres]'" if "psycopg" in str(error) else ""
+        raise UserError(f"hydra.sweeper.storage={shown(where)} needs the package {error.name}{extra}") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{shown(where)}: is not an Optuna journal ({error})") from error
+    except (SQLAlchemyError, StorageInternalError, OSError) as error:
+        cause: BaseException = error
+        while isinstance(cause, (SQLAlchemyError, StorageInternalError)) and (inner := _inner(cause)) is not None:
+            cause = inner
+        raise UserError(f"the study at {shown(where)} cannot be used: {_line(cause)}") from error
+    except (KeyError, ValueError, TypeError, AssertionError) as error:
+        raise UserError(f"{shown(where)}: is not a study that Optuna can read ({_line(error)})") from error
+
+
+def _inner(error: BaseException) -> BaseException | None:
+    return getattr(error, "orig", None) or error.__cause__
+
+
+def _line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

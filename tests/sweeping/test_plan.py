@@ -1,0 +1,90 @@
+"""What is refused before the first trial."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
+
+from src.errors import UserError
+from src.sweeping.plan import Plan, make_plan
+from src.sweeping.settings import Settings
+
+CONF = Path(__file__).parents[2] / "conf"
+
+
+def plan(*overrides: str) -> Plan:
+    """The plan of ``python -m src.train -m`` with these overrides."""
+    hydra = [o for o in overrides if o.startswith(("hydra.", "hydra/", "sweep=", "study."))]
+    task = [o for o in overrides if o not in hydra or o.startswith(("sweep=", "study."))]
+    first = ["hydra/sweeper=durable", "hydra.sweeper.study_name=s"]
+    with initialize_config_dir(str(CONF)):
+        config = compose("train", overrides=[*first, *hydra], return_hydra_config=True)
+        options = dict(config.hydra.sweeper)
+        options.pop("_target_")
+
+        def composed(lines: list[str]):
+            return compose("train", overrides=[*first, *hydra, *(line for line in lines if line not in hydra)])
+
+        return make_plan(Settings(**options), config, composed, task)
+
+
+@pytest.fixture(autouse=True)
+def clean():
+    yield
+    GlobalHydra.instance().clear()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ("", "search space is empty"),
+        ("optimizer.lr=0.1", "search space is empty"),
+        ("optimizer.lr=interval(0.1,0.01)", r"upside down, expected interval\(0.01,0.1\)"),
+        ("optimizer.lr=tag(log,interval(0,1))", "logarithmic interval starts above 0"),
+        ("optimizer.foo=1,2", "Could not override 'optimizer.foo'"),
+        ("seed=0,1 model=linear,mpl", "Could not find 'model/mpl'"),
+        ("seed=0,1 hydra.sweeper.n_trials=0", "n_trials must be a whole number from 1 on, found 0"),
+        ("seed=0,1 hydra.sweeper.max_failure_rate=2", "max_failure_rate must be a number from 0 to 1"),
+        ("seed=0,1 hydra.sweeper.direction=up", "direction must be minimize or maximize, found 'up'"),
+        ("seed=0,1 objective=train/r2", "needs hydra.sweeper.direction=maximize"),
+        ("seed=0,1 objective=[train/mse,train/mae]", "names 2 figures"),
+        ("optimizer.lr=interval(0,1) hydra/sweeper/sampler=grid", "found the interval optimizer.lr"),
+        ("seed=0,1 hydra.sweeper.study_name=a/b", "study_name must be a name without /"),
+        ("seed=0,1 hydra.sweeper.custom_search_space=src.nowhere.at_all", "custom_search_space=src.nowhere"),
+        (
+            "seed=0,1 hydra/sweeper/pruner=median hydra.sweeper.pruner.n_warmup_steps=-1",
+            "hydra.sweeper.pruner",
+        ),
+        (
+            "seed=0,1 hydra/sweeper/pruner=median objective=[train/mse,train/mae] "
+            "hydra.sweeper.direction=[minimize,minimize]",
+            "pruning needs a single objective",
+        ),
+    ],
+)
+def test_a_mistake_is_one_line(overrides: str, said: str) -> None:
+    with pytest.raises(UserError, match=said) as caught:
+        plan(*overrides.split())
+    assert "\n" not in str(caught.value)
+
+
+def test_a_grid_or_a_finite_random_space_bounds_the_trials() -> None:
+    assert plan("optimizer.lr=0.1,0.2", "seed=range(0,3)", "hydra/sweeper/sampler=grid").limit == 6
+    assert plan("optimizer.lr=0.1,0.2", "hydra/sweeper/sampler=random", "hydra.sweeper.sampler.seed=1").limit == 2
+
+
+def test_identity_sees_what_decides_results_and_nothing_else() -> None:
+    base = plan("optimizer.lr=0.1,0.2").identity
+    assert plan("optimizer.lr=0.1,0.2", "figures=true", "hydra.sweeper.n_trials=50").identity == base
+    assert plan("optimizer.lr=0.1,0.2", "trainer.max_epochs=7").identity != base
+    assert plan("optimizer.lr=0.1,0.3").identity != base
+
+
+@pytest.mark.parametrize("name", ["lr", "mlp", "optimizer", "seeds"])
+def test_every_sweep_of_conf_is_a_plan(name: str) -> None:
+    with initialize_config_dir(str(CONF)):
+        found = compose("train", overrides=[f"sweep={name}"], return_hydra_config=True)
+    assert OmegaConf.select(found, "hydra.sweeper.study_name") == name
+    assert plan(f"sweep={name}").limit >= 10

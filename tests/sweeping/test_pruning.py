@@ -1,0 +1,66 @@
+"""What a run tells the study, and when."""
+
+import optuna
+import pytest
+
+from src.sweeping.pruning import Pruning
+
+
+def study_with(values: list[float], pruner) -> optuna.Study:
+    study = optuna.create_study(pruner=pruner)
+    for value in values:
+        trial = study.ask()
+        for epoch in (2, 4, 6):
+            trial.report(value, epoch)
+        study.tell(trial, value)
+    return study
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 1.0
+        return self.now
+
+
+def test_the_worse_half_is_pruned_at_a_report() -> None:
+    study = study_with([1.0, 2.0, 3.0], optuna.pruners.MedianPruner(n_startup_trials=2))
+    bad, good = (Pruning(study.ask(), "val/mse", False, every=2, clock=lambda: 0.0) for _ in range(2))
+    assert not bad(1, {"val/mse": 9.0})  # no report is due
+    assert bad(2, {"val/mse": 9.0})
+    assert not good(2, {"val/mse": 0.5})
+
+
+def test_reports_are_the_best_so_far_at_fixed_epochs() -> None:
+    trial = optuna.create_study().ask()
+    watcher = Pruning(trial, "val/mse", False, every=2, clock=lambda: 0.0)
+    for epoch, value in enumerate([5.0, 4.0, 3.0, float("nan"), 6.0, 7.0], start=1):
+        watcher(epoch, {"val/mse": value})
+    assert trial.study.trials[0].intermediate_values == {2: 4.0, 4: 3.0, 6: 3.0}
+
+
+def test_training_loss_stands_in_without_validation() -> None:
+    trial = optuna.create_study(direction="maximize").ask()
+    Pruning(trial, "train/r2", True, every=1, clock=lambda: 0.0)(1, {"train/loss": 2.0})
+    assert trial.study.trials[0].intermediate_values == {1: -2.0}
+
+
+def test_a_slow_storage_takes_at_most_a_third(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    trial = optuna.create_study().ask()
+    report = trial.report
+
+    def slow(value: float, step: int) -> None:
+        clock.now += 20.0
+        report(value, step)
+
+    monkeypatch.setattr(trial, "report", slow)
+    watcher = Pruning(trial, "val/mse", False, every=1, clock=clock)
+    for epoch in range(1, 201):
+        clock.now += 1.0  # a training epoch
+        watcher(epoch, {"val/mse": 1.0})
+    spent = 21.0 * len(trial.study.trials[0].intermediate_values)
+    assert spent < clock.now * 0.45
+    assert len(trial.study.trials[0].intermediate_values) > 3

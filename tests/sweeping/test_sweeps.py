@@ -1,0 +1,196 @@
+"""Whole sweeps through the door, in this process."""
+
+import csv
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+
+from src.door import door
+from src.sweeping.storage import forget
+
+Command = Callable[..., int]
+CONF = Path(__file__).parents[2] / "conf"
+SHORT = ("trainer.max_epochs=5", "logger=none")
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Command]:
+    """``python -m src.train -m`` in an empty folder; returns the exit code."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*overrides: str) -> int:
+        from src.train import train
+
+        monkeypatch.setattr(sys, "argv", ["src.train", "-m", "--config-path", str(CONF), *overrides])
+        forget()
+        try:
+            door(train)
+        except SystemExit as end:
+            return int(end.code or 0)
+        finally:
+            GlobalHydra.instance().clear()
+        return 0
+
+    hook = sys.excepthook
+    yield run
+    sys.excepthook = hook
+    forget()
+
+
+def board(folder: Path) -> list[dict[str, str]]:
+    with (folder / "leaderboard.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_failed_and_diverged_trials_are_results(command: Command, tmp_path: Path, capsys: Any) -> None:
+    line = ["hydra/sweeper=durable", "hydra.sweeper.study_name=s", "hydra/sweeper/sampler=grid", *SHORT]
+    line += ["optimizer.lr=0.01,0.02,9e9", "optimizer.momentum=0,2"]
+    assert command(*line, "trainer.max_epochs=40") == 0
+    folder = tmp_path / "outputs" / "sweeps" / "s"
+    rows = board(folder)
+    assert [row["status"] for row in rows] == [
+        "completed",
+        "completed",
+        "diverged",
+        "failed",
+        "failed",
+        "failed",
+    ]
+    assert [row["rank"] for row in rows] == ["1", "2", "", "", "", ""]
+    assert "optimizer.momentum must be a number from 0 to below 1, found 2" in rows[-1]["message"]
+    assert all((folder / row["folder"] / ".hydra").is_dir() for row in rows)
+    said = capsys.readouterr().out
+    best = json.loads((folder / "sweep.json").read_text())["commands"]["train the best again"]
+    assert f"optimizer.lr={rows[0]['optimizer.lr']}" in best
+    assert best in said
+    # Again: everything is done, nothing runs.
+    before = (folder / "0" / "summary.json").stat().st_mtime_ns
+    assert command(*line, "trainer.max_epochs=40") == 0
+    assert (folder / "0" / "summary.json").stat().st_mtime_ns == before
+    assert len(board(folder)) == 6
+
+
+def test_a_sweep_whose_first_trials_all_fail_stops_with_its_leaderboard(command: Command, tmp_path: Path) -> None:
+    line = ["sweep=lr", "optimizer.momentum=2", *SHORT]
+    assert command(*line) == 1
+    rows = board(tmp_path / "outputs" / "sweeps" / "lr")
+    assert [row["status"] for row in rows] == ["failed"] * 3
+
+
+def test_failures_in_a_row_stop_it_later(command: Command, tmp_path: Path) -> None:
+    line = ["hydra/sweeper=durable", "hydra.sweeper.study_name=s", "hydra/sweeper/sampler=grid", *SHORT]
+    line += ["optimizer.momentum=0,2,3,4,5,6", "hydra.sweeper.max_failures_in_a_row=4"]
+    assert command(*line) == 1
+    assert [row["status"] for row in board(tmp_path / "outputs" / "sweeps" / "s")] == ["completed"] + ["failed"] * 4
+
+
+def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import src.jobs.fit as module
+
+    line = ["sweep=lr", "hydra.sweeper.n_trials=4", *SHORT]
+    assert command(*line, "hydra.sweep.dir=whole", "hydra.sweeper.study_name=lr") == 0
+    fit, calls = module.fit, []
+
+    def stopped(*arguments: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return fit(*arguments)
+
+    monkeypatch.setattr(module, "fit", stopped)
+    assert command(*line) == 130
+    folder = tmp_path / "outputs" / "sweeps" / "lr"
+    assert sorted(row["status"] for row in board(folder)) == ["completed", "completed", "waiting"]
+    assert command(*line) == 0
+    key = "optimizer.lr"
+    assert {row[key] for row in board(folder)} == {row[key] for row in board(tmp_path / "whole")}
+    assert [row["status"] for row in board(folder)] == ["completed"] * 4
+    assert len(calls) == 5
+
+
+def test_another_base_is_refused_and_nothing_is_written(command: Command, tmp_path: Path, capsys: Any) -> None:
+    line = ["sweep=lr", "hydra.sweeper.n_trials=1", "logger=none"]
+    assert command(*line, "trainer.max_epochs=2") == 0
+    folder = tmp_path / "outputs" / "sweeps" / "lr"
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    capsys.readouterr()
+    assert command(*line, "trainer.max_epochs=3") == 2
+    assert "trainer.max_epochs: 2 → 3" in capsys.readouterr().err
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*") if not path.name.endswith(".lock")} == {
+        path: time for path, time in before.items() if not path.name.endswith(".lock")
+    }
+    assert command(*line, "trainer.max_epochs=3", "study.new=true") == 0
+    assert (tmp_path / "outputs" / "sweeps" / "lr-before-1" / "0" / "summary.json").is_file()
+    assert json.loads((folder / "0" / "summary.json").read_text())["epochs"] == 3
+
+
+def test_pruned_runs_end_early_and_keep_their_folder(command: Command, tmp_path: Path) -> None:
+    line = ["sweep=lr", "hydra.sweeper.n_trials=8", "hydra/sweeper/pruner=median", "trainer.max_epochs=200"]
+    line += ["hydra.sweeper.pruner.n_startup_trials=2", "logger=none"]
+    assert command(*line) == 0
+    folder = tmp_path / "outputs" / "sweeps" / "lr"
+    pruned = [row for row in board(folder) if row["status"] == "pruned"]
+    assert pruned
+    for row in pruned:
+        summary = json.loads((folder / row["folder"] / "summary.json").read_text())
+        assert summary["status"] == "pruned"
+        assert summary["epochs"] < 200
+        assert (folder / row["folder"] / "checkpoints" / "last.ckpt").is_file()
+
+
+def test_two_objectives(command: Command, tmp_path: Path) -> None:
+    line = ["sweep=lr", "hydra/sweeper/sampler=nsgaii", "objective=[train/mse,train/mae]", *SHORT]
+    assert command(*line, "hydra.sweeper.direction=[minimize,minimize]", "hydra.sweeper.n_trials=4") == 0
+    rows = board(tmp_path / "outputs" / "sweeps" / "lr")
+    assert len(rows) == 4
+    assert rows[0]["rank"] == "1"
+    assert float(rows[0]["objective train/mae"]) == float(rows[0]["train/mae"])
+
+
+def test_a_plain_grid_gets_the_same_report(command: Command, tmp_path: Path) -> None:
+    assert command("optimizer.lr=0.01,0.02", "seed=0,1", "hydra.sweep.dir=grid", *SHORT) == 0
+    rows = board(tmp_path / "grid")
+    assert [row["rank"] for row in rows] == ["1", "1", "2", "2"]
+    assert rows[0]["seeds"] == "2"
+    page = (tmp_path / "grid" / "report.html").read_text()
+    outside = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
+    assert not re.search(r"""(src|href)=["']https?:""", outside)
+    assert page.count('class="plotly-graph-div"') >= 4
+
+
+def test_a_foreign_folder_is_reported_on(tmp_path: Path, capsys: Any) -> None:
+    from src.jobs.report import report
+
+    for number, lr in enumerate(("0.1", "0.2")):
+        hydra = tmp_path / f"lr={lr}" / ".hydra"
+        hydra.mkdir(parents=True)
+        (hydra / "overrides.yaml").write_text(f"- lr={lr}\n- epochs=3\n")
+        if number:
+            objective = {"name": "loss", "value": 0.5}
+            (hydra.parent / "summary.json").write_text(json.dumps({"status": "completed", "objective": objective}))
+    rows = report(tmp_path)
+    assert [(row.status, row.params) for row in rows] == [
+        ("completed", {"lr": 0.2}),
+        ("unfinished", {"lr": 0.1}),
+    ]
+
+
+def test_upstreams_sweeper_works_as_it_documents(command: Command, tmp_path: Path) -> None:
+    line = [
+        "hydra/sweeper=optuna",
+        "hydra.sweeper.n_trials=2",
+        "hydra.sweeper.n_jobs=1",
+        "hydra.sweep.dir=theirs",
+        *SHORT,
+    ]
+    assert command(*line, "optimizer.lr=interval(0.001,0.01)") == 0
+    assert (tmp_path / "theirs" / "optimization_results.yaml").is_file()
+    assert len(board(tmp_path / "theirs")) == 2

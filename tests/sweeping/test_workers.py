@@ -1,0 +1,85 @@
+"""What the loop makes of a launcher that loses its workers, and of numbers that another process took."""
+
+from pathlib import Path
+from typing import Any
+
+from hydra.core.utils import JobReturn, JobStatus
+from omegaconf import OmegaConf
+
+from src.jobs.sweep import Sweep
+from src.sweeping.plan import Plan
+from src.sweeping.space import SearchSpace
+from tests.sweeping.conftest import Open
+
+
+class Launcher:
+    """Returns the job's number; dies as joblib does when a batch or a job is one that kills."""
+
+    def __init__(self, killers: set[str]) -> None:
+        self.killers = killers
+        self.launched: list[list[list[str]]] = []
+
+    def launch(self, jobs: list[list[str]], initial_job_idx: int) -> list[JobReturn]:
+        self.launched.append(jobs)
+        if any(set(job) & self.killers for job in jobs):
+            raise RuntimeError("a worker process was terminated\nand more")
+        return [self._done(initial_job_idx + place) for place, _ in enumerate(jobs)]
+
+    def _done(self, number: int) -> JobReturn:
+        done = JobReturn(status=JobStatus.COMPLETED)
+        done.return_value = float(number)
+        done.hydra_cfg = OmegaConf.create({"hydra": {"runtime": {"output_dir": f"nowhere/{number}"}}})
+        return done
+
+
+def sweep(study: Any, launcher: Launcher, folder: Path, n_jobs: int) -> Sweep:
+    """A sweep whose plan opens the given study."""
+
+    class Given(Plan):
+        def open(self, folder: Path) -> Any:
+            return study
+
+        def command(self, trial: Any) -> list[str]:
+            trial.suggest_float("x", 0, 1)
+            return [f"job={trial.number}"]
+
+    plan = Given(
+        name="s",
+        space=SearchSpace({}, {}, []),
+        directions=["minimize"],
+        limit=study.limit,
+        n_jobs=n_jobs,
+        max_failure_rate=1.0,
+        max_failures_in_a_row=10,
+        where=str,
+        identity={},
+        sampler=study.study.sampler,
+        pruner=None,
+        lives=3,
+    )
+    config: Any = OmegaConf.create({"hydra": {"sweep": {"dir": str(folder)}}})
+    return Sweep(config, None, launcher, plan)  # type: ignore[arg-type]
+
+
+def test_only_the_trial_that_kills_its_worker_fails(opened: Open, tmp_path: Path) -> None:
+    study, launcher = opened(limit=4), Launcher({"job=2"})
+    sweep(study, launcher, tmp_path, n_jobs=4).run()
+    assert [trial.state.name for trial in study.trials()] == ["COMPLETE", "COMPLETE", "FAIL", "COMPLETE"]
+    assert study.trials()[2].user_attrs["message"] == "RuntimeError: a worker process was terminated"
+
+
+def test_a_trial_whose_number_is_not_the_next_keeps_its_own_folder(opened: Open, tmp_path: Path) -> None:
+    study, other, launcher = opened(limit=4), opened(limit=4), Launcher(set())
+    ask, asked = study.ask, []
+
+    def between() -> Any:
+        asked.append(ask())
+        if len(asked) == 1:
+            other.ask()  # number 1
+        return asked[-1]
+
+    study.ask = between  # type: ignore[method-assign]
+    sweep(study, launcher, tmp_path, n_jobs=2).run()
+    first, second = launcher.launched[0]
+    assert first == ["job=0"]
+    assert second == ["job=2", "hydra.sweep.subdir='2'", "+hydra.job.env_set.PLUMBLINE_TRIAL='2'"]

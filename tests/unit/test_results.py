@@ -1,0 +1,79 @@
+"""Files that others read: events, figures, graph, summary."""
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+
+from src.results.folder import RunFolder
+from src.results.graph import autograd_graph
+from tests.compose import trained
+
+
+def test_tensorboard_reads_curves_pictures_graph_and_hyperparameters(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    summary = trained(tmp_path, "data.val_fraction=0.2", "trainer.max_epochs=1200", figures=True)
+    logging.getLogger("tensorboard").setLevel(logging.ERROR)
+    events = EventAccumulator(str(tmp_path), size_guidance={"scalars": 0, "images": 0}).Reload()
+    tags = events.Tags()
+    assert set(tags["images"]) == {"curves", "fit", "residuals"}
+    assert {"train/loss", "slope", "intercept", "val/mse", "final/val/mse"} <= set(tags["scalars"])
+    assert tags["graph"]
+    assert any(b"optimizer.lr" in content for content in events.PluginTagToContent("hparams").values())
+    curve = events.Scalars("train/loss")
+    assert 400 <= len(curve) <= 501
+    assert curve[-1].step == 1200
+    assert events.Scalars("final/val/mse")[0].value == pytest.approx(summary["metrics"]["val/mse"])
+    for name in ("curves", "fit", "residuals"):
+        png = (tmp_path / "figures" / f"{name}.png").read_bytes()
+        assert events.Images(name)[0].encoded_image_string == png
+        assert png.startswith(b"\x89PNG")
+
+
+def test_all_points_where_asked_for(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    trained(tmp_path, "logger.tensorboard.max_points=null", "trainer.max_epochs=900")
+    events = EventAccumulator(str(tmp_path), size_guidance={"scalars": 0}).Reload()
+    assert len(events.Scalars("slope")) == 900
+
+
+def test_summary_is_strict_json_even_for_a_run_that_diverged(tmp_path: Path) -> None:
+    trained(tmp_path, "optimizer.lr=1")
+    summary = json.loads(RunFolder(tmp_path).summary.read_text(), parse_constant=pytest.fail)
+    assert summary["status"] == "diverged"
+    assert summary["metrics"] == {}
+
+
+def test_a_new_run_in_an_old_folder_leaves_nothing_of_the_old_one(tmp_path: Path) -> None:
+    trained(tmp_path, "trainer.max_epochs=30", figures=True)
+    trained(tmp_path, "trainer.max_epochs=5", "logger=none")
+    assert not list(tmp_path.glob("events.*"))
+    assert not (tmp_path / "figures").exists()
+    assert RunFolder(tmp_path).read_metrics()["epoch"] == [1, 2, 3, 4, 5]
+
+
+def test_autograd_graph_leads_from_loss_to_the_parameters() -> None:
+    net = torch.nn.Linear(1, 1)
+    loss = torch.nn.functional.mse_loss(net(torch.ones(4, 1)), torch.zeros(4, 1))
+    dot = autograd_graph(loss, dict(net.named_parameters()))
+    assert "weight (1×1)" in dot
+    assert "bias (1)" in dot
+    assert "-> loss;" in dot
+    assert "MseLoss" in dot
+
+
+def test_graph_is_drawn_or_left_as_text(tmp_path: Path) -> None:
+    trained(tmp_path, "experiment=computation_graph", "trainer.max_epochs=1", figures=True)
+    assert any((tmp_path / "figures" / f"graph.{kind}").is_file() for kind in ("svg", "dot"))
+
+
+def test_the_benchmark_s_smallest_size_runs() -> None:
+    from tests.benchmarks.single import ROWS
+
+    for name in ("fit-cars", "fit-mlp", "load", "epoch"):
+        for row in ROWS[name](1, 0.01):
+            assert row.ratio > 0
