@@ -4,8 +4,9 @@ What a configuration may construct is listed here; constructors take plain value
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -116,6 +117,17 @@ def net(cfg: DictConfig, features: int) -> "nn.Module":
         return _scratch(cfg, features, Record())
     with _started_from(cfg):
         return construct(_without(cfg.model, "standardize"), "model", features=features)
+
+
+def net_factory(cfg: DictConfig, features: int) -> "Callable[..., nn.Module]":
+    """A constructor of ``model``'s net for many members; takes ``init`` where a member has its own."""
+    make = construct(_without(cfg.model, "standardize"), "model", _partial_=True)
+    if not is_scratch(cfg):
+        return partial(make, features=features)
+    from src.training.record import Record
+
+    loss = construct(cfg.loss, "loss")
+    return partial(make, features=features, loss=loss, lr=cfg.optimizer.lr, seed=cfg.seed, record=Record())
 
 
 def module(cfg: DictConfig, data: "DataModule", record: "Record") -> "Regressor | Scratch":
@@ -256,8 +268,17 @@ def _started_from(cfg: DictConfig) -> Iterator[None]:
     """Random starts follow from the seed; given ones are exact in the run's precision."""
     import torch
 
-    before = torch.get_default_dtype()
     torch.manual_seed(cfg.seed)
+    with precision(cfg):
+        yield
+
+
+@contextmanager
+def precision(cfg: DictConfig) -> Iterator[None]:
+    """New parameters have the run's precision."""
+    import torch
+
+    before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64 if _dtype(cfg) is np.float64 else torch.float32)
     try:
         yield

@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from omegaconf import DictConfig
@@ -73,7 +73,7 @@ def fit(
 
     fit_started = time.perf_counter()
     number = threads_for(module, data.batch_size, cfg.trainer.threads)
-    with _interruptible(record), quiet(), threads(number):
+    with interruptible(record), quiet(), threads(number):
         try:
             trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
         except SystemExit:  # Lightning's answer to a second Ctrl-C
@@ -98,7 +98,7 @@ def fit(
     if len(aims := build.objectives(cfg)) > 1:
         summary["objectives"] = [objective_of(summary["metrics"], aim) for aim in aims]
     if status == "diverged":
-        summary["message"] = _diverged(cfg, data, record)
+        summary["message"] = diverged(cfg, data, record.diverged_at)
     summary["seconds"] = seconds
     summary["data"] = {
         "source": rows.source,
@@ -162,9 +162,9 @@ def objective_of(metrics: dict[str, float], name: str) -> dict[str, Any]:
     return {"name": name, "value": metrics.get(name, worst)}
 
 
-def _diverged(cfg: DictConfig, data: "DataModule", record: Record) -> str:
-    """At which step, and how large a learning rate would have been stable where that is known."""
-    message = f"the loss of optimizer step {record.diverged_at} was not finite (optimizer.lr={cfg.optimizer.lr})"
+def diverged(cfg: DictConfig, data: "DataModule", step: int | None) -> str:
+    """At which step a run diverged, and how large a learning rate would have been stable where that is known."""
+    message = f"the loss of optimizer step {step} was not finite (optimizer.lr={cfg.optimizer.lr})"
     straight = cfg.model._target_.endswith((".Scratch", ".linear"))
     if (
         straight
@@ -179,8 +179,15 @@ def _diverged(cfg: DictConfig, data: "DataModule", record: Record) -> str:
     return message
 
 
+class Stoppable(Protocol):
+    """Whatever can be asked to stop."""
+
+    def stop(self, reason: str) -> None:
+        """Ends the training with the epoch it is in."""
+
+
 @contextmanager
-def _interruptible(record: Record) -> Iterator[None]:
+def interruptible(record: Stoppable) -> Iterator[None]:
     """Ctrl-C ends the training after the epoch it is in; a second one ends it at once."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,0 +1,47 @@
+"""``hydra/launcher=stacked``: jobs of one structure are trained as one, the others one by one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+
+@dataclass
+class StackedLauncherConf:
+    """``width``: members of a stack, ``auto`` or a number."""
+
+    _target_: str = "hydra_plugins.plumbline_stacked.StackedLauncher"
+    width: Any = "auto"
+
+
+ConfigStore.instance().store(group="hydra/launcher", name="stacked", node=StackedLauncherConf, provider="plumbline")
+
+
+class StackedLauncher(Launcher):
+    """Trains the batch of jobs that a sweeper hands it.
+
+    Args:
+        width: most members of a stack; ``auto`` chooses by memory and cache.
+    """
+
+    def __init__(self, width: str | int) -> None:
+        if width != "auto" and (isinstance(width, bool) or not isinstance(width, int) or width < 1):
+            raise ValueError(f"hydra.launcher.width must be auto or a whole number from 1 on, found {width!r}")
+        self.width = width
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Takes what every job needs."""
+        self.hydra_context = hydra_context
+        self.task_function = task_function
+        self.config = config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Runs the jobs and returns what each came to, in their order."""
+        from src.jobs.launch import launch
+
+        return launch(self.hydra_context, self.task_function, self.config, self.width, job_overrides, initial_job_idx)

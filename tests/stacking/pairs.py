@@ -1,0 +1,83 @@
+"""The same jobs twice: one by one through ``src.jobs.fit``, and as one stack."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from src import build
+from src.check import check
+from src.jobs.fit import fit
+from src.jobs.members import finish
+from src.jobs.stack import Job, train
+from src.results.folder import RunFolder
+from src.stacking.groups import flatten, structure, why_alone
+
+CONF = str(Path(__file__).parents[2] / "conf")
+SMALL = ["data=synthetic", "data.n_samples=24", "data.n_features=3", "data.n_informative=3", "trainer.max_epochs=5"]
+
+
+def config(*overrides: str) -> DictConfig:
+    """A resolved training configuration without a logger."""
+    with initialize_config_dir(CONF):
+        cfg = compose("train", ["logger=none", "name=test", *overrides])
+    OmegaConf.resolve(cfg)
+    check(cfg)
+    return cfg
+
+
+def variants(cfg: DictConfig, *changes: dict[str, Any]) -> list[DictConfig]:
+    """Copies of a configuration with values changed."""
+    found = []
+    for change in changes:
+        copy = cfg.copy()
+        with open_dict(copy):
+            for key, value in change.items():
+                OmegaConf.update(copy, key, value)
+        found.append(copy)
+    return found
+
+
+def alone(configs: Sequence[DictConfig], root: Path, watchers: Sequence[Any] = ()) -> list[RunFolder]:
+    """Trains each by itself."""
+    folders = []
+    for number, cfg in enumerate(configs):
+        folder = RunFolder(root / "alone" / str(number))
+        folder.path.mkdir(parents=True)
+        fit(cfg, build.table(cfg), folder, "", [], False, watchers[number] if watchers else ())
+        folders.append(folder)
+    return folders
+
+
+def together(
+    configs: Sequence[DictConfig], root: Path, watchers: Sequence[Any] = (), width: int = 1000
+) -> list[RunFolder]:
+    """Trains all as one stack."""
+    flats = [flatten(OmegaConf.to_container(cfg)) for cfg in configs]
+    assert [why_alone(flat) for flat in flats] == [None] * len(flats)
+    assert len({structure(flat) for flat in flats}) == 1
+    jobs = [
+        Job(number, flat, RunFolder(root / "together" / str(number)), [], watchers[number] if watchers else ())
+        for number, flat in enumerate(flats)
+    ]
+    for trained in train(configs[0].copy(), build.table(configs[0]), jobs, width, None):
+        for _ in finish(trained, lambda job: {}):
+            pass
+    return [job.folder for job in jobs]
+
+
+def weights(folder: RunFolder, name: str = "last") -> dict[str, torch.Tensor]:
+    """A checkpoint's weights."""
+    return torch.load(folder.checkpoint(name), weights_only=True)["state_dict"]
+
+
+def gap(one: RunFolder, other: RunFolder, name: str = "last") -> float:
+    """The largest difference of two runs' weights, relative to the largest weight of each tensor."""
+    first, second = weights(one, name), weights(other, name)
+    assert list(first) == list(second)
+    assert all(first[key].shape == second[key].shape and first[key].dtype == second[key].dtype for key in first)
+    gaps = [((first[key] - second[key]).abs().max() / first[key].abs().max()).item() for key in first]
+    return max(gaps)

@@ -1,0 +1,147 @@
+"""A stack as a whole: divergence, pruning, memory, interrupted and resumed runs."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from src.jobs import stack
+from src.jobs.evaluate import evaluate
+from src.results.folder import RunFolder
+from tests.stacking.pairs import SMALL, alone, config, gap, together, variants, weights
+
+
+def test_a_member_that_diverges_changes_no_bit_of_its_neighbours(tmp_path: Path) -> None:
+    base = config("trainer.max_epochs=300")
+    calm = together(variants(base, *({"optimizer.lr": lr} for lr in (0.01, 0.02, 0.03))), tmp_path / "calm")
+    wild = together(variants(base, *({"optimizer.lr": lr} for lr in (0.01, 5.0, 0.03))), tmp_path / "wild")
+    for index in (0, 2):
+        assert all(
+            torch.equal(a, b) for a, b in zip(weights(calm[index]).values(), weights(wild[index]).values(), strict=True)
+        )
+        assert calm[index].metrics.read_bytes() == wild[index].metrics.read_bytes()
+    assert wild[1].read_summary()["status"] == "diverged"
+
+
+def test_a_diverged_member_says_what_a_lone_run_says(tmp_path: Path) -> None:
+    configs = variants(config("trainer.max_epochs=300"), {"optimizer.lr": 5.0}, {"optimizer.lr": 0.01})
+    one, other = alone(configs[:1], tmp_path)[0].read_summary(), together(configs, tmp_path)[0].read_summary()
+    for key in ("status", "message", "steps", "metrics", "objective", "parameters"):
+        assert one[key] == other[key]
+    rows = RunFolder(tmp_path / "together" / "0").read_metrics()
+    assert len(rows["epoch"]) == other["epochs"]
+
+
+def test_a_pruned_member_leaves_and_the_stack_shrinks(tmp_path: Path) -> None:
+    base = config(
+        *SMALL,
+        "model=mlp",
+        "model.hidden=[4]",
+        "data.batch_size=10",
+        "data.val_fraction=0.25",
+        "optimizer=adam",
+        "trainer.max_epochs=9",
+    )
+    configs = variants(base, {"seed": 1}, {"seed": 2}, {"seed": 3})
+
+    def watchers() -> list[list[Any]]:
+        return [[], [lambda epoch, row: epoch == 4], []]
+
+    lone, stacked = alone(configs, tmp_path, watchers()), together(configs, tmp_path, watchers())
+    assert [folder.read_summary()["status"] for folder in stacked] == ["completed", "pruned", "completed"]
+    for one, other in zip(lone, stacked, strict=True):
+        assert gap(one, other) < 1e-5
+        assert gap(one, other, "best") < 1e-5
+        assert one.read_summary()["epochs"] == other.read_summary()["epochs"]
+        assert one.read_metrics()["train/loss"] == pytest.approx(other.read_metrics()["train/loss"], rel=1e-5)
+
+
+def test_out_of_memory_halves_the_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+    whole = stack._train_one
+
+    def scarce(cfg: object, rows: object, jobs: list[object], progress: object) -> object:
+        sizes.append(len(jobs))
+        if len(jobs) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return whole(cfg, rows, jobs, progress)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(stack, "_train_one", scarce)
+    configs = variants(config(*SMALL, "optimizer.lr=0.01"), *({"seed": seed} for seed in range(5)))
+    folders = together(configs, tmp_path)
+    assert sizes == [5, 3, 2, 2, 1]
+    assert [folder.read_summary()["seed"] for folder in folders] == list(range(5))
+
+
+@pytest.mark.parametrize("scheduler", ["none", "onecycle", "plateau"])
+def test_a_member_resumes_like_a_lone_run(scheduler: str, tmp_path: Path) -> None:
+    base = config(
+        *SMALL, "model=mlp", "model.hidden=[4]", "optimizer=adam", f"scheduler={scheduler}", "data.batch_size=10"
+    )
+    if scheduler == "onecycle":
+        base.scheduler.total_steps = 100
+    configs = variants(base, {"seed": 1}, {"seed": 2, "optimizer.lr": 0.01})
+    resumed = []
+    for folders in (alone(configs, tmp_path), together(configs, tmp_path)):
+        for folder in folders:
+            folder.config.parent.mkdir(exist_ok=True)
+            folder.config.touch()  # what makes it a run folder
+        longer = variants(
+            base,
+            *(
+                {"seed": seed, "optimizer.lr": lr, "resume": str(folder.path), "trainer.max_epochs": 9}
+                for (seed, lr), folder in zip(((1, base.optimizer.lr), (2, 0.01)), folders, strict=True)
+            ),
+        )
+        resumed.append(alone(longer, tmp_path / f"resumed{len(resumed)}"))
+    for one, other in zip(*resumed, strict=True):
+        assert gap(one, other) < 1e-5
+        assert len(one.read_metrics()["epoch"]) == len(other.read_metrics()["epoch"]) == 4
+
+
+def test_every_file_of_a_lone_run_is_there_and_reads_the_same(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    base = config(
+        *SMALL,
+        "logger=tensorboard",
+        "data.val_fraction=0.25",
+        "optimizer.lr=0.01",
+        "scheduler=step",
+        "trainer.max_epochs=30",
+        "trainer.check_val_every_n_epoch=2",
+        "logger.tensorboard.max_points=7",
+    )
+    configs = variants(base, {"seed": 1}, {"seed": 2})
+    lone, stacked = alone(configs, tmp_path), together(configs, tmp_path)
+    for one, other in zip(lone, stacked, strict=True):
+        files = [sorted(p.name.split(".")[0] for p in f.path.rglob("*") if p.is_file()) for f in (one, other)]
+        assert files[0] == files[1]
+        first, second = (EventAccumulator(str(f.path)).Reload() for f in (one, other))
+        assert first.Tags()["scalars"] == second.Tags()["scalars"]
+        for tag in first.Tags()["scalars"]:
+            a, b = ([(e.step, e.value) for e in events.Scalars(tag)] for events in (first, second))
+            assert [step for step, _ in a] == [step for step, _ in b], tag
+            assert np.allclose([v for _, v in a], [v for _, v in b], rtol=1e-4)
+        assert _hparams(first) == _hparams(second)
+
+
+def _hparams(events: Any) -> dict[str, str]:
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+    content = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    hparams = HParamsPluginData.FromString(content).session_start_info.hparams
+    return {name: str(value) for name, value in hparams.items()}
+
+
+def test_evaluate_reads_a_member(tmp_path: Path) -> None:
+    configs = variants(config(*SMALL, "optimizer.lr=0.01"), {"seed": 1}, {"seed": 2})
+    folder = together(configs, tmp_path)[1]
+    folder.config.parent.mkdir(exist_ok=True)
+    OmegaConf.save(configs[1], folder.config)
+    OmegaConf.save({"hydra": {"runtime": {"cwd": str(tmp_path)}}}, folder.hydra)
+    metrics = evaluate(str(folder.path), "best")
+    assert metrics == pytest.approx(folder.read_summary()["metrics"], rel=1e-6)
