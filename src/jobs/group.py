@@ -100,8 +100,7 @@ class _Texts:
     def __init__(self, composed: Composed) -> None:
         structure = composed.structure
         self._config = Template(structure.task, structure.keys)
-        hydra = OmegaConf.to_container(OmegaConf.masked_copy(structure.config, "hydra"))
-        assert isinstance(hydra, dict)
+        hydra: Any = OmegaConf.to_container(OmegaConf.masked_copy(structure.config, "hydra"))
         self._count = len(composed.task_overrides)
         hydra["hydra"]["overrides"]["task"] = list(composed.task_overrides)
         self._overrides = [f"hydra.overrides.task.{index}" for index in range(self._count)]

@@ -167,7 +167,7 @@ class MemberReturn(JobReturn):
         return config
 
     @property
-    def cfg(self) -> DictConfig:  # type: ignore[override]
+    def cfg(self) -> DictConfig:
         """The task part."""
         return OmegaConf.create(self.composed.task())
 
@@ -176,7 +176,7 @@ class MemberReturn(JobReturn):
         """Nothing: Hydra's dataclass starts it at None."""
 
     @property
-    def hydra_cfg(self) -> DictConfig:  # type: ignore[override]
+    def hydra_cfg(self) -> DictConfig:
         """Hydra's part."""
         return OmegaConf.masked_copy(self.whole(), "hydra")
 

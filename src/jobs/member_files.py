@@ -185,7 +185,7 @@ def _in_order(blocks: list[tuple[np.ndarray, np.ndarray]], member: int) -> list[
     """A member's records by epoch: TensorBoard takes a step back for a restart and drops what it knew."""
     if len(blocks) == 1:
         return [blocks[0][1][member].tobytes()]
-    found = {}
+    found: dict[int, bytes] = {}
     for epochs, records_ in blocks:
         found |= dict(
             zip(epochs.tolist(), (r.tobytes() for r in records_[member].reshape(len(epochs), -1)), strict=True)

@@ -159,7 +159,7 @@ def _common(trained: Trained) -> dict[int, dict[str, Any]]:
 def _columns(trained: Trained) -> dict[str, np.ndarray]:
     """metrics.csv's columns (epochs, members) but for epoch and step."""
     columns = trained.ledger.columns()
-    found = {name: columns[name] for name in ("train/loss", "lr") if name in columns}
+    found: dict[str, np.ndarray] = {name: columns[name] for name in ("train/loss", "lr") if name in columns}
     if "weight" in columns:
         weight, bias = np.moveaxis(columns["weight"], 2, 0)
         encoders = [part.encoder for part in trained.parts]

@@ -71,7 +71,7 @@ class Stack(pl.LightningModule):
         self._gradient = torch.zeros_like(self.weights)
         self.rule, self._loss = self._make[0](self.weights), self._make[1](self.weights)
         self._generators = [torch.Generator(self.device) for _ in self._seeds] if self._dropout else []
-        data = self.trainer.datamodule
+        data = getattr(self.trainer, "datamodule", None)
         assert isinstance(data, StackData)
         self._data = data
         self._validation: tuple[Tensor, ...] | None = None

@@ -4,7 +4,7 @@ import os
 
 from src.stacking.nets import StackedNet
 
-_CACHE = 6 << 20  # bytes of hidden values that one layer's pass may touch on a CPU; measured, see tests/benchmarks
+_CACHE = 6 << 20  # bytes of hidden values that one layer's pass may touch on a CPU: about a core's cache, not measured
 _SHARE = 4  # a stack takes at most this part of the free memory: 1 / 4
 _BUFFERS = 6  # copies of the weights: weights, gradient, two optimizer buffers, best, a temporary
 _TRACES = 4  # copies of the hidden values: before, after, slope, a temporary

@@ -9,14 +9,17 @@ from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 
-from tests.benchmarks.single import ROWS
+from tests.benchmarks import single, stacking, sweeping
 from tests.benchmarks.timing import Row
+
+
+ROWS = single.ROWS | stacking.ROWS | sweeping.ROWS
 
 
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
-    parser.add_argument("--row", choices=list(ROWS), action="append", help="one row; may be given again")
+    parser.add_argument("--row", choices=list(ROWS), action="append", help="one row; may be given again; without it, those of a single run")
     parser.add_argument("--rounds", type=int, default=5, help="timed rounds of both sides (default 5)")
     parser.add_argument("--size", type=float, default=1.0, help="scales rows and epochs, for a quick look")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
@@ -25,7 +28,7 @@ def main() -> None:
     print(f"{date.today()}, {machine()}; median (min to max) of {arguments.rounds} rounds, both sides in turn\n")
     print("| row | ours | theirs | ratio | must | aim | reached |\n| --- | --- | --- | --- | --- | --- | --- |")
     rows: list[Row] = []
-    for name in arguments.row or ROWS:
+    for name in arguments.row or single.ROWS:
         for row in ROWS[name](arguments.rounds, arguments.size):
             rows.append(row)
             print(f"| {row.what.replace(' | ', ' against ')} | {_spread(row.ours, row.unit)} | "

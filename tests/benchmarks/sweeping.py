@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 from src.sweeping.progress import Progress
 from src.sweeping.study import DurableStudy
+from tests.benchmarks.timing import Row
 
 
 def machinery(trials: int = 1000) -> dict[str, float]:
@@ -121,6 +122,7 @@ def _open(folder: Path, limit: int, storage: str | None = None):  # type: ignore
     from src.sweeping.samplers import Random
     from src.sweeping.storage import location
     from src.sweeping.study import DurableStudy
+from tests.benchmarks.timing import Row
 
     space = {"x": FloatDistribution(0, 1)}
     about = {"direction": {}, "space": {}, "base": {}}
@@ -189,3 +191,21 @@ if __name__ == "__main__":
         started = time.perf_counter()
         figures = ", ".join(f"{name} {value:.4g}" for name, value in measure().items())
         print(f"{measure.__name__}: {figures} ({time.perf_counter() - started:.0f} s)", flush=True)
+
+
+def _machinery_row(rounds: int, size: float) -> list[Row]:
+    trials = max(int(1000 * size), 20)
+    found = [machinery(trials) for _ in range(min(rounds, 2))]
+    what = f"a trial of {trials:,} that return at once, random sampler | Optuna alone and Hydra's compose"
+    theirs = [one["optuna"] + one["compose"] for one in found]
+    return [Row("sweep-overhead", what, [one["sweep"] for one in found], theirs, 3.0, 3.0)]
+
+
+def _growth_row(rounds: int, size: float) -> list[Row]:
+    last = max(int(5000 * size), 300)
+    found = [growth(100, last) for _ in range(min(rounds, 2))]
+    times = [[one[key] for one in found] for key in ("late", "early")]
+    return [Row("sweep-growth", f"machinery of trial {last:,} | of trial 100", times[0], times[1], 2.0, 2.0)]
+
+
+ROWS = {"sweep-overhead": _machinery_row, "sweep-growth": _growth_row}
