@@ -75,6 +75,7 @@ def read_columns(path: Path, columns: list[str], dtype: DTypeLike) -> tuple[np.n
         strings_can_be_null=False,
     )
     reading = arrow.ReadOptions(column_names=header, block_size=_BLOCK)
+    pool = pa.system_memory_pool()  # Arrow's own keeps what it once had
     digest = hashlib.sha256()
     matrix = np.empty((0, len(columns)), dtype)
     rows = 0
@@ -88,7 +89,7 @@ def read_columns(path: Path, columns: list[str], dtype: DTypeLike) -> tuple[np.n
                     pa.BufferReader(segment),
                     reading,
                     convert_options=options,
-                    memory_pool=pa.system_memory_pool(),  # Arrow's own keeps what it once had
+                    memory_pool=pool,
                 )
                 matrix = _with_room(matrix, rows, parsed.num_rows, left / len(segment))
                 for batch in parsed.to_batches():
@@ -98,6 +99,7 @@ def read_columns(path: Path, columns: list[str], dtype: DTypeLike) -> tuple[np.n
                 hashed.result()
     except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
         raise UserError(_explain(path, columns, dtype) or f"{path}: {str(error).splitlines()[0]}") from None
+    pool.release_unused()
     matrix = matrix[:rows]
     if not rows:
         raise UserError(f"{path}: has a header but no rows")

@@ -142,7 +142,10 @@ def outcome(predictor: Predictor, data: "DataModule", objective: str, status: st
     metrics: dict[str, float] = {}
     if status != "diverged":
         for name in data.splits():
-            prediction = np.concatenate([predictor(features) for features, _ in data.chunks(name)])
+            prediction, filled = np.empty(len(data.rows[name])), 0
+            for features, target in data.chunks(name):
+                prediction[filled : filled + len(target)] = predictor(features)
+                filled += len(target)
             figures = regression_metrics(prediction, data.table.target[data.rows[name]])
             metrics |= {f"{name}/{figure}": value for figure, value in figures.items()}
     names = data.table.feature_names

@@ -114,7 +114,8 @@ def _summary(
         "command": shlex.join(["python", "-m", "src.train", *job.overrides]),
         "overrides": list(job.overrides),
         "seed": job.flat["seed"],
-        "epochs": int(ledger.epochs[index]),
+        # The epoch in which a run diverges counts, whole or not.
+        "epochs": int(ledger.epochs[index]) + (status == "diverged"),
         "steps": int(ledger.steps[index]),
     }
     if ledger.best_epoch[index]:

@@ -97,8 +97,9 @@ def _changed(state: dict[str, Any], module: "Regressor | Scratch") -> str | None
     """Which of optimizer and scheduler is not the one that a checkpoint was trained with."""
     make = getattr(module, "_make_optimizer", None)
     options = [set(group) for group in make(module.parameters()).state_dict()["param_groups"]] if make else []
-    saved = [set(group) - {"initial_lr"} for part in state["optimizer_states"] for group in part["param_groups"]]
-    if options != saved:
+    saved = [set(group) for part in state["optimizer_states"] for group in part["param_groups"]]
+    # A scheduler adds options of its own to those of the optimizer.
+    if len(options) != len(saved) or any(mine - other for mine, other in zip(options, saved, strict=True)):
         return "optimizer"
     return "scheduler" if bool(state["lr_schedulers"]) != (getattr(module, "_schedule", None) is not None) else None
 

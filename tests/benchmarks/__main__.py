@@ -19,7 +19,12 @@ ROWS = single.ROWS | stacking.ROWS | sweeping.ROWS
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
-    parser.add_argument("--row", choices=list(ROWS), action="append", help="one row; may be given again; without it, those of a single run")
+    parser.add_argument(
+        "--row",
+        choices=list(ROWS),
+        action="append",
+        help="one row; may be given again; without it, those of a single run",
+    )
     parser.add_argument("--rounds", type=int, default=5, help="timed rounds of both sides (default 5)")
     parser.add_argument("--size", type=float, default=1.0, help="scales rows and epochs, for a quick look")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")

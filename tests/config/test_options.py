@@ -15,7 +15,7 @@ NEEDS = {
 
 
 def options() -> list[str]:
-    groups = [path for path in CONF.iterdir() if path.is_dir() and path.name not in ("sweep", "hydra")]
+    groups = [path for path in CONF.iterdir() if path.is_dir() and path.name not in ("sweep", "report")]
     names = [(group.name, file.stem) for group in groups for file in sorted(group.glob("*.yaml"))]
     return [f"{group}={name}" for group, name in names if name not in SKIPPED and (group, name) != ("data", "base")]
 
