@@ -12,7 +12,6 @@ from pathlib import Path
 from tests.benchmarks import single, stacking, sweeping
 from tests.benchmarks.timing import Row
 
-
 ROWS = single.ROWS | stacking.ROWS | sweeping.ROWS
 
 

@@ -122,7 +122,6 @@ def _open(folder: Path, limit: int, storage: str | None = None):  # type: ignore
     from src.sweeping.samplers import Random
     from src.sweeping.storage import location
     from src.sweeping.study import DurableStudy
-from tests.benchmarks.timing import Row
 
     space = {"x": FloatDistribution(0, 1)}
     about = {"direction": {}, "space": {}, "base": {}}
