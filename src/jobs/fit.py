@@ -65,7 +65,8 @@ def fit(
     with quiet():
         trainer = build.trainer(cfg, [*callbacks, History(folder, record)], loggers, data)
     checkpoint = resumable(cfg.resume, folder.path, module, rows.feature_names) if cfg.resume else None
-    folder.clear()
+    if trainer.is_global_zero:
+        folder.clear()
     for part in (*callbacks, *loggers):
         bind(part, folder, record)
     if reason := build.why_plain(cfg):

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 import shlex
 from pathlib import Path
 from shutil import rmtree
@@ -67,6 +68,8 @@ def run(cfg: DictConfig) -> float | list[float]:
         message = f"{type(error).__name__}: {error}"
         folder.write_summary({"status": "failed", "message": message, "command": command, "overrides": overrides})
         raise
+    if os.environ.get("LOCAL_RANK", "0") != "0":
+        return summary["objective"]["value"]  # one of several processes of this run has told it
     return show(summary, folder, alone)
 
 
