@@ -18,7 +18,14 @@ def train(cfg: DictConfig) -> float | list[float]:
 
 
 def is_sweep(arguments: list[str]) -> bool:
-    """Whether an experiment among the arguments is a sweep, which Hydra has to know before it composes."""
+    """Whether an experiment or a sweep is asked for without -m, which Hydra has to know before it composes.
+
+    Not where hydra.mode is given, or a flag such as --cfg or --help.
+    """
+    if any(argument.startswith(("-", "hydra.mode=")) for argument in arguments):
+        return False
+    if any(argument.startswith("sweep=") and argument != "sweep=null" for argument in arguments):
+        return True
     folder = Path(__file__).parents[1] / "conf" / "experiment"
     chosen = [argument.partition("=")[2] for argument in arguments if argument.startswith("experiment=")]
     files = [folder / f"{name}.yaml" for name in chosen]
@@ -26,6 +33,6 @@ def is_sweep(arguments: list[str]) -> bool:
 
 
 if __name__ == "__main__":
-    if is_sweep(sys.argv) and not any(argument.startswith("hydra.mode=") for argument in sys.argv):
+    if is_sweep(sys.argv[1:]):
         sys.argv.append("--multirun")
     door(train)

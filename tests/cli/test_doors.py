@@ -332,3 +332,22 @@ def test_a_summary_is_read_by_any_json_reader(default_run: tuple[RunFolder, Answ
 
     folder, _ = default_run
     json.loads(folder.summary.read_text(), parse_constant=refuse)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sweeps"),
+    [
+        (["experiment=learning_rate"], True),
+        (["sweep=lr", "seed=3"], True),
+        (["experiment=model_class"], False),
+        (["experiment=nonesuch"], False),
+        (["sweep=null"], False),
+        (["experiment=learning_rate", "--cfg", "job"], False),
+        (["sweep=lr", "hydra.mode=RUN"], False),
+        (["optimizer.lr=0.1"], False),
+    ],
+)
+def test_what_sweeps_without_being_told(arguments: list[str], sweeps: bool) -> None:
+    from src.train import is_sweep
+
+    assert is_sweep(arguments) is sweeps
