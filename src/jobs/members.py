@@ -1,6 +1,5 @@
 """From a trained stack to the run folders of its members."""
 
-import shlex
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from src.jobs.fit import diverged
 from src.jobs.member_files import Checkpoints, Events
 from src.jobs.stack import Job, Trained, worst
 from src.results.columns import metrics_csv
+from src.results.folder import run_command
 from src.results.line import Line, least_squares
 from src.results.metrics import METRICS
 from src.stacking.groups import nested
@@ -111,7 +111,7 @@ def _summary(
     status = ledger.stopped[index] or "completed"
     summary: dict[str, Any] = {
         "status": status,
-        "command": shlex.join(["python", "-m", "src.train", *job.overrides]),
+        "command": run_command(job.overrides, swept=True),
         "overrides": list(job.overrides),
         "seed": job.flat["seed"],
         # The epoch in which a run diverges counts, whole or not.

@@ -3,7 +3,6 @@
 import logging
 import math
 import os
-import shlex
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -16,7 +15,7 @@ from src import build, resolvers
 from src.check import check
 from src.errors import UserError
 from src.jobs.imports import import_lightning
-from src.results.folder import RunFolder
+from src.results.folder import RunFolder, run_command
 from src.results.metrics import larger_is_better
 from src.sweeping.pruning import watchers
 
@@ -39,7 +38,7 @@ def run(cfg: DictConfig) -> float | list[float]:
     folder = RunFolder(hydra.runtime.output_dir)
     alone = hydra.mode == RunMode.RUN
     overrides = list(hydra.overrides.task)
-    command = shlex.join(["python", "-m", "src.train", *overrides])
+    command = run_command(overrides, swept=not alone)
     try:
         check(cfg)
         rows = build.table(cfg)

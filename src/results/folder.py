@@ -4,6 +4,8 @@ import csv
 import json
 import math
 import os
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +101,12 @@ class RunFolder:
             columns = next(lines, [])
             cells = [[float(cell) if cell else float("nan") for cell in line] for line in lines]
         return {name: [line[index] for line in cells] for index, name in enumerate(columns)}
+
+
+def run_command(overrides: Sequence[str], swept: bool) -> str:
+    """The command that does a run, alone; for a run of a sweep, what asked for the sweep must not ask again."""
+    sweeps = swept and any(override.startswith(("experiment=", "sweep=")) for override in overrides)
+    return shlex.join(["python", "-m", "src.train", *overrides, *(["hydra.mode=RUN"] if sweeps else [])])
 
 
 def _finite(value: Any) -> Any:

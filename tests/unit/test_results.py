@@ -77,3 +77,13 @@ def test_the_benchmark_s_smallest_size_runs() -> None:
     for name in ("fit-cars", "fit-mlp", "load", "epoch"):
         for row in ROWS[name](1, 0.01):
             assert row.ratio > 0
+
+
+def test_a_swept_run_s_command_does_that_run_and_not_the_sweep() -> None:
+    from src.results.folder import run_command
+
+    assert run_command(["sweep=lr", "optimizer.lr=0.1"], swept=True).endswith(
+        "sweep=lr optimizer.lr=0.1 hydra.mode=RUN"
+    )
+    assert run_command(["experiment=model_class"], swept=False) == "python -m src.train experiment=model_class"
+    assert run_command(["optimizer.lr=0.1"], swept=True) == "python -m src.train optimizer.lr=0.1"
