@@ -5,6 +5,7 @@ import csv
 import json
 import shutil
 import signal
+import sys
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -351,3 +352,4 @@ def test_what_sweeps_without_being_told(arguments: list[str], sweeps: bool) -> N
     from src.train import is_sweep
 
     assert is_sweep(arguments) is sweeps
+    sys.modules.pop("src.train")  # other tests run it as a program
