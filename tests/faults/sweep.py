@@ -143,6 +143,8 @@ def prune(options: argparse.Namespace, where: Path) -> None:
             f"hydra/sweeper/pruner={pruner}",
             *options.overrides,
         ]
+        # Without a fifth of the epochs as grace, late starters among the best are lost.
+        line += ["hydra.sweeper.pruner.n_warmup_steps=60"] if pruner == "median" else []
         started = time.perf_counter()
         subprocess.run(line, check=True, capture_output=True)
         summaries = [json.loads(path.read_text()) for path in folder.glob("*/summary.json")]
