@@ -1,6 +1,6 @@
 """Columns to tensors and back: scaling that is fitted on the training rows and travels with the model."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +10,7 @@ from torch import Tensor
 
 from src.data.table import Table
 
-_CHUNK = 1 << 15  # rows scaled at a time, so that float64 copies stay in cache and out of the peak
-_PRECISION = {np.float32: torch.float32, np.float64: torch.float64}
+_CHUNK = 1 << 11  # rows scaled at a time, so that float64 copies stay in cache and out of the peak
 
 
 @dataclass(frozen=True)
@@ -39,11 +38,13 @@ class Encoder:
         if standardize:
             # One pass around a pivot near the mean, so that nothing cancels (Chan, Golub and LeVeque, 1983).
             pivot = next(_chunks(table, rows)).mean(axis=0)
+            pivots = np.tile(pivot, (_CHUNK, 1))  # contiguous operations, three times as fast as broadcast ones
             total, squares = np.zeros(width + 1), np.zeros(width + 1)
             for columns in _chunks(table, rows):
-                columns -= pivot
-                total += columns.sum(axis=0)
-                squares += np.einsum("ij,ij->j", columns, columns)
+                columns -= pivots[: len(columns)]
+                ones = np.ones(len(columns))
+                total += ones @ columns
+                squares += ones @ np.square(columns, out=columns)
             mean = total / len(rows)
             shift = pivot + mean
             deviation = np.sqrt(np.maximum(squares / len(rows) - mean**2, 0))
@@ -64,25 +65,36 @@ class Encoder:
         return not self.feature_shift.any() and bool((self.feature_scale == 1).all()) and self.target_scale == 1
 
     def encode(self, features: np.ndarray) -> Tensor:
-        """Raw features (rows, features) as the tensor that a net sees, same shape and precision.
-
-        Computed in float64: a column far from zero would lose digits when its mean is taken off.
-        """
-        raw = torch.from_numpy(np.ascontiguousarray(features))
-        if self.is_identity:
-            return raw
-        shift, scale = torch.from_numpy(self.feature_shift), torch.from_numpy(self.feature_scale)
-        return raw.to(torch.float64).sub_(shift).div_(scale).to(raw.dtype)
+        """Raw features (rows, features) as the tensor that a net sees, same shape and precision."""
+        return torch.from_numpy(np.ascontiguousarray(self._scaler(len(features))(features)))
 
     def encode_rows(self, table: Table, rows: np.ndarray) -> tuple[Tensor, Tensor]:
         """These rows of a table as features (rows, features) and target (rows, 1)."""
-        precision = _PRECISION[table.features.dtype.type]
-        features = torch.empty(len(rows), table.features.shape[1], dtype=precision)
-        for start in range(0, len(rows), _CHUNK):
-            chosen = rows[start : start + _CHUNK]
-            features[start : start + _CHUNK] = self.encode(table.features[chosen])
+        precision = table.features.dtype
         target = (table.target[rows] - self.target_shift) / self.target_scale
-        return features, torch.from_numpy(target[:, None]).to(precision)
+        features = np.empty((len(rows), table.features.shape[1]), precision)
+        scaled = self._scaler(min(len(rows), _CHUNK))
+        for start in range(0, len(rows), _CHUNK):
+            features[start : start + _CHUNK] = scaled(table.features[rows[start : start + _CHUNK]])
+        return torch.from_numpy(features), torch.from_numpy(target[:, None].astype(precision, copy=False))
+
+    def _scaler(self, rows: int) -> Callable[[np.ndarray], np.ndarray]:
+        """What scales (n, features), n up to ``rows``.
+
+        In float64: a column far from zero would lose digits when its mean is taken off. In NumPy: torch's
+        threads wait for each other where another thread is at work.
+        """
+        if self.is_identity:
+            return lambda features: features
+        shift, scale = np.tile(self.feature_shift, (rows, 1)), np.tile(self.feature_scale, (rows, 1))
+
+        def scaled(features: np.ndarray) -> np.ndarray:
+            columns = features.astype(np.float64)
+            columns -= shift[: len(columns)]
+            columns /= scale[: len(columns)]
+            return columns.astype(features.dtype, copy=False)
+
+        return scaled
 
     def decode(self, output: Tensor) -> np.ndarray:
         """A net's output (rows, 1) as predictions (rows,) in the target's unit, float64."""
@@ -113,9 +125,8 @@ class Encoder:
 
 def _chunks(table: Table, rows: np.ndarray) -> Iterator[np.ndarray]:
     """Features and target of these rows in float64, (chunk, features + 1), a chunk at a time."""
-    everything = len(rows) == len(table)
     for start in range(0, len(rows), _CHUNK):
-        chosen = slice(start, start + _CHUNK) if everything else rows[start : start + _CHUNK]
+        chosen = rows[start : start + _CHUNK]
         features, target = table.features[chosen], table.target[chosen]
         chunk = np.empty((len(target), features.shape[1] + 1))
         chunk[:, :-1] = features

@@ -1,20 +1,20 @@
 """Numeric columns of a CSV file: parsed by Arrow, and explained by Python's csv module where that fails."""
 
 import csv
-import hashlib
 import math
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from src.errors import UserError, nearest
 
-_SEGMENT = 2 << 20  # bytes of text in memory at a time: quick enough, and small beside the matrix
-_BLOCK = 1 << 19  # bytes that one of Arrow's threads parses at a time
+# Bytes of text that a thread parses at a time: large enough that starting is nothing beside it, small beside the
+# matrix; and what is so little that a thread of its own does not pay.
+_SEGMENT, _WORTH_A_THREAD = 1 << 20, 1 << 16
 
 
 def read_header(path: Path) -> list[str]:
@@ -50,11 +50,11 @@ def read_header(path: Path) -> list[str]:
     return header
 
 
-def read_columns(path: Path, columns: list[str], dtype: DTypeLike) -> tuple[np.ndarray, str]:
-    """The named columns of a CSV file as a matrix (rows, columns), and the SHA-256 of the file's bytes.
+def read_columns(path: Path, columns: list[str], dtype: DTypeLike) -> np.ndarray:
+    """The named columns of a CSV file as a matrix (rows, columns).
 
-    The file is read once, a segment at a time: while Arrow's threads parse one, it is hashed as well, and
-    only its numbers are kept. Peak memory is the matrix and a few segments.
+    The file is read a segment at a time, each parsed by one of as many threads as there are processors, and
+    only its numbers are kept: peak memory is the matrix and a few segments.
 
     Raises:
         UserError: a column is missing (the nearest name is offered), or a cell is empty, text, NaN or
@@ -65,70 +65,104 @@ def read_columns(path: Path, columns: list[str], dtype: DTypeLike) -> tuple[np.n
         if name not in header:
             raise UserError(f"{path}: has no column {name!r}{nearest(name, header)}")
     import pyarrow as pa
+
+    first, last = _after_header(path), path.stat().st_size
+    workers = min(pa.cpu_count(), (last - first) // _WORTH_A_THREAD + 1)
+    rounds = -(-(last - first) // (workers * _SEGMENT)) or 1
+    size = (last - first) // (rounds * workers) + 1  # every thread parses as much
+    parse = _parser(path, size, header, columns, dtype)
+    matrix = np.empty((0, len(columns)), dtype)
+    rows = 0
+    try:
+        with ThreadPoolExecutor(workers) as pool:
+            for start, block in _in_order(pool, parse, range(first, last, size), 2 * workers):
+                matrix = _with_room(matrix, rows, len(block), (last - start) / size)
+                matrix[rows : rows + len(block)] = block
+                rows += len(block)
+    except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
+        raise UserError(_explain(path, columns, dtype) or f"{path}: {str(error).splitlines()[0]}") from None
+    matrix = matrix[:rows]
+    if not rows:
+        raise UserError(f"{path}: has a header but no rows")
+    if not np.isfinite(matrix.sum()) and not np.isfinite(matrix).all():
+        raise UserError(_explain(path, columns, dtype) or f"{path}: holds a number too large for {np.dtype(dtype)}")
+    return matrix
+
+
+def _parser(
+    path: Path, size: int, header: list[str], columns: list[str], dtype: DTypeLike
+) -> Callable[[int], np.ndarray]:
+    """Parses the lines that begin in the ``size`` bytes from a start into a matrix (rows, columns).
+
+    Raises:
+        ArrowInvalid: a cell is not a number, or a line has too few or too many.
+    """
+    import pyarrow as pa
     from pyarrow import csv as arrow
 
-    options = arrow.ConvertOptions(
+    convert = arrow.ConvertOptions(
         include_columns=columns,
         # float64 also for float32 runs: Arrow parses it faster, and the cast rounds correctly.
         column_types=dict.fromkeys(columns, pa.float64()),
         null_values=[],
         strings_can_be_null=False,
     )
-    reading = arrow.ReadOptions(column_names=header, block_size=_BLOCK)
+    reading = arrow.ReadOptions(column_names=header, use_threads=False, block_size=2 * size)
     pool = pa.system_memory_pool()  # Arrow's own keeps what it once had
-    digest = hashlib.sha256()
-    matrix = np.empty((0, len(columns)), dtype)
-    rows = 0
-    try:
-        with path.open("rb") as file, ThreadPoolExecutor(1) as hasher:
-            digest.update(_skip_header(file))
-            left = path.stat().st_size - file.tell()
-            for segment in _segments(file):
-                hashed = hasher.submit(digest.update, segment)
-                parsed = arrow.read_csv(
-                    pa.BufferReader(segment),
-                    reading,
-                    convert_options=options,
-                    memory_pool=pool,
-                )
-                matrix = _with_room(matrix, rows, parsed.num_rows, left / len(segment))
-                for batch in parsed.to_batches():
-                    _fill(matrix[rows : rows + batch.num_rows], batch)
-                    rows += batch.num_rows
-                left -= len(segment)
-                hashed.result()
-    except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
-        raise UserError(_explain(path, columns, dtype) or f"{path}: {str(error).splitlines()[0]}") from None
-    pool.release_unused()
-    matrix = matrix[:rows]
-    if not rows:
-        raise UserError(f"{path}: has a header but no rows")
-    if not np.isfinite(matrix.sum()) and not np.isfinite(matrix).all():
-        raise UserError(_explain(path, columns, dtype) or f"{path}: holds a number too large for {np.dtype(dtype)}")
-    return matrix, digest.hexdigest()
+
+    def parse(start: int) -> np.ndarray:
+        lines = _lines_of(path, start, start + size)
+        if not bytes(lines[:100]).strip() and not bytes(lines).strip():  # an error to Arrow
+            return np.empty((0, len(columns)), dtype)
+        parsed = arrow.read_csv(pa.BufferReader(lines), reading, convert_options=convert, memory_pool=pool)
+        block = np.empty((parsed.num_rows, len(columns)), dtype)
+        row = 0
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is reported
+            for batch in parsed.to_batches():
+                part = block[row : row + batch.num_rows]
+                for index, column in enumerate(batch.columns):
+                    part[:, index] = np.from_dlpack(column)  # to_numpy() would import pandas
+                row += batch.num_rows
+        return block
+
+    return parse
 
 
-def _skip_header(file: BinaryIO) -> bytes:
-    """Everything up to the end of the header line."""
-    skipped = line = file.readline()
-    while line and not line.removeprefix(b"\xef\xbb\xbf").strip():
+def _in_order(
+    pool: ThreadPoolExecutor, parse: Callable[[int], np.ndarray], starts: Iterable[int], ahead: int
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Each start with its block, while at most ``ahead`` others are in work."""
+    waiting: deque[tuple[int, Future[np.ndarray]]] = deque()
+    for start in starts:
+        waiting.append((start, pool.submit(parse, start)))
+        if len(waiting) > ahead:
+            first, block = waiting.popleft()
+            yield first, block.result()
+    for start, block in waiting:
+        yield start, block.result()
+
+
+def _after_header(path: Path) -> int:
+    """The byte at which the first line after the header begins."""
+    with path.open("rb") as file:
         line = file.readline()
-        skipped += line
-    return skipped
+        while line and not line.removeprefix(b"\xef\xbb\xbf").strip():
+            line = file.readline()
+        return file.tell()
 
 
-def _segments(file: BinaryIO) -> Iterator[bytes]:
-    """The rest of the file in pieces that end with a line; pieces of blank lines only are left out."""
-    rest = b""
-    while chunk := file.read(_SEGMENT):
-        end = chunk.rfind(b"\n") + 1
-        if end:
-            yield rest + chunk[:end]
-            rest = chunk[end:]
-        else:
-            rest += chunk
-    if rest:
-        yield rest
+def _lines_of(path: Path, start: int, stop: int) -> memoryview:
+    """The lines that begin in [start, stop), a byte range after the header."""
+    with path.open("rb", buffering=0) as file:
+        file.seek(start - 1)
+        text = file.read(stop - start + 1)
+        begin = text.find(b"\n", 0, stop - start) + 1
+        if not begin:
+            return memoryview(b"")
+        while not text.endswith(b"\n") and (more := file.read(1 << 12)):
+            end = more.find(b"\n") + 1
+            text += more[:end] if end else more
+    return memoryview(text)[begin:]
 
 
 def _with_room(matrix: np.ndarray, rows: int, new: int, segments: float) -> np.ndarray:
@@ -141,13 +175,6 @@ def _with_room(matrix: np.ndarray, rows: int, new: int, segments: float) -> np.n
     larger = np.empty((rows + max(new, int(new * segments * 1.02)), matrix.shape[1]), matrix.dtype)
     larger[:rows] = matrix[:rows]
     return larger
-
-
-def _fill(block: np.ndarray, batch: Any) -> None:
-    """Writes an Arrow record batch into (rows, columns)."""
-    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is reported
-        for index, column in enumerate(batch.columns):
-            block[:, index] = np.from_dlpack(column)  # to_numpy() would import pandas
 
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:

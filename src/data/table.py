@@ -1,5 +1,6 @@
 """A table of numbers with one target column."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,8 @@ class Table:
     """Rows to learn from.
 
     ``features`` is (rows, features) and ``target`` (rows,), both in the precision of the run and
-    in the data's own units. ``source`` names the file or generator, ``sha256`` its content.
+    in the data's own units. ``source`` names the file or generator; ``digest`` gives the SHA-256 of its content,
+    which may still be computed when the table is made.
     """
 
     features: np.ndarray
@@ -20,7 +22,7 @@ class Table:
     feature_names: list[str]
     target_name: str
     source: str
-    sha256: str
+    digest: Callable[[], str]
 
     def __post_init__(self) -> None:
         if len(self.target) < 2:
@@ -28,3 +30,8 @@ class Table:
 
     def __len__(self) -> int:
         return len(self.target)
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the content, in hexadecimal; waits until it is known."""
+        return self.digest()

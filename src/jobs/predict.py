@@ -25,7 +25,7 @@ def predict(run: str, input: str, output: str | None, checkpoint: str) -> Path:
     header = read_header(source)
     predictor = load_predictor(folder, load_config(folder), checkpoint)
     encoder = predictor.encoder
-    features, _ = read_columns(source, encoder.feature_names, predictor.dtype)
+    features = read_columns(source, encoder.feature_names, predictor.dtype)
     name = f"{encoder.target_name}_predicted"
     if name in header:
         raise UserError(f"{source}: has a column {name!r} already")

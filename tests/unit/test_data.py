@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from src.data import reader
+from src.data import reader, sources
+from src.data.digest import sha256_in_background
 from src.data.encoder import Encoder
 from src.data.executions import Executions
 from src.data.module import DataModule
@@ -18,7 +19,7 @@ from src.data.table import Table
 def table(rows: int, features: int = 2, offset: float = 0.0) -> Table:
     generator = np.random.default_rng(0)
     matrix = (offset + generator.normal(size=(rows, features))).astype(np.float32)
-    return Table(matrix, matrix.sum(axis=1), [f"x{i}" for i in range(features)], "y", "test", "")
+    return Table(matrix, matrix.sum(axis=1), [f"x{i}" for i in range(features)], "y", "test", str)
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])
@@ -33,16 +34,36 @@ def test_a_file_read_in_segments_is_the_file(
     text = "\ufeffa,b,c" + ending + ending.join(lines) + (ending if last else "")
     path.write_bytes(text.encode())
     monkeypatch.setattr(reader, "_SEGMENT", 1000)  # some fifty segments, cut within lines
-    matrix, digest = reader.read_columns(path, ["c", "a"], np.float64)
-    np.testing.assert_array_equal(matrix, numbers[:, [2, 0]])
-    assert digest == hashlib.sha256(path.read_bytes()).hexdigest()
+    np.testing.assert_array_equal(reader.read_columns(path, ["c", "a"], np.float64), numbers[:, [2, 0]])
 
 
 def test_lines_that_grow_longer_than_the_first_are_all_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "_SEGMENT", 100)
     path = tmp_path / "rows.csv"
     path.write_text("a,b\n" + "1.000000000000000,2.000000000000\n" * 10 + "1,2\n" * 300)
-    assert reader.read_columns(path, ["a", "b"], np.float32)[0].shape == (310, 2)
+    assert reader.read_columns(path, ["a", "b"], np.float32).shape == (310, 2)
+
+
+def test_pieces_of_blank_lines_only_are_no_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "_SEGMENT", 10)
+    path = tmp_path / "rows.csv"
+    path.write_text("a,b\n1,2\n" + "\n" * 40 + "3,4\n" + "\n" * 40)
+    np.testing.assert_array_equal(reader.read_columns(path, ["a", "b"], np.float32), [[1, 2], [3, 4]])
+
+
+def test_the_digest_is_of_the_file_that_was_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("a,y\n1,2\n3,4\n")
+    expected = hashlib.sha256(path.read_bytes()).hexdigest()
+    rows = sources.csv(str(path), "y", None, np.float32)
+    path.unlink()
+    assert rows.sha256 == expected
+    assert not caplog.records
+    path.write_text("a,y\n1,2\n")
+    before = path.stat()
+    path.write_text("a,y\n1,2\n5,6\n")
+    sha256_in_background(path, before)()
+    assert "changed while it was read" in caplog.text
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e4])
