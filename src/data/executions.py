@@ -5,7 +5,7 @@ steps costs a few microseconds a step and is still a ``DataLoader`` to Lightning
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -16,6 +16,9 @@ from src.data.order import row_order
 
 _STEPS = 256  # steps of an automatic execution: Lightning's millisecond between two is then below 1 %
 _ROWS = 1 << 17  # rows of an automatic execution, so that a gather stays small beside the table
+
+
+Gather = Callable[[Tensor | slice], tuple[Tensor, Tensor]]
 
 
 class Stretch(NamedTuple):
@@ -113,21 +116,21 @@ class GatheredRows(Dataset[Execution]):
     """Training rows, fetched an execution at a time.
 
     Args:
-        features: (rows, features).
-        target: (rows, 1).
+        gather: the (features, target) of these training rows, counted from 0.
+        rows: training rows.
         batch_size: rows of an optimizer step.
         seed: decides the row order of each epoch; None keeps file order.
         share: this process's (rank, number) of several that train together; each takes its part of every batch.
     """
 
-    def __init__(
-        self, features: Tensor, target: Tensor, batch_size: int, seed: int | None, share: tuple[int, int]
-    ) -> None:
-        self.pair = (features, target)
+    def __init__(self, gather: Gather, rows: int, batch_size: int, seed: int | None, share: tuple[int, int]) -> None:
+        self.gather = gather
+        self.rows = rows
         self.batch_size = batch_size
-        # A full batch has no order, so a gather would only copy it.
-        self.seed = seed if batch_size < len(target) else None
+        self.seed = seed
         self.share = share
+        # A full batch has no order, so a gather would only copy it.
+        self._whole = gather(slice(None)) if batch_size >= rows else None
         self._order: tuple[int, Tensor] | None = None
 
     def __getitem__(self, stretches: list[Stretch]) -> Execution:
@@ -138,12 +141,29 @@ class GatheredRows(Dataset[Execution]):
         return Execution(stretches, rows, self.batch_size)
 
     def _fetch(self, stretch: Stretch) -> tuple[Tensor, Tensor]:
-        features, target = self.pair
-        if self.seed is not None:
-            if self._order is None or self._order[0] != stretch.epoch:
-                self._order = (stretch.epoch, row_order(len(target), self.seed, stretch.epoch))
-            rows = self._order[1][stretch.start : stretch.stop]
-            return features[rows], target[rows]
-        if stretch.stop - stretch.start == len(target):
-            return self.pair
-        return features[stretch.start : stretch.stop], target[stretch.start : stretch.stop]
+        if self._whole:
+            return self._whole
+        if self.seed is None:
+            return self.gather(slice(stretch.start, stretch.stop))
+        if self._order is None or self._order[0] != stretch.epoch:
+            self._order = (stretch.epoch, row_order(self.rows, self.seed, stretch.epoch))
+        return self.gather(self._order[1][stretch.start : stretch.stop])
+
+
+class Chunks(Dataset[tuple[Tensor, Tensor]]):
+    """Rows in file order, ``size`` at a time.
+
+    Args:
+        gather: as for ``GatheredRows``.
+    """
+
+    def __init__(self, gather: Gather, rows: int, size: int) -> None:
+        self.gather = gather
+        self.rows = rows
+        self.size = size
+
+    def __len__(self) -> int:
+        return math.ceil(self.rows / self.size)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        return self.gather(slice(index * self.size, (index + 1) * self.size))

@@ -1,6 +1,7 @@
 """The one DataModule: any table, split, encoded and served."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import lightning.pytorch as pl
@@ -10,11 +11,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from src.data.encoder import Encoder
-from src.data.executions import Execution, Executions, GatheredRows
+from src.data.executions import Chunks, Execution, Executions, GatheredRows
 from src.data.order import split
 from src.data.table import Table
 from src.errors import UserError
 
+_ENCODED_ONCE = 1 << 20  # numbers; a table up to here is encoded before training, a larger one an execution at a time
 _CHUNK = 1 << 11  # rows looked at together where all rows would be too many: activations stay in cache
 
 
@@ -82,6 +84,10 @@ class DataModule(pl.LightningDataModule):
             self._encoded[name] = self.encoder.encode_rows(self.table, self.rows[name])
         return self._encoded[name]
 
+    def sample(self, rows: int) -> tuple[Tensor, Tensor]:
+        """The first training rows, as the net sees them."""
+        return self.encoder.encode_rows(self.table, self.rows["train"][:rows])
+
     @property
     def batches(self) -> int:
         """Optimizer steps of an epoch."""
@@ -92,14 +98,20 @@ class DataModule(pl.LightningDataModule):
         trainer = self.trainer
         assert trainer is not None
         assert trainer.max_epochs is not None
-        features, target = self.encoded("train")
+        rows = len(self.rows["train"])
         return DataLoader(
-            GatheredRows(features, target, self.batch_size, self.seed, (trainer.global_rank, trainer.world_size)),
+            GatheredRows(
+                partial(self._gather, "train"),
+                rows,
+                self.batch_size,
+                self.seed,
+                (trainer.global_rank, trainer.world_size),
+            ),
             batch_size=None,
             # Its own generator: the iterator draws a number, and dropout must not notice.
             generator=torch.Generator(),
             sampler=Executions(
-                len(target),
+                rows,
                 self.batch_size,
                 self.steps_per_execution,
                 self.span,
@@ -108,13 +120,19 @@ class DataModule(pl.LightningDataModule):
             ),
         )
 
-    def val_dataloader(self) -> DataLoader[Any] | list[Any]:
+    def val_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]] | list[Any]:
         """The validation rows in file order, or nothing."""
-        if not len(self.rows["val"]):
-            return []
-        features, target = self.encoded("val")
-        batches = zip(features.split(_CHUNK), target.split(_CHUNK), strict=True)
-        return DataLoader(list(batches), batch_size=None)  # type: ignore[arg-type]
+        rows = len(self.rows["val"])
+        return DataLoader(Chunks(partial(self._gather, "val"), rows, _CHUNK), batch_size=None) if rows else []
+
+    def _gather(self, name: str, chosen: Tensor | slice) -> tuple[Tensor, Tensor]:
+        """Features and target of a part's ``chosen`` rows, as the net sees them."""
+        rows = self.rows[name]
+        if len(rows) * self.table.features.shape[1] <= _ENCODED_ONCE:
+            features, target = self.encoded(name)
+            return features[chosen], target[chosen]
+        # A second copy of a large table costs more than encoding it again.
+        return self.encoder.encode_rows(self.table, rows[chosen.numpy() if isinstance(chosen, Tensor) else chosen])
 
     def state_dict(self) -> dict[str, Any]:
         """The encoder: what a prediction needs besides the weights."""

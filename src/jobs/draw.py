@@ -48,7 +48,7 @@ def draw(
     for name, picture in pictures.items():
         (folder.figures / f"{name}.png").write_bytes(picture)
     if cfg.graph:
-        rows, wanted = (tensor[:8] for tensor in data.encoded("train"))
+        rows, wanted = data.sample(8)
         net = predictor.net.train()
         loss = build.construct(cfg.loss, "loss")(net(rows.to(next(net.parameters()).dtype)), wanted)
         written = write_graph(autograd_graph(loss, dict(net.named_parameters())), folder.figures / "graph")
@@ -74,7 +74,7 @@ def write_dashboard(
     for name, picture in pictures.items():
         logger.file.image(name, picture, summary["epochs"])
     if pictures:
-        example = data.encoded("train")[0][:2]
+        example, _ = data.sample(2)
         logger.file.graph(predictor.net, example.to(next(predictor.net.parameters()).dtype))
     final = summary["metrics"]
     logger.file.hparams(flat(cfg), {f"final/{name}": value for name, value in final.items()})
