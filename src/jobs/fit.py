@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
 from omegaconf import DictConfig
 
 from src import build
@@ -143,11 +142,8 @@ def outcome(predictor: Predictor, data: "DataModule", objective: str, status: st
     metrics: dict[str, float] = {}
     if status != "diverged":
         for name in data.splits():
-            prediction, filled = np.empty(len(data.rows[name])), 0
-            for features, target in data.chunks(name):
-                prediction[filled : filled + len(target)] = predictor(features)
-                filled += len(target)
-            figures = regression_metrics(prediction, data.table.target[data.rows[name]])
+            pairs = ((predictor(features), target) for features, target in data.chunks(name))
+            figures = regression_metrics(pairs)
             metrics |= {f"{name}/{figure}": value for figure, value in figures.items()}
     names = data.table.feature_names
     reference, mse, r2 = least_squares(lambda: data.chunks("train"))
