@@ -6,9 +6,10 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-# Multiply-adds of one batch's forward pass below which a second thread does not pay. It costs dearly where
-# another process wants the core: at batch 32 and an MLP 64-64, 15 ms a step instead of 2 (two busy cores).
-_SMALL = 1 << 20
+# Multiply-adds of one batch's forward pass below which a second thread does not pay: an MLP 10-64-64-1 at batch
+# 1,024 (5 million) takes as long with two as with one, a 10-256-256-1 (70 million) 3/4. Where another process
+# wants the core, threads that wait for each other cost dearly: up to 15 times as long, on two cores.
+_SMALL = 1 << 23
 
 
 def threads_for(net: nn.Module, batch_size: int, wanted: int | str) -> int:
