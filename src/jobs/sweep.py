@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from src.errors import UserError
 from src.results.folder import RunFolder
@@ -48,6 +49,10 @@ class Sweep:
     def __init__(self, config: DictConfig, context: HydraContext, launcher: Launcher, plan: Plan) -> None:
         self.config, self.context, self.launcher, self.plan = config, context, launcher, plan
         self.folder = Path(str(config.hydra.sweep.dir))
+        # Only a pattern other than Hydra's default makes it necessary to look into a job's configuration, which
+        # a stack would have to compose first, at 50 ms a trial.
+        pattern: Any = OmegaConf.to_container(config.hydra.sweep, resolve=False)
+        self._by_number = pattern["subdir"] == "${hydra.job.num}"
         self._in_a_row = 0
         self._finished = 0
         self._failures = 0
@@ -157,13 +162,15 @@ class Sweep:
         return [(trial, self._outcome(trial, ret)) for trial, ret in zip(batch, returns, strict=True)]
 
     def _outcome(self, trial: "Trial", ret: JobReturn) -> Outcome:
-        folder = RunFolder(ret.hydra_cfg.hydra.runtime.output_dir) if ret.hydra_cfg else self._home(trial)
+        folder = self._home(trial)
+        if not self._by_number and ret.hydra_cfg:
+            folder = RunFolder(ret.hydra_cfg.hydra.runtime.output_dir)
         if ret.status != JobStatus.COMPLETED:
             error = ret._return_value
             said = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
             return self._failed(said, trial, folder)
         status = folder.read_summary().get("status", "completed")
-        notes = {"folder": folder.path.name} | ({} if status == "completed" else {"status": status})
+        notes = {"folder": self._name(folder)} | ({} if status == "completed" else {"status": status})
         if status == "pruned":
             return Outcome("PRUNED", None, notes)
         answer = ret.return_value
@@ -198,8 +205,12 @@ class Sweep:
         return RunFolder(self.folder / str(trial.number))
 
     def _failed(self, message: str, trial: "Trial", folder: RunFolder | None = None) -> Outcome:
-        name = (folder or self._home(trial)).path.name
+        name = self._name(folder or self._home(trial))
         return Outcome("FAIL", None, {"folder": name, "status": "failed", "message": message})
+
+    def _name(self, folder: RunFolder) -> str:
+        """A run folder as seen from the sweep's; a pattern may put it deeper."""
+        return os.path.relpath(folder.path, self.folder)
 
     def _stop_if_hopeless(self, rate: float, new: bool) -> None:
         plan = self.plan

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 
@@ -26,13 +27,28 @@ class Launcher:
         return [self._done(initial_job_idx + place) for place, _ in enumerate(jobs)]
 
     def _done(self, number: int) -> JobReturn:
-        done = JobReturn(status=JobStatus.COMPLETED)
+        done = Return(status=JobStatus.COMPLETED)
         done.return_value = float(number)
-        done.hydra_cfg = OmegaConf.create({"hydra": {"runtime": {"output_dir": f"nowhere/{number}"}}})
+        done.number = number
         return done
 
 
-def sweep(study: Any, launcher: Launcher, folder: Path, n_jobs: int) -> Sweep:
+class Return(JobReturn):
+    """Composes its configuration when somebody looks at it, as a stack's does."""
+
+    number = 0
+    looked = 0
+
+    @property
+    def hydra_cfg(self) -> Any:
+        Return.looked += 1
+        return OmegaConf.create({"hydra": {"runtime": {"output_dir": f"{self.number // 2}/x={self.number}"}}})
+
+    @hydra_cfg.setter
+    def hydra_cfg(self, value: Any) -> None: ...
+
+
+def sweep(study: Any, launcher: Launcher, folder: Path, n_jobs: int, subdir: str = "${hydra.job.num}") -> Sweep:
     """A sweep whose plan opens the given study."""
 
     class Given(Plan):
@@ -57,7 +73,7 @@ def sweep(study: Any, launcher: Launcher, folder: Path, n_jobs: int) -> Sweep:
         pruner=None,
         lives=3,
     )
-    config: Any = OmegaConf.create({"hydra": {"sweep": {"dir": str(folder)}}})
+    config: Any = OmegaConf.create({"hydra": {"sweep": {"dir": str(folder), "subdir": subdir}}})
     return Sweep(config, None, launcher, plan)  # type: ignore[arg-type]
 
 
@@ -83,3 +99,16 @@ def test_a_trial_whose_number_is_not_the_next_keeps_its_own_folder(opened: Open,
     first, second = launcher.launched[0]
     assert first == ["job=0"]
     assert second == ["job=2", "hydra.sweep.subdir='2'", "+hydra.job.env_set.PLUMBLINE_TRIAL='2'"]
+
+
+@pytest.mark.parametrize(("subdir", "folder"), [("${hydra.job.num}", "1"), ("${half}/${params}", "0/x=1")])
+def test_only_a_pattern_of_its_own_makes_the_loop_compose_a_jobs_configuration(
+    opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subdir: str, folder: str
+) -> None:
+    """A stack of 1,024 would take a minute for it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Return, "looked", 0)
+    study = opened(limit=2)
+    sweep(study, Launcher(set()), Path(), n_jobs=2, subdir=subdir).run()
+    assert study.trials()[1].user_attrs["folder"] == folder
+    assert bool(Return.looked) == ("half" in subdir)
