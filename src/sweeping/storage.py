@@ -1,4 +1,9 @@
-"""Where a study is kept: a journal file beside the sweep, or any Optuna storage URL."""
+"""Where a study is kept: a journal file beside the sweep, or any Optuna storage URL.
+
+The journal is the default because two processes that write at once put 350 to 1,190 trials a second into it
+and 29 to 34 into SQLite, which syncs several times a trial (``python -m tests.benchmarks.sweeping``, 200
+trials, 2 cores). It also needs no server, and a kill tears at most its last line.
+"""
 
 import os
 import re
