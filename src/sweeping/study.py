@@ -214,14 +214,3 @@ def _load(
         more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
         raise UserError(f"study {name!r} is another one: {'; '.join(changed[:5])}{more}. {advice}")
     return study
-
-
-def set_aside(folder: Path) -> Path | None:
-    """Moves a sweep folder out of the way, under the first free name; None where there is none."""
-    if not folder.exists():
-        return None
-    number = 1
-    while (target := folder.with_name(f"{folder.name}-before-{number}")).exists():
-        number += 1
-    folder.rename(target)
-    return target
