@@ -166,6 +166,12 @@ def test_a_plain_grid_gets_the_same_report(command: Command, tmp_path: Path) -> 
     assert page.count('class="plotly-graph-div"') >= 4
 
 
+def test_a_sweep_that_hydra_refuses_leaves_nothing(command: Command, tmp_path: Path, capfd: Any) -> None:
+    assert command("optimizer.foo=1,2") == 1
+    assert list(tmp_path.iterdir()) == []
+    assert "holds no runs" not in capfd.readouterr().err
+
+
 def test_a_foreign_folder_is_reported_on(tmp_path: Path, capsys: Any) -> None:
     from src.jobs.report import report
 

@@ -1,5 +1,8 @@
 """What the loop makes of a launcher that loses its workers, and of numbers that another process took."""
 
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +11,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 
 from src.jobs.sweep import Sweep
+from src.sweeping import owner
 from src.sweeping.plan import Plan
 from src.sweeping.space import SearchSpace
 from tests.sweeping.conftest import Open
@@ -112,3 +116,22 @@ def test_only_a_pattern_of_its_own_makes_the_loop_compose_a_jobs_configuration(
     sweep(study, Launcher(set()), Path(), n_jobs=2, subdir=subdir).run()
     assert study.trials()[1].user_attrs["folder"] == folder
     assert bool(Return.looked) == ("half" in subdir)
+
+
+def test_a_worker_ends_with_its_killed_sweep() -> None:
+    """Else it would go on in a folder in which the same command, started again, runs the same trial."""
+    worker = (
+        "import os, pickle, sys, time; pickle.load(sys.stdin.buffer); print(os.getpid(), flush=True); time.sleep(60)"
+    )
+    killed = (
+        "import os, pickle, signal, subprocess, sys\nfrom src.plugins.folders import Folders\n"
+        "pipes = {'stdin': subprocess.PIPE, 'stdout': subprocess.PIPE}\n"
+        f"worker = subprocess.Popen([sys.executable, '-c', {worker!r}], **pipes)\n"
+        "worker.stdin.write(pickle.dumps(Folders()))\nworker.stdin.close()\n"
+        "print(worker.stdout.readline().decode(), flush=True)\nos.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    said = subprocess.run([sys.executable, "-c", killed], capture_output=True, text=True, check=False)
+    until = time.monotonic() + 10
+    while owner.started(int(said.stdout)) is not None:
+        assert time.monotonic() < until, "the worker outlives its sweep"
+        time.sleep(0.05)
