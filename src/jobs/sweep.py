@@ -1,8 +1,10 @@
 """Runs a sweep: asks the durable study for trials, launches them, tells it what came out."""
 
+import errno
 import logging
 import math
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FIRST = 3  # trials that count as the first batch where they run one by one
 
 
@@ -100,7 +103,7 @@ class Sweep:
         return batch
 
     def _work(self, study: DurableStudy, batch: "list[Trial]") -> None:
-        """Runs a batch and tells its outcomes; what Ctrl-C cuts off goes back."""
+        """Runs a batch and tells its outcomes; what Ctrl-C or a full disk cuts off goes back."""
         open_ones = {trial.number: trial for trial in batch}
         try:
             commands = {trial.number: self.plan.command(trial) for trial in batch}
@@ -114,13 +117,14 @@ class Sweep:
                     self._close(study, open_ones, trial, done)
             for trial, outcome in self._launch(left, commands):
                 self._close(study, open_ones, trial, outcome)
-        except KeyboardInterrupt:
-            for trial in tuple(open_ones.values()):
-                done = self._salvage(trial, commands) if trial.number in commands else None
-                if done is None:
-                    study.give_back(trial)
-                else:
-                    self._close(study, open_ones, trial, done)
+        except (KeyboardInterrupt, UserError):
+            with suppress(UserError):  # the study itself may be what failed; then they are reclaimed later
+                for trial in tuple(open_ones.values()):
+                    done = self._salvage(trial, commands) if trial.number in commands else None
+                    if done is None:
+                        study.give_back(trial)
+                    else:
+                        self._close(study, open_ones, trial, done)
             raise
 
     def _close(self, study: DurableStudy, open_ones: "dict[int, Trial]", trial: "Trial", outcome: Outcome) -> None:
@@ -152,6 +156,7 @@ class Sweep:
         try:
             returns = self.launcher.launch(jobs, initial_job_idx=first)
         except (Exception, SystemExit) as error:
+            _stop_if_full(error, self._home(batch[0]))
             if len(batch) == 1:
                 return [(batch[0], self._failed(f"{type(error).__name__}: {_first_line(error)}", batch[0]))]
             results = []
@@ -167,6 +172,7 @@ class Sweep:
             folder = RunFolder(ret.hydra_cfg.hydra.runtime.output_dir)
         if ret.status != JobStatus.COMPLETED:
             error = ret._return_value
+            _stop_if_full(error, folder)
             said = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
             return self._failed(said, trial, folder)
         status = folder.read_summary().get("status", "completed")
@@ -225,6 +231,16 @@ class Sweep:
         if reason:
             log.error("the sweep stops: %s", reason)
             raise SystemExit(1)
+
+
+def _stop_if_full(error: Any, folder: RunFolder) -> None:
+    """A full disk says nothing about a trial: were it a result, the trial would not run again.
+
+    Raises:
+        UserError: there is no room.
+    """
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        raise UserError(f"{folder.path}: {error.strerror}; the same command goes on once there is room") from error
 
 
 def _first_line(error: BaseException) -> str:

@@ -34,6 +34,7 @@ class Folders(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Claims the sweep's folder; that of a durable study is named by the study, so that it is found again."""
+        logging.raiseExceptions = False  # a full disk would print a traceback for each line of a log
         if config.hydra.sweeper.get("_target_") == SWEEPER:
             _name_by_study(config)
         else:
@@ -52,6 +53,8 @@ class Folders(Callback):
                 report(folder)
             except UserError as error:
                 print(error, file=sys.stderr)
+                if not ending:
+                    raise SystemExit(2) from None
 
 
 def _in_worker(sweep: int) -> Folders:

@@ -1,5 +1,6 @@
 """What the loop makes of a launcher that loses its workers, and of numbers that another process took."""
 
+import errno
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ import pytest
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 
+from src.errors import UserError
 from src.jobs.sweep import Sweep
 from src.sweeping import owner
 from src.sweeping.plan import Plan
@@ -18,10 +20,10 @@ from tests.sweeping.conftest import Open
 
 
 class Launcher:
-    """Returns the job's number; dies as joblib does when a batch or a job is one that kills."""
+    """Returns the job's number; dies as joblib does over jobs that kill; finds the disk full at others."""
 
-    def __init__(self, killers: set[str]) -> None:
-        self.killers = killers
+    def __init__(self, killers: set[str], full: tuple[int, ...] = ()) -> None:
+        self.killers, self.full = killers, full
         self.launched: list[list[list[str]]] = []
 
     def launch(self, jobs: list[list[str]], initial_job_idx: int) -> list[JobReturn]:
@@ -31,6 +33,8 @@ class Launcher:
         return [self._done(initial_job_idx + place) for place, _ in enumerate(jobs)]
 
     def _done(self, number: int) -> JobReturn:
+        if number in self.full:
+            return JobReturn(_return_value=OSError(errno.ENOSPC, "No space left"), status=JobStatus.FAILED)
         done = Return(status=JobStatus.COMPLETED)
         done.return_value = float(number)
         done.number = number
@@ -86,6 +90,15 @@ def test_only_the_trial_that_kills_its_worker_fails(opened: Open, tmp_path: Path
     sweep(study, launcher, tmp_path, n_jobs=4).run()
     assert [trial.state.name for trial in study.trials()] == ["COMPLETE", "COMPLETE", "FAIL", "COMPLETE"]
     assert study.trials()[2].user_attrs["message"] == "RuntimeError: a worker process was terminated"
+
+
+def test_a_full_disk_stops_the_sweep_and_fails_no_trial(opened: Open, tmp_path: Path) -> None:
+    study = opened(limit=3)
+    with pytest.raises(UserError, match="2: No space left"):
+        sweep(study, Launcher(set(), full=(2,)), tmp_path, n_jobs=1).run()
+    assert [trial.state.name for trial in study.trials()] == ["COMPLETE", "COMPLETE", "WAITING"]
+    sweep(study, Launcher(set()), tmp_path, n_jobs=1).run()
+    assert [trial.state.name for trial in study.trials()] == ["COMPLETE"] * 3
 
 
 def test_a_trial_whose_number_is_not_the_next_keeps_its_own_folder(opened: Open, tmp_path: Path) -> None:
