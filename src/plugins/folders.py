@@ -91,7 +91,11 @@ def _name_by_study(config: DictConfig) -> None:
 
 
 def _claim(config: DictConfig, kind: str) -> None:
-    """Creates a folder that nobody else has, unless the user named one."""
+    """Creates a folder that nobody else has, unless the user named one.
+
+    Raises:
+        SystemExit: it cannot be written. Hydra makes a warning of anything else and goes on.
+    """
     key = f"hydra.{kind}.dir"
     if _named_by_user(config, key):
         return
@@ -101,15 +105,19 @@ def _claim(config: DictConfig, kind: str) -> None:
         wanted = Path(str(OmegaConf.select(config, key)))
     finally:
         hydra.cfg = before
-    wanted.parent.mkdir(parents=True, exist_ok=True)
     number, path = 1, wanted
-    while True:
-        try:
-            path.mkdir()
-            break
-        except FileExistsError:
-            number += 1
-            path = wanted.with_name(f"{wanted.name}-{number}")
+    try:
+        wanted.parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            try:
+                path.mkdir()
+                break
+            except FileExistsError:
+                number += 1
+                path = wanted.with_name(f"{wanted.name}-{number}")
+    except OSError as error:
+        print(f"{key}={path} cannot be written: {error.strerror}", file=sys.stderr)
+        raise SystemExit(2) from None
     _override(config, key, str(path))
 
 

@@ -83,8 +83,8 @@ def explained(where: str) -> Iterator[None]:
     except ModuleNotFoundError as error:
         extra = "; pip install 'plumbline[postgres]'" if "psycopg" in str(error) else ""
         raise UserError(f"hydra.sweeper.storage={shown(where)} needs the package {error.name}{extra}") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{shown(where)}: is not an Optuna journal ({error})") from error
+    except json.JSONDecodeError as error:
+        raise UserError(f"{shown(where)}: is not an Optuna journal: a line begins {error.doc[:30]!r}") from error
     except (SQLAlchemyError, StorageInternalError, OSError) as error:
         cause: BaseException = error
         while isinstance(cause, (SQLAlchemyError, StorageInternalError)) and (inner := _inner(cause)) is not None:

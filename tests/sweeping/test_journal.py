@@ -63,7 +63,7 @@ def test_a_corrupt_line_is_named(opened: Open, tmp_path: Path) -> None:
     lines = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(lines[0] + b"{garbage}\n" + b"".join(lines[1:]))
     forget()
-    with pytest.raises(UserError, match=r"study\.journal: is not an Optuna journal"):
+    with pytest.raises(UserError, match=r"study\.journal: is not an Optuna journal: a line begins '{garbage}"):
         opened()
 
 

@@ -172,6 +172,15 @@ def test_a_sweep_that_hydra_refuses_leaves_nothing(command: Command, tmp_path: P
     assert "holds no runs" not in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("line", ["optimizer.lr=0.01,0.02", "sweep=lr"])
+def test_a_folder_that_cannot_be_written_is_one_line(line: str, command: Command, tmp_path: Path, capfd: Any) -> None:
+    (tmp_path / "outputs").write_text("a file")
+    assert command(line) == 2
+    said = capfd.readouterr().err.splitlines()
+    assert len(said) == 1
+    assert said[0].startswith("hydra.sweep.dir=outputs/sweeps/")
+
+
 def test_a_foreign_folder_is_reported_on(tmp_path: Path, capsys: Any) -> None:
     from src.jobs.report import report
 
