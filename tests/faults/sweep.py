@@ -128,25 +128,11 @@ def prune(options: argparse.Namespace, where: Path) -> None:
     """Done-when 4."""
     results = {}
     for pruner in ("none", "median"):
-        folder = where / pruner
-        line = [
-            sys.executable,
-            "-m",
-            "src.train",
-            "-m",
-            "sweep=mlp",
-            f"hydra.sweep.dir={folder}",
-            "logger=none",
-        ]
-        line += [
-            f"hydra.sweeper.n_trials={options.trials}",
-            f"hydra/sweeper/pruner={pruner}",
-            *options.overrides,
-        ]
-        # Without a fifth of the epochs as grace, late starters among the best are lost.
-        line += ["hydra.sweeper.pruner.n_warmup_steps=60"] if pruner == "median" else []
+        folder = where / f"{pruner}-{options.seed}"
+        line = [sys.executable, "-m", "src.train", "-m", "sweep=mlp", "logger=none", f"hydra.sweep.dir={folder}"]
+        line += [f"hydra.sweeper.n_trials={options.trials}", f"hydra.sweeper.sampler.seed={options.seed}"]
         started = time.perf_counter()
-        subprocess.run(line, check=True, capture_output=True)
+        subprocess.run([*line, f"hydra/sweeper/pruner={pruner}", *options.overrides], check=True, capture_output=True)
         summaries = [json.loads(path.read_text()) for path in folder.glob("*/summary.json")]
         epochs = sum(summary["epochs"] for summary in summaries)
         best = min(s["objective"]["value"] for s in summaries if s["status"] == "completed")
@@ -172,7 +158,7 @@ def main() -> None:
     parser.add_argument("--sampler", default="random")
     parser.add_argument("--postgres", action="store_true")
     parser.add_argument("--pruning", action="store_true")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of the kills; of the sampler with --pruning")
     parser.add_argument("--keep", type=Path, help="a folder to leave everything in")
     parser.add_argument("overrides", nargs="*", help="for --pruning")
     options = parser.parse_args()
