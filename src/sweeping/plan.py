@@ -1,5 +1,6 @@
 """What a sweep is going to do, checked before its first trial."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,6 +12,7 @@ from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from optuna.exceptions import ExperimentalWarning
 
 from src import resolvers
 from src.errors import UserError
@@ -118,6 +120,8 @@ def make_plan(settings: Settings, config: DictConfig, compose: Compose, argument
         UserError: one line on the first thing that does not fit.
     """
     resolvers.register()
+    # Who names a sampler or a pruner has chosen it.
+    warnings.filterwarnings("ignore", category=ExperimentalWarning)
     settings.check()
     directions = settings.directions()
     params = OmegaConf.to_container(settings.params, resolve=True) if OmegaConf.is_config(settings.params) else {}

@@ -29,7 +29,7 @@ GRID = "optimizer.lr=" + ",".join(f"0.0{number:03d}1" for number in range(1, TRI
 def command(folder: Path, sampler: str, storage: str | None, trials: int) -> list[str]:
     """A sweep of short runs."""
     line = [sys.executable, "-m", "src.train", "-m", "sweep=lr", f"hydra.sweep.dir={folder}"]
-    line += [f"hydra.sweeper.n_trials={trials}", "trainer.max_epochs=200", "logger=none"]
+    line += [f"hydra.sweeper.n_trials={trials}", "trainer.max_epochs=1000", "logger=none"]
     if sampler != "random":
         line += [f"hydra/sweeper/sampler={sampler}"]
     if sampler == "grid":
@@ -60,7 +60,7 @@ def hurt(line: list[str], log: Path, processes: int, kills: int, chance: random.
     running = [start(line, log) for _ in range(processes)]
     hits = 0
     for _ in range(kills):
-        time.sleep(chance.uniform(3, 14))
+        time.sleep(chance.uniform(2, 9))
         victim = chance.randrange(processes)
         if running[victim].poll() is None:
             kill(running[victim])

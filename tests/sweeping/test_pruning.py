@@ -64,3 +64,21 @@ def test_a_slow_storage_takes_at_most_a_third(monkeypatch: pytest.MonkeyPatch) -
     spent = 21.0 * len(trial.study.trials[0].intermediate_values)
     assert spent < clock.now * 0.45
     assert len(trial.study.trials[0].intermediate_values) > 3
+
+
+def test_one_slow_answer_costs_no_later_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first answer of some pruners imports SciPy, which takes longer than a short run."""
+    clock = Clock()
+    trial = optuna.create_study().ask()
+    report = trial.report
+
+    def slow(value: float, step: int) -> None:
+        clock.now += 500.0 if step == 2 else 0.0
+        report(value, step)
+
+    monkeypatch.setattr(trial, "report", slow)
+    watcher = Pruning(trial, "val/mse", False, every=1, clock=clock)
+    for epoch in range(1, 21):
+        clock.now += 9.0  # a training epoch
+        watcher(epoch, {"val/mse": 1.0})
+    assert len(trial.study.trials[0].intermediate_values) == 20
