@@ -52,8 +52,7 @@ class Sweep:
     def __init__(self, config: DictConfig, context: HydraContext, launcher: Launcher, plan: Plan) -> None:
         self.config, self.context, self.launcher, self.plan = config, context, launcher, plan
         self.folder = Path(str(config.hydra.sweep.dir))
-        # Only a pattern other than Hydra's default makes it necessary to look into a job's configuration, which
-        # a stack would have to compose first, at 50 ms a trial.
+        # Any other pattern has to be looked up in a job's configuration, which a stack composes for that in 50 ms.
         pattern: Any = OmegaConf.to_container(config.hydra.sweep, resolve=False)
         self._by_number = pattern["subdir"] == "${hydra.job.num}"
         self._in_a_row = 0
@@ -96,9 +95,15 @@ class Sweep:
         batch: list[Trial] = []
         while len(batch) < self.plan.n_jobs:
             trial = study.ask()
-            if trial is not None:
+            if trial is None:
+                if batch or not study.reclaim():
+                    break
+            elif study.deaths(trial) < 2:
                 batch.append(trial)
-            elif batch or not study.reclaim():
+            elif not batch:
+                return [trial]  # alone, for it may be what kills: no other trial shall die with it again
+            else:
+                study.give_back(trial)
                 break
         return batch
 
@@ -110,7 +115,7 @@ class Sweep:
             left = []
             for trial in batch:
                 # A process that died between the end of a run and the study's knowing it left a whole folder.
-                done = self._salvage(trial, commands) if study.died(trial) else None
+                done = self._salvage(trial, commands) if study.deaths(trial) else None
                 if done is None:
                     left.append(trial)
                 else:
@@ -118,7 +123,7 @@ class Sweep:
             for trial, outcome in self._launch(left, commands):
                 self._close(study, open_ones, trial, outcome)
         except (KeyboardInterrupt, UserError):
-            with suppress(UserError):  # the study itself may be what failed; then they are reclaimed later
+            with suppress(UserError):  # where the study itself failed, they are reclaimed later
                 for trial in tuple(open_ones.values()):
                     done = self._salvage(trial, commands) if trial.number in commands else None
                     if done is None:
@@ -211,8 +216,8 @@ class Sweep:
         return RunFolder(self.folder / str(trial.number))
 
     def _failed(self, message: str, trial: "Trial", folder: RunFolder | None = None) -> Outcome:
-        name = self._name(folder or self._home(trial))
-        return Outcome("FAIL", None, {"folder": name, "status": "failed", "message": message})
+        folder = folder or self._home(trial)
+        return Outcome("FAIL", None, {"folder": self._name(folder), "status": "failed", "message": message})
 
     def _name(self, folder: RunFolder) -> str:
         """A run folder as seen from the sweep's; a pattern may put it deeper."""

@@ -109,10 +109,10 @@ class DurableStudy:
                 self.storage.set_trial_user_attr(trial._trial_id, key, value)
             self.study.tell(trial, values, TrialState[state], skip_if_finished=True)
 
-    def died(self, trial: "Trial") -> bool:
-        """Whether a process died over this trial before."""
+    def deaths(self, trial: "Trial") -> int:
+        """How many processes died over this trial before."""
         with explained(self.where):
-            return DEATHS in self.storage.get_trial_system_attrs(trial._trial_id)
+            return int(self.storage.get_trial_system_attrs(trial._trial_id).get(DEATHS, 0))
 
     def give_back(self, trial: "Trial") -> None:
         """An interrupted trial waits to be run again."""

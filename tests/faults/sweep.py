@@ -4,10 +4,12 @@ python -m tests.faults.sweep --kills 10                                 one proc
 python -m tests.faults.sweep --kills 6 --processes 2                    two on one file
 python -m tests.faults.sweep --kills 6 --processes 4 --postgres         four on PostgreSQL
 python -m tests.faults.sweep --sampler grid --kills 10
+python -m tests.faults.sweep --failures                                 20 of 60 trials diverge or raise
 python -m tests.faults.sweep --pruning                                  cost and result of median pruning
 """
 
 import argparse
+import csv
 import json
 import os
 import random
@@ -16,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -124,6 +127,20 @@ def survive(options: argparse.Namespace, where: Path) -> None:
                 raise SystemExit(1)
 
 
+def fail(options: argparse.Namespace, where: Path) -> None:
+    """Done-when 3."""
+    line = [sys.executable, "-m", "src.train", "-m", "hydra/sweeper=durable", "hydra/sweeper/sampler=grid"]
+    line += [f"hydra.sweep.dir={where / 'failures'}", "hydra.sweeper.n_trials=60", "logger=none", "seed=range(10)"]
+    subprocess.run([*line, "optimizer.lr=0.01,0.02,9e9,0.03,-1,0.04"], check=True, capture_output=True)
+    with (where / "failures" / "leaderboard.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    found = Counter((row["status"], bool(row["rank"])) for row in rows)
+    assert found == {("completed", True): 40, ("diverged", False): 10, ("failed", False): 10}, found
+    assert all(float(row["objective"]) < 12 for row in rows[:40]), "the completed ones come first"
+    assert all("optimizer.lr must be a number above 0" in row["message"] for row in rows[50:]), rows[50]
+    print("60 trials: 40 ranked, 10 diverged, 10 failed, exit code 0")
+
+
 def prune(options: argparse.Namespace, where: Path) -> None:
     """Done-when 4."""
     results = {}
@@ -157,6 +174,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=TRIALS)
     parser.add_argument("--sampler", default="random")
     parser.add_argument("--postgres", action="store_true")
+    parser.add_argument("--failures", action="store_true")
     parser.add_argument("--pruning", action="store_true")
     parser.add_argument("--seed", type=int, default=0, help="of the kills; of the sampler with --pruning")
     parser.add_argument("--keep", type=Path, help="a folder to leave everything in")
@@ -165,7 +183,7 @@ def main() -> None:
     where = options.keep or Path(tempfile.mkdtemp(prefix="plumbline-"))
     where.mkdir(parents=True, exist_ok=True)
     print(f"in {where}")
-    (prune if options.pruning else survive)(options, where)
+    (prune if options.pruning else fail if options.failures else survive)(options, where)
 
 
 if __name__ == "__main__":

@@ -92,6 +92,21 @@ def test_only_the_trial_that_kills_its_worker_fails(opened: Open, tmp_path: Path
     assert study.trials()[2].user_attrs["message"] == "RuntimeError: a worker process was terminated"
 
 
+@pytest.mark.parametrize(("deaths", "batches"), [(1, [3]), (2, [1, 1, 1])])
+def test_trials_of_two_dead_processes_run_alone(opened: Open, tmp_path: Path, deaths: int, batches: list[int]) -> None:
+    """One of them may be what kills; the others of its batch must not fail with it."""
+    for _ in range(deaths):
+        study = opened(limit=3)
+        study._owner = owner.me() | {"started": "another process"}
+        study.reclaim()
+        while study.ask():
+            pass
+    study, launcher = opened(limit=3), Launcher(set())
+    sweep(study, launcher, tmp_path, n_jobs=3).run()
+    assert [len(jobs) for jobs in launcher.launched] == batches
+    assert [trial.state.name for trial in study.trials()] == ["COMPLETE"] * 3
+
+
 def test_a_full_disk_stops_the_sweep_and_fails_no_trial(opened: Open, tmp_path: Path) -> None:
     study = opened(limit=3)
     with pytest.raises(UserError, match="2: No space left"):

@@ -71,7 +71,8 @@ class DurableConf:
     max_failure_rate: float = 1.0
     # failures in a row after which the sweep stops
     max_failures_in_a_row: int = 10
-    # processes that may die over a trial before it counts as failed
+    # processes that may die over a trial before it counts as failed: one death is mostly somebody's doing, and
+    # from the second on a trial runs last and alone, so that the third is its own
     lives: int = 3
     # how often a run tells its objective to the pruner
     reports: int = 25
