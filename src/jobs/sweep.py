@@ -152,11 +152,7 @@ class Sweep:
             if trial.number != first + place:
                 # Another process took the numbers between; the launcher can only count on.
                 number = trial.number
-                command = [
-                    *command,
-                    f"hydra.sweep.subdir='{number}'",
-                    f"+hydra.job.env_set.{NUMBER}='{number}'",
-                ]
+                command = [*command, f"hydra.sweep.subdir='{number}'", f"+hydra.job.env_set.{NUMBER}='{number}'"]
             jobs.append(command)
         try:
             returns = self.launcher.launch(jobs, initial_job_idx=first)
