@@ -134,7 +134,7 @@ class DurableStudy:
                 attrs = trial.system_attrs
                 beat = attrs.get(BEAT) or (trial.datetime_start.timestamp() if trial.datetime_start else 0.0)
                 known = attrs.get(OWNER)
-                if trial._trial_id in self._running or (known and owner.alive(known, beat, time.time())):
+                if known and owner.alive(known, beat, time.time()):
                     continue
                 deaths = attrs.get(DEATHS, 0) + 1
                 self.storage.set_trial_system_attr(trial._trial_id, DEATHS, deaths)

@@ -9,7 +9,7 @@ import pytest
 
 from src.errors import UserError
 from src.sweeping import owner
-from src.sweeping.study import OWNER
+from src.sweeping.study import BEAT, OWNER
 from tests.sweeping.conftest import ABOUT, Open, finish
 
 
@@ -59,6 +59,15 @@ def test_a_live_process_elsewhere_keeps_its_trial(opened: Open) -> None:
     other = opened()
     assert other.reclaim() == 0
     assert other.ask().number == 1
+
+
+def test_signs_of_life_are_given_for_what_runs_and_nothing_else(opened: Open) -> None:
+    study = opened()
+    finish(study, study.ask())
+    study.give_back(study.ask())
+    study.ask()
+    study._beat(7.0)
+    assert [trial.system_attrs.get(BEAT) for trial in study.trials()] == [None, None, 7.0]
 
 
 def test_a_silent_process_on_another_host_counts_as_dead(monkeypatch: pytest.MonkeyPatch) -> None:
