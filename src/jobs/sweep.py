@@ -206,7 +206,9 @@ class Sweep:
         values = [part["value"] for part in summary.get("objectives", [summary.get("objective", {})]) if part]
         if status not in ("completed", "diverged") or len(values) != len(self.plan.directions):
             return None
-        return Outcome("COMPLETE", [math.inf if math.isnan(value) else value for value in values], notes)
+        worst = [math.inf if direction == "minimize" else -math.inf for direction in self.plan.directions]
+        # JSON has no infinity: a diverged run's objective is null there.
+        return Outcome("COMPLETE", [w if v is None else v for w, v in zip(worst, values, strict=True)], notes)
 
     def _home(self, trial: "Trial") -> RunFolder:
         return RunFolder(self.folder / str(trial.number))

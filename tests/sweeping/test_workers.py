@@ -1,6 +1,8 @@
 """What the loop makes of a launcher that loses its workers, and of numbers that another process took."""
 
 import errno
+import json
+import math
 import subprocess
 import sys
 import time
@@ -105,6 +107,30 @@ def test_trials_of_two_dead_processes_run_alone(opened: Open, tmp_path: Path, de
     sweep(study, launcher, tmp_path, n_jobs=3).run()
     assert [len(jobs) for jobs in launcher.launched] == batches
     assert [trial.state.name for trial in study.trials()] == ["COMPLETE"] * 3
+
+
+def test_the_whole_folder_of_a_dead_process_is_an_outcome(opened: Open, tmp_path: Path) -> None:
+    """It was killed between the end of the run and telling the study."""
+    study = opened(limit=5)
+    study._owner = owner.me() | {"started": "another process"}
+    while study.ask():
+        pass
+    left = {
+        0: {"status": "completed", "overrides": ["job=0"], "objective": {"name": "loss", "value": 50.0}},
+        1: {"status": "completed", "overrides": ["another command"], "objective": {"name": "loss", "value": 50.0}},
+        2: {"status": "diverged", "overrides": ["job=2"], "objective": {"name": "loss", "value": None}},
+        3: {"status": "pruned", "overrides": ["job=3"], "objective": {"name": "loss", "value": 50.0}},
+        4: {"status": "interrupted", "overrides": ["job=4"], "objective": {"name": "loss", "value": 50.0}},
+    }
+    for number, summary in left.items():
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "summary.json").write_text(json.dumps(summary))
+    study, launcher = opened(limit=5), Launcher(set())
+    sweep(study, launcher, tmp_path, n_jobs=1).run()
+    assert launcher.launched == [[["job=1"]], [["job=4"]]]
+    trials = study.trials()
+    assert [trial.values for trial in trials] == [[50.0], [1.0], [math.inf], None, [4.0]]
+    assert trials[3].state.name == "PRUNED"
 
 
 def test_a_full_disk_stops_the_sweep_and_fails_no_trial(opened: Open, tmp_path: Path) -> None:
