@@ -110,8 +110,9 @@ class Sweep:
     def _work(self, study: DurableStudy, batch: "list[Trial]") -> None:
         """Runs a batch and tells its outcomes; what Ctrl-C or a full disk cuts off goes back."""
         open_ones = {trial.number: trial for trial in batch}
+        commands: dict[int, list[str]] = {}
         try:
-            commands = {trial.number: self.plan.command(trial) for trial in batch}
+            commands |= {trial.number: self.plan.command(trial) for trial in batch}
             left = []
             for trial in batch:
                 # A process that died between the end of a run and the study's knowing it left a whole folder.
@@ -168,9 +169,8 @@ class Sweep:
         return [(trial, self._outcome(trial, ret)) for trial, ret in zip(batch, returns, strict=True)]
 
     def _outcome(self, trial: "Trial", ret: JobReturn) -> Outcome:
-        folder = self._home(trial)
-        if not self._by_number and ret.hydra_cfg:
-            folder = RunFolder(ret.hydra_cfg.hydra.runtime.output_dir)
+        known = self._by_number or not ret.hydra_cfg
+        folder = self._home(trial) if known else RunFolder(ret.hydra_cfg.hydra.runtime.output_dir)
         if ret.status != JobStatus.COMPLETED:
             error = ret._return_value
             _stop_if_full(error, folder)

@@ -142,6 +142,19 @@ def test_a_full_disk_stops_the_sweep_and_fails_no_trial(opened: Open, tmp_path: 
     assert [trial.state.name for trial in study.trials()] == ["COMPLETE"] * 3
 
 
+def test_a_command_that_cannot_be_made_leaves_no_trial_running(opened: Open, tmp_path: Path) -> None:
+    study = opened(limit=2)
+    made = sweep(study, Launcher(set()), tmp_path, n_jobs=2)
+
+    def command(trial: Any) -> list[str]:
+        raise UserError("optimizer.lr is both fixed and swept")
+
+    made.plan.command = command  # type: ignore[method-assign]
+    with pytest.raises(UserError, match="both fixed and swept"):
+        made.run()
+    assert {trial.state.name for trial in study.trials()} == {"WAITING"}
+
+
 def test_a_trial_whose_number_is_not_the_next_keeps_its_own_folder(opened: Open, tmp_path: Path) -> None:
     study, other, launcher = opened(limit=4), opened(limit=4), Launcher(set())
     ask, asked = study.ask, []
