@@ -169,8 +169,8 @@ class Sweep:
         return [(trial, self._outcome(trial, ret)) for trial, ret in zip(batch, returns, strict=True)]
 
     def _outcome(self, trial: "Trial", ret: JobReturn) -> Outcome:
-        known = self._by_number or not ret.hydra_cfg
-        folder = self._home(trial) if known else RunFolder(ret.hydra_cfg.hydra.runtime.output_dir)
+        cfg = None if self._by_number else ret.hydra_cfg
+        folder = RunFolder(cfg.hydra.runtime.output_dir) if cfg else self._home(trial)
         if ret.status != JobStatus.COMPLETED:
             error = ret._return_value
             _stop_if_full(error, folder)

@@ -101,9 +101,11 @@ class DurableStudy:
             values: the objectives of a complete trial.
             notes: kept beside it: folder, status, message.
         """
+        from optuna.exceptions import UpdateFinishedTrialError
         from optuna.trial import TrialState
 
-        with explained(self.where):
+        # A process that was silent for long may find that another one ended its trial meanwhile.
+        with explained(self.where), suppress(UpdateFinishedTrialError):
             self._running.discard(trial._trial_id)
             for key, value in notes.items():
                 self.storage.set_trial_user_attr(trial._trial_id, key, value)
