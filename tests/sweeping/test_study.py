@@ -159,6 +159,34 @@ def test_two_processes_share_the_numbers(opened: Open, storage: str | None) -> N
     assert sorted(numbers) == list(range(6))
 
 
+def test_a_trial_belongs_to_the_process_that_took_it_over(opened: Open) -> None:
+    dead = opened(limit=1)
+    dead._owner = gone()
+    dead.ask()
+    after = opened(limit=1)
+    assert after.reclaim() == 1
+    assert after.ask() is not None
+    assert opened(limit=1).reclaim() == 0
+
+
+def test_what_no_process_died_over_comes_first(opened: Open) -> None:
+    dead = opened(limit=2)
+    dead._owner = gone()
+    dead.ask()
+    after = opened(limit=2)
+    after.give_back(after.ask())
+    after.reclaim()
+    assert [after.ask().number for _ in range(2)] == [1, 0]
+
+
+def test_a_smaller_limit_leaves_what_is_beyond_it(opened: Open) -> None:
+    large = opened(limit=3)
+    large.give_back([large.ask() for _ in range(3)][2])
+    small = opened(limit=2)
+    assert small.ask() is None
+    assert [trial.number for trial in small.trials()] == [0, 1]
+
+
 def test_a_larger_limit_goes_on(opened: Open) -> None:
     small = opened(limit=2)
     while trial := small.ask():

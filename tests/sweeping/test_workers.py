@@ -155,6 +155,20 @@ def test_a_command_that_cannot_be_made_leaves_no_trial_running(opened: Open, tmp
     assert {trial.state.name for trial in study.trials()} == {"WAITING"}
 
 
+def test_only_failures_in_a_row_and_shares_of_a_batch_stop_a_sweep(opened: Open, tmp_path: Path) -> None:
+    study = opened(limit=6)
+    made = sweep(study, Launcher({"job=1", "job=3", "job=5"}), tmp_path, n_jobs=1)
+    made.plan.max_failures_in_a_row = 2
+    made.run()
+    assert [trial.state.name for trial in study.trials()] == ["COMPLETE", "FAIL"] * 3
+    study = opened(limit=6, name="rate")
+    made = sweep(study, Launcher({"job=0"}), tmp_path, n_jobs=2)
+    made.plan.max_failure_rate = 0.4
+    with pytest.raises(SystemExit):
+        made.run()
+    assert len(study.trials()) == 2
+
+
 def test_a_trial_whose_number_is_not_the_next_keeps_its_own_folder(opened: Open, tmp_path: Path) -> None:
     study, other, launcher = opened(limit=4), opened(limit=4), Launcher(set())
     ask, asked = study.ask, []
