@@ -8,7 +8,13 @@ from omegaconf import OmegaConf
 def register() -> None:
     """Makes the resolvers known; again is harmless."""
     OmegaConf.register_resolver("repeat", _repeat, replace=True)
+    OmegaConf.register_resolver("share", _share, replace=True)
 
 
 def _repeat(value: Any, times: int) -> list[Any]:
     return [value] * times
+
+
+def _share(part: float, whole: int) -> int:
+    """A whole number of epochs; 0 of -1, which is no number of epochs."""
+    return max(int(part * whole), 0)

@@ -1,7 +1,10 @@
 """Runs a sweep: asks the durable study for trials, launches them, tells it what came out."""
 
+import errno
 import logging
 import math
+import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from src.errors import UserError
 from src.results.folder import RunFolder
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FIRST = 3  # trials that count as the first batch where they run one by one
 
 
@@ -48,6 +52,9 @@ class Sweep:
     def __init__(self, config: DictConfig, context: HydraContext, launcher: Launcher, plan: Plan) -> None:
         self.config, self.context, self.launcher, self.plan = config, context, launcher, plan
         self.folder = Path(str(config.hydra.sweep.dir))
+        # Any other pattern has to be looked up in a job's configuration, which a stack composes for that in 50 ms.
+        pattern: Any = OmegaConf.to_container(config.hydra.sweep, resolve=False)
+        self._by_number = pattern["subdir"] == "${hydra.job.num}"
         self._in_a_row = 0
         self._finished = 0
         self._failures = 0
@@ -88,34 +95,42 @@ class Sweep:
         batch: list[Trial] = []
         while len(batch) < self.plan.n_jobs:
             trial = study.ask()
-            if trial is not None:
+            if trial is None:
+                if batch or not study.reclaim():
+                    break
+            elif study.deaths(trial) < 2:
                 batch.append(trial)
-            elif batch or not study.reclaim():
+            elif not batch:
+                return [trial]  # alone, for it may be what kills: no other trial shall die with it again
+            else:
+                study.give_back(trial)
                 break
         return batch
 
     def _work(self, study: DurableStudy, batch: "list[Trial]") -> None:
-        """Runs a batch and tells its outcomes; what Ctrl-C cuts off goes back."""
+        """Runs a batch and tells its outcomes; what Ctrl-C or a full disk cuts off goes back."""
         open_ones = {trial.number: trial for trial in batch}
+        commands: dict[int, list[str]] = {}
         try:
-            commands = {trial.number: self.plan.command(trial) for trial in batch}
+            commands |= {trial.number: self.plan.command(trial) for trial in batch}
             left = []
             for trial in batch:
                 # A process that died between the end of a run and the study's knowing it left a whole folder.
-                done = self._salvage(trial, commands) if study.died(trial) else None
+                done = self._salvage(trial, commands) if study.deaths(trial) else None
                 if done is None:
                     left.append(trial)
                 else:
                     self._close(study, open_ones, trial, done)
             for trial, outcome in self._launch(left, commands):
                 self._close(study, open_ones, trial, outcome)
-        except KeyboardInterrupt:
-            for trial in tuple(open_ones.values()):
-                done = self._salvage(trial, commands) if trial.number in commands else None
-                if done is None:
-                    study.give_back(trial)
-                else:
-                    self._close(study, open_ones, trial, done)
+        except (KeyboardInterrupt, UserError):
+            with suppress(UserError):  # where the study itself failed, they are reclaimed later
+                for trial in tuple(open_ones.values()):
+                    done = self._salvage(trial, commands) if trial.number in commands else None
+                    if done is None:
+                        study.give_back(trial)
+                    else:
+                        self._close(study, open_ones, trial, done)
             raise
 
     def _close(self, study: DurableStudy, open_ones: "dict[int, Trial]", trial: "Trial", outcome: Outcome) -> None:
@@ -138,15 +153,12 @@ class Sweep:
             if trial.number != first + place:
                 # Another process took the numbers between; the launcher can only count on.
                 number = trial.number
-                command = [
-                    *command,
-                    f"hydra.sweep.subdir='{number}'",
-                    f"+hydra.job.env_set.{NUMBER}='{number}'",
-                ]
+                command = [*command, f"hydra.sweep.subdir='{number}'", f"+hydra.job.env_set.{NUMBER}='{number}'"]
             jobs.append(command)
         try:
             returns = self.launcher.launch(jobs, initial_job_idx=first)
         except (Exception, SystemExit) as error:
+            _stop_if_full(error, self._home(batch[0]))
             if len(batch) == 1:
                 return [(batch[0], self._failed(f"{type(error).__name__}: {_first_line(error)}", batch[0]))]
             results = []
@@ -157,13 +169,15 @@ class Sweep:
         return [(trial, self._outcome(trial, ret)) for trial, ret in zip(batch, returns, strict=True)]
 
     def _outcome(self, trial: "Trial", ret: JobReturn) -> Outcome:
-        folder = RunFolder(ret.hydra_cfg.hydra.runtime.output_dir) if ret.hydra_cfg else self._home(trial)
+        cfg = None if self._by_number else ret.hydra_cfg
+        folder = RunFolder(cfg.hydra.runtime.output_dir) if cfg else self._home(trial)
         if ret.status != JobStatus.COMPLETED:
             error = ret._return_value
+            _stop_if_full(error, folder)
             said = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
             return self._failed(said, trial, folder)
         status = folder.read_summary().get("status", "completed")
-        notes = {"folder": folder.path.name} | ({} if status == "completed" else {"status": status})
+        notes = {"folder": self._name(folder)} | ({} if status == "completed" else {"status": status})
         if status == "pruned":
             return Outcome("PRUNED", None, notes)
         answer = ret.return_value
@@ -192,14 +206,20 @@ class Sweep:
         values = [part["value"] for part in summary.get("objectives", [summary.get("objective", {})]) if part]
         if status not in ("completed", "diverged") or len(values) != len(self.plan.directions):
             return None
-        return Outcome("COMPLETE", [math.inf if math.isnan(value) else value for value in values], notes)
+        worst = [math.inf if direction == "minimize" else -math.inf for direction in self.plan.directions]
+        # JSON has no infinity: a diverged run's objective is null there.
+        return Outcome("COMPLETE", [w if v is None else v for w, v in zip(worst, values, strict=True)], notes)
 
     def _home(self, trial: "Trial") -> RunFolder:
         return RunFolder(self.folder / str(trial.number))
 
     def _failed(self, message: str, trial: "Trial", folder: RunFolder | None = None) -> Outcome:
-        name = (folder or self._home(trial)).path.name
-        return Outcome("FAIL", None, {"folder": name, "status": "failed", "message": message})
+        folder = folder or self._home(trial)
+        return Outcome("FAIL", None, {"folder": self._name(folder), "status": "failed", "message": message})
+
+    def _name(self, folder: RunFolder) -> str:
+        """A run folder as seen from the sweep's; a pattern may put it deeper."""
+        return os.path.relpath(folder.path, self.folder)
 
     def _stop_if_hopeless(self, rate: float, new: bool) -> None:
         plan = self.plan
@@ -214,6 +234,16 @@ class Sweep:
         if reason:
             log.error("the sweep stops: %s", reason)
             raise SystemExit(1)
+
+
+def _stop_if_full(error: Any, folder: RunFolder) -> None:
+    """A full disk says nothing about a trial: were it a result, the trial would not run again.
+
+    Raises:
+        UserError: there is no room.
+    """
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        raise UserError(f"{folder.path}: {error.strerror}; the same command goes on once there is room") from error
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,7 +1,13 @@
 """Keeps run folders apart, and ends a sweep with what only all its runs together show."""
 
 import logging
+import os
+import signal
 import sys
+import threading
+import time
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +22,11 @@ log = logging.getLogger(__name__)
 
 
 class Folders(Callback):
-    """Two launches in one second get two folders; a sweep ends with its comparison."""
+    """Two launches in one second get two folders; a sweep ends with its comparison, its workers with it."""
+
+    def __reduce__(self) -> tuple[Callable[[int], "Folders"], tuple[int]]:
+        """Pickled, it is on its way to a worker."""
+        return _in_worker, (os.getpid(),)
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Claims the run's folder."""
@@ -24,22 +34,49 @@ class Folders(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Claims the sweep's folder; that of a durable study is named by the study, so that it is found again."""
+        logging.raiseExceptions = False  # a full disk would print a traceback for each line of a log
         if config.hydra.sweeper.get("_target_") == SWEEPER:
             _name_by_study(config)
         else:
             _claim(config, "sweep")
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Ranks the runs of the sweep, however it ended; a sweep that was refused has none."""
+        """Ranks the runs of the sweep, however it ended; one that was refused has none and leaves nothing."""
         ending = sys.exc_info()[1]
-        if isinstance(ending, SystemExit) and ending.code == 2:
-            return
-        from src.jobs.report import report
+        folder = Path(config.hydra.sweep.dir)
+        if ending and not any(path.is_dir() for path in folder.glob("*")):
+            _abandon(folder)
+        elif not isinstance(ending, SystemExit) or ending.code != 2:
+            from src.jobs.report import report
 
-        try:
-            report(Path(config.hydra.sweep.dir))
-        except UserError as error:
-            print(error, file=sys.stderr)
+            try:
+                report(folder)
+            except UserError as error:
+                print(error, file=sys.stderr)
+                if not ending:
+                    raise SystemExit(2) from None
+
+
+def _in_worker(sweep: int) -> Folders:
+    if os.getppid() == sweep:
+        _end_with(sweep)
+    return Folders()
+
+
+@cache
+def _end_with(sweep: int) -> None:
+    """Ends this process, a worker of joblib's, soon after its sweep was killed.
+
+    It would go on with its trial for as long as that takes, and the same command started again would run
+    that trial in the same folder meanwhile.
+    """
+
+    def watch() -> None:
+        while os.getppid() == sweep:
+            time.sleep(0.2)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True, name="sweep").start()
 
 
 def _name_by_study(config: DictConfig) -> None:
@@ -54,7 +91,11 @@ def _name_by_study(config: DictConfig) -> None:
 
 
 def _claim(config: DictConfig, kind: str) -> None:
-    """Creates a folder that nobody else has, unless the user named one."""
+    """Creates a folder that nobody else has, unless the user named one.
+
+    Raises:
+        SystemExit: it cannot be written. Hydra makes a warning of anything else and goes on.
+    """
     key = f"hydra.{kind}.dir"
     if _named_by_user(config, key):
         return
@@ -64,16 +105,27 @@ def _claim(config: DictConfig, kind: str) -> None:
         wanted = Path(str(OmegaConf.select(config, key)))
     finally:
         hydra.cfg = before
-    wanted.parent.mkdir(parents=True, exist_ok=True)
     number, path = 1, wanted
-    while True:
-        try:
-            path.mkdir()
-            break
-        except FileExistsError:
-            number += 1
-            path = wanted.with_name(f"{wanted.name}-{number}")
+    try:
+        wanted.parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            try:
+                path.mkdir()
+                break
+            except FileExistsError:
+                number += 1
+                path = wanted.with_name(f"{wanted.name}-{number}")
+    except OSError as error:
+        print(f"{key}={path} cannot be written: {error.strerror}", file=sys.stderr)
+        raise SystemExit(2) from None
     _override(config, key, str(path))
+
+
+def _abandon(folder: Path) -> None:
+    """Removes a folder that holds what Hydra writes at the start and nothing else, and parents left empty."""
+    if [path.name for path in folder.glob("*")] == ["multirun.yaml"]:
+        (folder / "multirun.yaml").unlink()
+        os.removedirs(folder)
 
 
 def _override(config: DictConfig, key: str, value: str) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal._storage import JournalOperation
 
 from src.sweeping.lock import locked
 
@@ -37,7 +38,10 @@ class SafeJournal(JournalFileBackend):
             _mend(file)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Adds records, all or none.
+        """Adds records, all or none; a trial's end, and all before it, outlives a power cut from here on.
+
+        What else a power cut may take belongs to trials that had not ended, and to sync each record would
+        cost more than all the rest of a trial.
 
         Raises:
             OSError: the disk is full or the file cannot be written; it is as it was before.
@@ -49,7 +53,8 @@ class SafeJournal(JournalFileBackend):
                 written = 0
                 while written < len(text):
                     written += file.write(text[written:])
-                os.fsync(file.fileno())
+                if any(log["op_code"] == JournalOperation.SET_TRIAL_STATE_VALUES for log in logs):
+                    os.fsync(file.fileno())
             except OSError:
                 file.truncate(end)
                 raise

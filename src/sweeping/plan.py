@@ -1,5 +1,6 @@
 """What a sweep is going to do, checked before its first trial."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,14 +12,17 @@ from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from optuna.exceptions import ExperimentalWarning
 
+from src import resolvers
 from src.errors import UserError
+from src.sweeping.aside import set_aside
 from src.sweeping.identity import Identity, identity
 from src.sweeping.samplers import Grid, Random, Reseeded, size
 from src.sweeping.settings import Settings
 from src.sweeping.space import SearchSpace, parse
-from src.sweeping.storage import forget, location, shown
-from src.sweeping.study import DurableStudy, set_aside
+from src.sweeping.storage import location
+from src.sweeping.study import DurableStudy
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
@@ -73,16 +77,10 @@ class Plan:
             UserError: neither can be used, or the folder holds something else.
         """
         where = self.where(folder)
-        if self.afresh:
-            if where != location(None, folder):
-                raise UserError(
-                    f"study.new=true moves a study file aside, but this study is kept at {shown(where)}: "
-                    "choose another hydra.sweeper.study_name"
-                )
-            set_aside(folder)
-            forget()
         lock = folder / "study.lock"
         try:
+            if self.afresh:
+                set_aside(folder, where, self.name)
             new = not folder.exists()
             folder.mkdir(parents=True, exist_ok=True)
             lock.touch()
@@ -121,6 +119,9 @@ def make_plan(settings: Settings, config: DictConfig, compose: Compose, argument
     Raises:
         UserError: one line on the first thing that does not fit.
     """
+    resolvers.register()
+    # Who names a sampler or a pruner has chosen it.
+    warnings.filterwarnings("ignore", category=ExperimentalWarning)
     settings.check()
     directions = settings.directions()
     params = OmegaConf.to_container(settings.params, resolve=True) if OmegaConf.is_config(settings.params) else {}

@@ -40,7 +40,7 @@ class Pruning:
         self.trial, self.objective, self.maximize, self.every = trial, objective, maximize, every
         self._clock = clock
         self._started = clock()
-        self._spent = 0.0
+        self._spent = self._longest = 0.0
         self._best: float | None = None
 
     def __call__(self, epoch: int, row: dict[str, float]) -> bool:
@@ -53,7 +53,10 @@ class Pruning:
             return False
         self.trial.report(value, epoch)
         answer = self.trial.should_prune()
-        self._spent += self._clock() - before
+        took = self._clock() - before
+        # The longest is not counted: it may have paid for an import.
+        self._spent += min(took, self._longest)
+        self._longest = max(took, self._longest)
         return answer
 
     def _value(self, row: dict[str, float]) -> float | None:
@@ -90,6 +93,8 @@ def watchers(hydra: Any, objective: str, maximize: bool, max_epochs: int) -> lis
 
 
 def _trial(hydra: Any) -> "Trial":
+    import warnings
+
     import optuna
     from hydra.utils import instantiate
 
@@ -98,7 +103,8 @@ def _trial(hydra: Any) -> "Trial":
     sweeper = hydra.sweeper
     where = location(sweeper.storage, Path(hydra.runtime.cwd) / hydra.sweep.dir)
     number = int(hydra.job.env_set.get(NUMBER, hydra.job.num))
-    with explained(where):
+    with explained(where), warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         study = optuna.load_study(
             study_name=sweeper.study_name,
             storage=open_storage(where),

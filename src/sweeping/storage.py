@@ -1,4 +1,9 @@
-"""Where a study is kept: a journal file beside the sweep, or any Optuna storage URL."""
+"""Where a study is kept: a journal file beside the sweep, or any Optuna storage URL.
+
+The journal is the default because two processes that write at once put 350 to 1,190 trials a second into it
+and 29 to 34 into SQLite, which syncs several times a trial (``python -m tests.benchmarks.sweeping``, 200
+trials, 2 cores). It also needs no server, and a kill tears at most its last line.
+"""
 
 import os
 import re
@@ -78,8 +83,8 @@ def explained(where: str) -> Iterator[None]:
     except ModuleNotFoundError as error:
         extra = "; pip install 'plumbline[postgres]'" if "psycopg" in str(error) else ""
         raise UserError(f"hydra.sweeper.storage={shown(where)} needs the package {error.name}{extra}") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{shown(where)}: is not an Optuna journal ({error})") from error
+    except json.JSONDecodeError as error:
+        raise UserError(f"{shown(where)}: is not an Optuna journal: a line begins {error.doc[:30]!r}") from error
     except (SQLAlchemyError, StorageInternalError, OSError) as error:
         cause: BaseException = error
         while isinstance(cause, (SQLAlchemyError, StorageInternalError)) and (inner := _inner(cause)) is not None:

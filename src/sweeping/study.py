@@ -101,18 +101,20 @@ class DurableStudy:
             values: the objectives of a complete trial.
             notes: kept beside it: folder, status, message.
         """
+        from optuna.exceptions import UpdateFinishedTrialError
         from optuna.trial import TrialState
 
-        with explained(self.where):
+        # A process that was silent for long may find that another one ended its trial meanwhile.
+        with explained(self.where), suppress(UpdateFinishedTrialError):
             self._running.discard(trial._trial_id)
             for key, value in notes.items():
                 self.storage.set_trial_user_attr(trial._trial_id, key, value)
             self.study.tell(trial, values, TrialState[state], skip_if_finished=True)
 
-    def died(self, trial: "Trial") -> bool:
-        """Whether a process died over this trial before."""
+    def deaths(self, trial: "Trial") -> int:
+        """How many processes died over this trial before."""
         with explained(self.where):
-            return DEATHS in self.storage.get_trial_system_attrs(trial._trial_id)
+            return int(self.storage.get_trial_system_attrs(trial._trial_id).get(DEATHS, 0))
 
     def give_back(self, trial: "Trial") -> None:
         """An interrupted trial waits to be run again."""
@@ -134,7 +136,7 @@ class DurableStudy:
                 attrs = trial.system_attrs
                 beat = attrs.get(BEAT) or (trial.datetime_start.timestamp() if trial.datetime_start else 0.0)
                 known = attrs.get(OWNER)
-                if trial._trial_id in self._running or (known and owner.alive(known, beat, time.time())):
+                if known and owner.alive(known, beat, time.time()):
                     continue
                 deaths = attrs.get(DEATHS, 0) + 1
                 self.storage.set_trial_system_attr(trial._trial_id, DEATHS, deaths)
@@ -214,14 +216,3 @@ def _load(
         more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
         raise UserError(f"study {name!r} is another one: {'; '.join(changed[:5])}{more}. {advice}")
     return study
-
-
-def set_aside(folder: Path) -> Path | None:
-    """Moves a sweep folder out of the way, under the first free name; None where there is none."""
-    if not folder.exists():
-        return None
-    number = 1
-    while (target := folder.with_name(f"{folder.name}-before-{number}")).exists():
-        number += 1
-    folder.rename(target)
-    return target

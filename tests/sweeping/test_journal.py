@@ -63,7 +63,7 @@ def test_a_corrupt_line_is_named(opened: Open, tmp_path: Path) -> None:
     lines = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(lines[0] + b"{garbage}\n" + b"".join(lines[1:]))
     forget()
-    with pytest.raises(UserError, match=r"study\.journal: is not an Optuna journal"):
+    with pytest.raises(UserError, match=r"study\.journal: is not an Optuna journal: a line begins '{garbage}"):
         opened()
 
 
@@ -102,3 +102,14 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     (tmp_path / "study.db").write_text("not a database, but long enough to be read as one" * 20)
     with pytest.raises(UserError, match="file is not a database"):
         open_storage(f"sqlite:///{tmp_path}/study.db")
+
+
+def test_only_the_end_of_a_trial_waits_for_the_disk(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What happened before is on the disk with it; a sync for each record would cost more than the trial."""
+    study, synced = opened(), []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    trial = study.ask()
+    x = trial.suggest_float("x", 0, 1)
+    assert synced == []
+    study.tell(trial, "COMPLETE", [x], {"folder": "0"})
+    assert len(synced) == 1

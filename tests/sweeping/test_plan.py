@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from src import resolvers
 from src.errors import UserError
 from src.sweeping.plan import Plan, make_plan
 from src.sweeping.settings import Settings
@@ -73,6 +75,16 @@ def test_a_mistake_is_one_line(overrides: str, said: str) -> None:
 def test_a_grid_or_a_finite_random_space_bounds_the_trials() -> None:
     assert plan("optimizer.lr=0.1,0.2", "seed=range(0,3)", "hydra/sweeper/sampler=grid").limit == 6
     assert plan("optimizer.lr=0.1,0.2", "hydra/sweeper/sampler=random", "hydra.sweeper.sampler.seed=1").limit == 2
+
+
+@pytest.mark.parametrize(("length", "epochs"), [("trainer.max_epochs=50", 10), ("trainer.max_epochs=-1", 0)])
+def test_median_and_percentile_leave_a_fifth_of_the_epochs_alone(length: str, epochs: int) -> None:
+    resolvers.register()
+    for pruner in ("median", "percentile"):
+        with initialize_config_dir(str(CONF)):
+            job = compose("train", ["sweep=lr", f"hydra/sweeper/pruner={pruner}", length], return_hydra_config=True)
+        found = instantiate(job.hydra.sweeper.pruner, _execution_whitelist_=("optuna.pruners.*",))
+        assert (found._n_warmup_steps, found._n_startup_trials) == (epochs, 3)
 
 
 def test_identity_sees_what_decides_results_and_nothing_else() -> None:

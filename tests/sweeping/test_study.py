@@ -4,12 +4,16 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import optuna
 import pytest
+from optuna.distributions import FloatDistribution
 
 from src.errors import UserError
 from src.sweeping import owner
-from src.sweeping.study import OWNER
+from src.sweeping.samplers import Random
+from src.sweeping.study import BEAT, OWNER
 from tests.sweeping.conftest import ABOUT, Open, finish
 
 
@@ -59,6 +63,43 @@ def test_a_live_process_elsewhere_keeps_its_trial(opened: Open) -> None:
     other = opened()
     assert other.reclaim() == 0
     assert other.ask().number == 1
+
+
+def test_signs_of_life_are_given_for_what_runs_and_nothing_else(opened: Open) -> None:
+    study = opened()
+    finish(study, study.ask())
+    study.give_back(study.ask())
+    study.ask()
+    study._beat(7.0)
+    assert [trial.system_attrs.get(BEAT) for trial in study.trials()] == [None, None, 7.0]
+
+
+def test_what_another_process_ended_meanwhile_stays_as_it_is(opened: Open, storage: str | None) -> None:
+    study, other = opened(storage), opened(storage)
+    trial = study.ask()
+    x = trial.suggest_float("x", 0, 1)
+    other.tell(optuna.Trial(other.study, trial._trial_id), "COMPLETE", [7.0], {"folder": "theirs"})
+    study.tell(trial, "COMPLETE", [x], {"folder": "ours"})
+    assert [(trial.value, trial.user_attrs) for trial in study.trials()] == [(7.0, {"folder": "theirs"})]
+
+
+def test_a_sampler_sees_what_other_processes_finished(opened: Open) -> None:
+    """Optuna keeps its list of trials from one ``tell`` of this process to the next."""
+
+    class Seeing(Random):
+        seen = 0
+
+        def sample_relative(self, study: Any, trial: Any, search_space: Any) -> dict[str, Any]:
+            done = study._get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,), use_cache=True)
+            self.seen = len(done)
+            return super().sample_relative(study, trial, search_space)
+
+    sampler = Seeing({"x": FloatDistribution(0, 1)}, 0)
+    study, other = opened(sampler=sampler), opened()
+    study.ask().suggest_float("x", 0, 1)
+    finish(other, other.ask())
+    study.ask().suggest_float("x", 0, 1)
+    assert sampler.seen == 1
 
 
 def test_a_silent_process_on_another_host_counts_as_dead(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,6 +159,34 @@ def test_two_processes_share_the_numbers(opened: Open, storage: str | None) -> N
     assert sorted(numbers) == list(range(6))
 
 
+def test_a_trial_belongs_to_the_process_that_took_it_over(opened: Open) -> None:
+    dead = opened(limit=1)
+    dead._owner = gone()
+    dead.ask()
+    after = opened(limit=1)
+    assert after.reclaim() == 1
+    assert after.ask() is not None
+    assert opened(limit=1).reclaim() == 0
+
+
+def test_what_no_process_died_over_comes_first(opened: Open) -> None:
+    dead = opened(limit=2)
+    dead._owner = gone()
+    dead.ask()
+    after = opened(limit=2)
+    after.give_back(after.ask())
+    after.reclaim()
+    assert [after.ask().number for _ in range(2)] == [1, 0]
+
+
+def test_a_smaller_limit_leaves_what_is_beyond_it(opened: Open) -> None:
+    large = opened(limit=3)
+    large.give_back([large.ask() for _ in range(3)][2])
+    small = opened(limit=2)
+    assert small.ask() is None
+    assert [trial.number for trial in small.trials()] == [0, 1]
+
+
 def test_a_larger_limit_goes_on(opened: Open) -> None:
     small = opened(limit=2)
     while trial := small.ask():
@@ -146,8 +215,6 @@ def test_another_study_is_refused_in_one_line(opened: Open, part: str, key: str,
 
 
 def test_a_study_that_is_not_ours_is_refused(opened: Open, tmp_path: Path) -> None:
-    import optuna
-
     url = f"sqlite:///{tmp_path}/theirs.db"
     optuna.create_study(study_name="theirs", storage=url).add_trial(optuna.create_trial(value=1.0))
     with pytest.raises(UserError, match="was not made by this sweeper"):

@@ -142,7 +142,7 @@ def test_pruned_runs_end_early_and_keep_their_folder(command: Command, tmp_path:
     for row in pruned:
         summary = json.loads((folder / row["folder"] / "summary.json").read_text())
         assert summary["status"] == "pruned"
-        assert summary["epochs"] < 200
+        assert 200 / 5 <= summary["epochs"] < 200
         assert (folder / row["folder"] / "checkpoints" / "last.ckpt").is_file()
 
 
@@ -164,6 +164,21 @@ def test_a_plain_grid_gets_the_same_report(command: Command, tmp_path: Path) -> 
     outside = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
     assert not re.search(r"""(src|href)=["']https?:""", outside)
     assert page.count('class="plotly-graph-div"') >= 4
+
+
+def test_a_sweep_that_hydra_refuses_leaves_nothing(command: Command, tmp_path: Path, capfd: Any) -> None:
+    assert command("optimizer.foo=1,2") == 1
+    assert list(tmp_path.iterdir()) == []
+    assert "holds no runs" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("line", ["optimizer.lr=0.01,0.02", "sweep=lr"])
+def test_a_folder_that_cannot_be_written_is_one_line(line: str, command: Command, tmp_path: Path, capfd: Any) -> None:
+    (tmp_path / "outputs").write_text("a file")
+    assert command(line) == 2
+    said = capfd.readouterr().err.splitlines()
+    assert len(said) == 1
+    assert said[0].startswith("hydra.sweep.dir=outputs/sweeps/")
 
 
 def test_a_foreign_folder_is_reported_on(tmp_path: Path, capsys: Any) -> None:

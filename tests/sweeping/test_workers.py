@@ -1,22 +1,31 @@
 """What the loop makes of a launcher that loses its workers, and of numbers that another process took."""
 
+import errno
+import json
+import math
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 
+from src.errors import UserError
 from src.jobs.sweep import Sweep
+from src.sweeping import owner
 from src.sweeping.plan import Plan
 from src.sweeping.space import SearchSpace
 from tests.sweeping.conftest import Open
 
 
 class Launcher:
-    """Returns the job's number; dies as joblib does when a batch or a job is one that kills."""
+    """Returns the job's number; dies as joblib does over jobs that kill; finds the disk full at others."""
 
-    def __init__(self, killers: set[str]) -> None:
-        self.killers = killers
+    def __init__(self, killers: set[str], full: tuple[int, ...] = ()) -> None:
+        self.killers, self.full = killers, full
         self.launched: list[list[list[str]]] = []
 
     def launch(self, jobs: list[list[str]], initial_job_idx: int) -> list[JobReturn]:
@@ -26,13 +35,30 @@ class Launcher:
         return [self._done(initial_job_idx + place) for place, _ in enumerate(jobs)]
 
     def _done(self, number: int) -> JobReturn:
-        done = JobReturn(status=JobStatus.COMPLETED)
+        if number in self.full:
+            return JobReturn(_return_value=OSError(errno.ENOSPC, "No space left"), status=JobStatus.FAILED)
+        done = Return(status=JobStatus.COMPLETED)
         done.return_value = float(number)
-        done.hydra_cfg = OmegaConf.create({"hydra": {"runtime": {"output_dir": f"nowhere/{number}"}}})
+        done.number = number
         return done
 
 
-def sweep(study: Any, launcher: Launcher, folder: Path, n_jobs: int) -> Sweep:
+class Return(JobReturn):
+    """Composes its configuration when somebody looks at it, as a stack's does."""
+
+    number = 0
+    looked = 0
+
+    @property
+    def hydra_cfg(self) -> Any:
+        Return.looked += 1
+        return OmegaConf.create({"hydra": {"runtime": {"output_dir": f"{self.number // 2}/x={self.number}"}}})
+
+    @hydra_cfg.setter
+    def hydra_cfg(self, value: Any) -> None: ...
+
+
+def sweep(study: Any, launcher: Launcher, folder: Path, n_jobs: int, subdir: str = "${hydra.job.num}") -> Sweep:
     """A sweep whose plan opens the given study."""
 
     class Given(Plan):
@@ -57,7 +83,7 @@ def sweep(study: Any, launcher: Launcher, folder: Path, n_jobs: int) -> Sweep:
         pruner=None,
         lives=3,
     )
-    config: Any = OmegaConf.create({"hydra": {"sweep": {"dir": str(folder)}}})
+    config: Any = OmegaConf.create({"hydra": {"sweep": {"dir": str(folder), "subdir": subdir}}})
     return Sweep(config, None, launcher, plan)  # type: ignore[arg-type]
 
 
@@ -66,6 +92,81 @@ def test_only_the_trial_that_kills_its_worker_fails(opened: Open, tmp_path: Path
     sweep(study, launcher, tmp_path, n_jobs=4).run()
     assert [trial.state.name for trial in study.trials()] == ["COMPLETE", "COMPLETE", "FAIL", "COMPLETE"]
     assert study.trials()[2].user_attrs["message"] == "RuntimeError: a worker process was terminated"
+
+
+@pytest.mark.parametrize(("deaths", "batches"), [(1, [3]), (2, [1, 1, 1])])
+def test_trials_of_two_dead_processes_run_alone(opened: Open, tmp_path: Path, deaths: int, batches: list[int]) -> None:
+    """One of them may be what kills; the others of its batch must not fail with it."""
+    for _ in range(deaths):
+        study = opened(limit=3)
+        study._owner = owner.me() | {"started": "another process"}
+        study.reclaim()
+        while study.ask():
+            pass
+    study, launcher = opened(limit=3), Launcher(set())
+    sweep(study, launcher, tmp_path, n_jobs=3).run()
+    assert [len(jobs) for jobs in launcher.launched] == batches
+    assert [trial.state.name for trial in study.trials()] == ["COMPLETE"] * 3
+
+
+def test_the_whole_folder_of_a_dead_process_is_an_outcome(opened: Open, tmp_path: Path) -> None:
+    """It was killed between the end of the run and telling the study."""
+    study = opened(limit=5)
+    study._owner = owner.me() | {"started": "another process"}
+    while study.ask():
+        pass
+    left = {
+        0: {"status": "completed", "overrides": ["job=0"], "objective": {"name": "loss", "value": 50.0}},
+        1: {"status": "completed", "overrides": ["another command"], "objective": {"name": "loss", "value": 50.0}},
+        2: {"status": "diverged", "overrides": ["job=2"], "objective": {"name": "loss", "value": None}},
+        3: {"status": "pruned", "overrides": ["job=3"], "objective": {"name": "loss", "value": 50.0}},
+        4: {"status": "interrupted", "overrides": ["job=4"], "objective": {"name": "loss", "value": 50.0}},
+    }
+    for number, summary in left.items():
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "summary.json").write_text(json.dumps(summary))
+    study, launcher = opened(limit=5), Launcher(set())
+    sweep(study, launcher, tmp_path, n_jobs=1).run()
+    assert launcher.launched == [[["job=1"]], [["job=4"]]]
+    trials = study.trials()
+    assert [trial.values for trial in trials] == [[50.0], [1.0], [math.inf], None, [4.0]]
+    assert trials[3].state.name == "PRUNED"
+
+
+def test_a_full_disk_stops_the_sweep_and_fails_no_trial(opened: Open, tmp_path: Path) -> None:
+    study = opened(limit=3)
+    with pytest.raises(UserError, match="2: No space left"):
+        sweep(study, Launcher(set(), full=(2,)), tmp_path, n_jobs=1).run()
+    assert [trial.state.name for trial in study.trials()] == ["COMPLETE", "COMPLETE", "WAITING"]
+    sweep(study, Launcher(set()), tmp_path, n_jobs=1).run()
+    assert [trial.state.name for trial in study.trials()] == ["COMPLETE"] * 3
+
+
+def test_a_command_that_cannot_be_made_leaves_no_trial_running(opened: Open, tmp_path: Path) -> None:
+    study = opened(limit=2)
+    made = sweep(study, Launcher(set()), tmp_path, n_jobs=2)
+
+    def command(trial: Any) -> list[str]:
+        raise UserError("optimizer.lr is both fixed and swept")
+
+    made.plan.command = command  # type: ignore[method-assign]
+    with pytest.raises(UserError, match="both fixed and swept"):
+        made.run()
+    assert {trial.state.name for trial in study.trials()} == {"WAITING"}
+
+
+def test_only_failures_in_a_row_and_shares_of_a_batch_stop_a_sweep(opened: Open, tmp_path: Path) -> None:
+    study = opened(limit=6)
+    made = sweep(study, Launcher({"job=1", "job=3", "job=5"}), tmp_path, n_jobs=1)
+    made.plan.max_failures_in_a_row = 2
+    made.run()
+    assert [trial.state.name for trial in study.trials()] == ["COMPLETE", "FAIL"] * 3
+    study = opened(limit=6, name="rate")
+    made = sweep(study, Launcher({"job=0"}), tmp_path, n_jobs=2)
+    made.plan.max_failure_rate = 0.4
+    with pytest.raises(SystemExit):
+        made.run()
+    assert len(study.trials()) == 2
 
 
 def test_a_trial_whose_number_is_not_the_next_keeps_its_own_folder(opened: Open, tmp_path: Path) -> None:
@@ -83,3 +184,35 @@ def test_a_trial_whose_number_is_not_the_next_keeps_its_own_folder(opened: Open,
     first, second = launcher.launched[0]
     assert first == ["job=0"]
     assert second == ["job=2", "hydra.sweep.subdir='2'", "+hydra.job.env_set.PLUMBLINE_TRIAL='2'"]
+
+
+@pytest.mark.parametrize(("subdir", "folder"), [("${hydra.job.num}", "1"), ("${half}/${params}", "0/x=1")])
+def test_only_a_pattern_of_its_own_makes_the_loop_compose_a_jobs_configuration(
+    opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subdir: str, folder: str
+) -> None:
+    """A stack of 1,024 would take a minute for it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Return, "looked", 0)
+    study = opened(limit=2)
+    sweep(study, Launcher(set()), Path(), n_jobs=2, subdir=subdir).run()
+    assert study.trials()[1].user_attrs["folder"] == folder
+    assert bool(Return.looked) == ("half" in subdir)
+
+
+def test_a_worker_ends_with_its_killed_sweep() -> None:
+    """Else it would go on in a folder in which the same command, started again, runs the same trial."""
+    worker = (
+        "import os, pickle, sys, time; pickle.load(sys.stdin.buffer); print(os.getpid(), flush=True); time.sleep(60)"
+    )
+    killed = (
+        "import os, pickle, signal, subprocess, sys\nfrom src.plugins.folders import Folders\n"
+        "pipes = {'stdin': subprocess.PIPE, 'stdout': subprocess.PIPE}\n"
+        f"worker = subprocess.Popen([sys.executable, '-c', {worker!r}], **pipes)\n"
+        "worker.stdin.write(pickle.dumps(Folders()))\nworker.stdin.close()\n"
+        "print(worker.stdout.readline().decode(), flush=True)\nos.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    said = subprocess.run([sys.executable, "-c", killed], capture_output=True, text=True, check=False)
+    until = time.monotonic() + 10
+    while owner.started(int(said.stdout)) is not None:
+        assert time.monotonic() < until, "the worker outlives its sweep"
+        time.sleep(0.05)
