@@ -23,9 +23,11 @@ def test_hydra_finds_the_launcher() -> None:
 
 
 @pytest.mark.parametrize("width", [0, -1, "many", True, 1.5])
-def test_a_width_that_is_none_is_refused(width: object) -> None:
+def test_a_width_or_batch_that_is_none_is_refused(width: object) -> None:
     with pytest.raises(ValueError, match=r"hydra\.launcher\.width must be auto or"):
-        StackedLauncher(width)  # type: ignore[arg-type]
+        StackedLauncher(width, 1)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"hydra\.launcher\.batch must be a whole number"):
+        StackedLauncher("auto", width)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("launcher_name", "overrides"), [("stacked", [])])
