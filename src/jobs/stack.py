@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from src.stacking.engine import Stack
     from src.stacking.ledger import Ledger, Watcher
 
+    Watch = Callable[[Sequence["Job"]], Watcher]
+
 log = logging.getLogger(__name__)
 
 _SMALL = 1 << 20  # multiply-adds of a step, all members together, below which one thread is enough
@@ -40,7 +42,6 @@ class Job:
     flat: dict[str, Any]
     folder: RunFolder
     overrides: list[str]
-    watchers: "Sequence[Watcher]" = ()
 
 
 @dataclass
@@ -102,10 +103,25 @@ def device_of(cfg: DictConfig) -> str:
     return accelerator
 
 
-def train(cfg: DictConfig, rows: Table, jobs: Sequence[Job], width: int, progress: "pl.Callback | None") -> Any:
+def train(
+    cfg: DictConfig,
+    rows: Table,
+    jobs: Sequence[Job],
+    width: int,
+    progress: "pl.Callback | None" = None,
+    watch: "Watch | None" = None,
+) -> "Iterator[Trained]":
     """Trains jobs, so many at a time, and yields each stack as it is done.
 
     A stack for which memory does not suffice is halved.
+
+    Args:
+        cfg: of the first of them, resolved.
+        rows: what all of them learn from.
+        jobs: of one structure.
+        width: most members of a stack.
+        progress: shows the training.
+        watch: makes from a stack's jobs who decides which of them to prune.
 
     Raises:
         UserError: something in the configuration cannot be built.
@@ -114,7 +130,7 @@ def train(cfg: DictConfig, rows: Table, jobs: Sequence[Job], width: int, progres
     while waiting:
         part = waiting.pop(0)
         try:
-            trained = _train_one(cfg, rows, part, progress)
+            trained = _train_one(cfg, rows, part, progress, watch)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error) or len(part) == 1:
                 raise
@@ -126,7 +142,9 @@ def train(cfg: DictConfig, rows: Table, jobs: Sequence[Job], width: int, progres
         yield trained
 
 
-def _train_one(cfg: DictConfig, rows: Table, jobs: list[Job], progress: "pl.Callback | None") -> Trained:
+def _train_one(
+    cfg: DictConfig, rows: Table, jobs: list[Job], progress: "pl.Callback | None", watch: "Watch | None"
+) -> Trained:
     import torch
     from lightning.pytorch.callbacks import Checkpoint
 
@@ -146,7 +164,7 @@ def _train_one(cfg: DictConfig, rows: Table, jobs: list[Job], progress: "pl.Call
     weights = torch.stack([flat(each) for each in nets])
     seeds = [job.flat["seed"] for job in jobs]
     record = build.record(cfg, parts[0], [])
-    ledger = Ledger(len(jobs), record.monitor, record.maximize, [job.watchers for job in jobs])
+    ledger = Ledger(len(jobs), record.monitor, record.maximize, watch(jobs) if watch else None)
     optimizers = [_optimizer(cfg, job) for job in jobs]
     kind = cfg.optimizer._target_
     schedule, interval, monitor = _schedule(cfg, jobs, parts[0], optimizers)
@@ -181,23 +199,12 @@ def _train_one(cfg: DictConfig, rows: Table, jobs: list[Job], progress: "pl.Call
         number = 1 if weights.numel() * data.batch_size <= _SMALL else torch.get_num_threads()
     with interruptible(ledger), quiet(), threads(number):
         trainer.fit(module, datamodule=data)
-    left = np.flatnonzero(ledger.alive)
-    ledger.store(
-        np.flatnonzero([ledger.stopped[m] in (None, "interrupted") for m in ledger.present]), _rows_of(module, ledger)
-    )
-    for position in left:
-        member = ledger.present[position]
-        ledger.epochs[member], ledger.steps[member] = trainer.current_epoch, trainer.global_step
+    whole = ledger.present[ledger.alive]
+    ledger.epochs[whole], ledger.steps[whole] = trainer.current_epoch, trainer.global_step
+    module.write_down(np.flatnonzero([ledger.stopped[m] in (None, "interrupted") for m in ledger.present]))
     shapes = {name: tensor.shape for name, tensor in nets[0].state_dict().items()}
     seconds = time.perf_counter() - fit_started
     return Trained(jobs, cfg, rows, parts, shapes, module, ledger, trainer, optimizers, number, seconds, started)
-
-
-def _rows_of(module: "Stack", ledger: "Ledger") -> "Tensor":
-    import torch
-
-    keep = [ledger.stopped[m] in (None, "interrupted") for m in ledger.present]
-    return module.weights[torch.tensor(keep, device=module.weights.device)]
 
 
 def _parts(cfg: DictConfig, rows: Table, jobs: list[Job]) -> "list[DataModule]":
@@ -251,7 +258,7 @@ def _schedule(cfg: DictConfig, jobs: list[Job], data: "DataModule", optimizers: 
     import torch
     from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-    from src.stacking.schedules import Plateau, run_ahead
+    from src.stacking.schedules import Plateau, Sequences
 
     hidden = ("interval", "monitor")
     factories = []
@@ -268,7 +275,7 @@ def _schedule(cfg: DictConfig, jobs: list[Job], data: "DataModule", optimizers: 
             ]
             return Plateau(made), interval, monitor
         length = cfg.trainer.max_epochs * (data.batches if interval == "step" else 1)
-        return run_ahead(factories, optimizers, length), interval, monitor
+        return Sequences(factories, optimizers, length), interval, monitor
     except (ValueError, TypeError) as error:
         raise UserError(f"scheduler: {str(error).splitlines()[0]}") from error
 

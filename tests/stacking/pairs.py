@@ -52,18 +52,14 @@ def alone(configs: Sequence[DictConfig], root: Path, watchers: Sequence[Any] = (
     return folders
 
 
-def together(
-    configs: Sequence[DictConfig], root: Path, watchers: Sequence[Any] = (), width: int = 1000
-) -> list[RunFolder]:
+def together(configs: Sequence[DictConfig], root: Path, watcher: Any = None, width: int = 1000) -> list[RunFolder]:
     """Trains all as one stack."""
     flats = [flatten(OmegaConf.to_container(cfg)) for cfg in configs]
     assert [why_alone(flat) for flat in flats] == [None] * len(flats)
     assert len({structure(flat) for flat in flats}) == 1
-    jobs = [
-        Job(number, flat, RunFolder(root / "together" / str(number)), [], watchers[number] if watchers else ())
-        for number, flat in enumerate(flats)
-    ]
-    for trained in train(configs[0].copy(), build.table(configs[0]), jobs, width, None):
+    jobs = [Job(number, flat, RunFolder(root / "together" / str(number)), []) for number, flat in enumerate(flats)]
+    watch = (lambda jobs: watcher) if watcher else None
+    for trained in train(configs[0].copy(), build.table(configs[0]), jobs, width, watch=watch):
         for _ in finish(trained, lambda job: {}):
             pass
     return [job.folder for job in jobs]
