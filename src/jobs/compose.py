@@ -19,6 +19,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict, read_write
 
 from src.check import RULES, check
 from src.stacking.groups import flatten
+from src.sweeping.pruning import NUMBER
 
 T = TypeVar("T")
 
@@ -79,6 +80,11 @@ class Composed:
             config = self.config()
             text = str(within(config, lambda: OmegaConf.select(config, "hydra.sweep.subdir")))
         return Path(f"{self.structure.sweep}/{text}")
+
+    @property
+    def trial(self) -> int:
+        """The number of the trial that this job is."""
+        return int(self.structure.config.hydra.job.env_set.get(NUMBER, self.number))
 
     def task(self) -> dict[str, Any]:
         """The resolved task configuration."""

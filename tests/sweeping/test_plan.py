@@ -99,6 +99,11 @@ def test_every_sweep_of_conf_is_a_plan(name: str) -> None:
         ("hydra/launcher=stacked hydra/sweeper/sampler=grid seed=range(0,30) hydra.sweeper.n_trials=500", 30),
         ("hydra/launcher=stacked hydra.sweeper.n_trials=100", 6),
         ("hydra/launcher=stacked hydra.sweeper.n_trials=10", 1),
+        (
+            "hydra/launcher=stacked hydra/sweeper/sampler=random hydra/sweeper/pruner=median "
+            "hydra.sweeper.n_trials=160",
+            10,
+        ),
         ("hydra/launcher=stacked hydra.launcher.batch=160 hydra.sweeper.n_trials=500", 10),
         ("hydra/launcher=stacked hydra.sweeper.n_jobs=7 hydra.sweeper.n_trials=100", 7),
     ],

@@ -19,7 +19,7 @@ class StackedLauncherConf:
     # auto: as many members as memory and cache take; a number: at most so many
     width: Any = "auto"
     # trials that hydra/sweeper=durable hands over at a time where it has no n_jobs of its own: all of random and
-    # grid up to this many; a sampler that learns (tpe, cmaes, gp, nsgaii) gets a sixteenth of its trials
+    # grid up to this many, a sixteenth of them where a sampler (tpe, cmaes, gp, nsgaii) or a pruner learns
     batch: int = 1024
 
 
