@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from src.stacking.ledger import Column, numbers
-from src.sweeping.pruning import SHARE
+from src.sweeping import pruning
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -54,7 +54,7 @@ class Pruner:
         elif due:
             self._best[members] = numbers(figures["train/loss"]) * (-1 if self._maximize else 1)
         before = self._clock()
-        if not due or self._spent > SHARE * (before - self._started):
+        if not due or self._spent > pruning.SHARE * (before - self._started):
             return None
         values = self._best[members]
         reporting = np.flatnonzero(np.isfinite(values) & alive)
