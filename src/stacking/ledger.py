@@ -132,6 +132,6 @@ class Ledger:
     def _spread(self, block: np.ndarray) -> np.ndarray:
         if len(self.present) == self.members:
             return block
-        whole = np.full((len(block), self.members), np.nan, block.dtype)
+        whole = np.full((len(block), self.members, *block.shape[2:]), np.nan, block.dtype)
         whole[:, self.present] = block
         return whole

@@ -174,7 +174,7 @@ def test_a_pruned_trial_leaves_its_stack(tmp_path: Path, sweep: Sweep, monkeypat
         "data.standardize=true",
     )
     sweep("alone", *line)
-    sweep("stacked", *line, "hydra/launcher=stacked", "hydra.sweeper.n_jobs=6")
+    assert "one by one" not in sweep("stacked", *line, "hydra/launcher=stacked", "hydra.sweeper.n_jobs=6")
     found = [[read(tmp_path / kind / str(n)) for n in range(6)] for kind in ("alone", "stacked")]
     ends = [[(summary["status"], summary["epochs"]) for summary in summaries] for summaries in found]
     assert ends[0] == ends[1]
