@@ -10,8 +10,9 @@ from omegaconf import OmegaConf
 
 from src import build
 from src.jobs.compose import Composed, within
+from src.jobs.ingredients import Job
 from src.jobs.prune import Pruner
-from src.jobs.stack import Job, device_of, train, widths
+from src.jobs.stack import device_of, train, widths
 from src.results.folder import RunFolder
 from src.results.metrics import larger_is_better
 from src.results.templates import Template, scalar

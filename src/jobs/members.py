@@ -10,8 +10,9 @@ from omegaconf import OmegaConf
 from src import build
 from src.jobs.environment import environment
 from src.jobs.fit import diverged
+from src.jobs.ingredients import Job
 from src.jobs.member_files import Checkpoints, Events
-from src.jobs.stack import Job, Trained, worst
+from src.jobs.stack import Trained, worst
 from src.results.columns import MetricsFiles
 from src.results.folder import run_command
 from src.results.line import Line, least_squares

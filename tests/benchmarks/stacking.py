@@ -138,7 +138,8 @@ def per_member(members: int, epochs: int) -> float:
     from omegaconf import OmegaConf
 
     from src import build
-    from src.jobs.stack import Job, train
+    from src.jobs.ingredients import Job
+    from src.jobs.stack import train
     from src.results.folder import RunFolder
     from src.stacking.groups import flatten
     from tests.stacking.pairs import config

@@ -11,8 +11,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from src import build
 from src.check import check
 from src.jobs.fit import fit
+from src.jobs.ingredients import Job
 from src.jobs.members import finish
-from src.jobs.stack import Job, train
+from src.jobs.stack import train
 from src.results.folder import RunFolder
 from src.stacking.groups import flatten, structure, why_alone
 

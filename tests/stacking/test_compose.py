@@ -13,8 +13,9 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from src.errors import UserError
-from src.jobs.compose import Composer, number_job, plain_value, resolved_task
+from src.jobs.compose import Composer, number_job, resolved_task
 from src.jobs.group import _Texts
+from src.jobs.plain import plain_value
 from src.results.templates import Template, scalar
 from tests.stacking.pairs import CONF
 

@@ -21,6 +21,9 @@ from src.sweeping.storage import forget
 from tests.cli.conftest import run_here
 from tests.faults.rerun import TOLERANCE, gap, rerun
 
+# Hydra's suites put back, after each test, what they found before it: the plugins have to be found by then.
+Plugins.instance()
+
 Sweep = Callable[..., str]
 
 
