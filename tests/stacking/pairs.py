@@ -1,6 +1,7 @@
 """The same jobs twice: one by one through ``src.jobs.fit``, and as one stack."""
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,11 @@ SMALL = ["data=synthetic", "data.n_samples=24", "data.n_features=3", "data.n_inf
 
 def config(*overrides: str) -> DictConfig:
     """A resolved training configuration without a logger."""
+    return _composed(*overrides).copy()
+
+
+@cache
+def _composed(*overrides: str) -> DictConfig:
     with initialize_config_dir(CONF):
         cfg = compose("train", ["logger=none", "name=test", *overrides])
     OmegaConf.resolve(cfg)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.test_utils.launcher_common_tests import IntegrationTestSuite, LauncherTestSuite
@@ -119,6 +120,22 @@ def test_jobs_that_fit_no_stack_are_named_and_run(tmp_path: Path, sweep: Sweep) 
     assert "one by one: #0, #2: trainer.steps_per_execution=1 asks for it" in said
     assert "as one stack: 2 jobs that differ in optimizer.lr" in said
     assert all((tmp_path / "sweep" / str(number) / "summary.json").is_file() for number in range(4))
+
+
+def test_a_grid_is_composed_once_and_a_wrong_key_still_ends_it_at_once(
+    tmp_path: Path, sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, calls = ConfigLoaderImpl.load_sweep_config, []
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        calls.append(1)
+        return whole(*arguments, **options)
+
+    monkeypatch.setattr(ConfigLoaderImpl, "load_sweep_config", counted)
+    sweep("sweep", *stacked("seed=range(6)"))
+    assert len(calls) == 1
+    assert "optimizer.foo" in sweep("wrong", *stacked("seed=0,1", "optimizer.foo=1"), code=1)
+    assert not list((tmp_path / "wrong").glob("*/summary.json"))
 
 
 def test_one_wrong_value_is_reported_as_a_lone_run_reports_it(tmp_path: Path, sweep: Sweep) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
@@ -24,6 +25,15 @@ class StackedLauncherConf:
 
 
 ConfigStore.instance().store(group="hydra/launcher", name="stacked", node=StackedLauncherConf, provider="plumbline")
+
+
+_validate_each = Sweeper.validate_batch_is_legal
+
+
+def _validate(sweeper: Any, batch: Sequence[Sequence[str]]) -> None:
+    """As Hydra does it, unless this launcher is going to: composing a thousand jobs takes it a minute."""
+    if not isinstance(sweeper.launcher, StackedLauncher):
+        _validate_each(sweeper, batch)
 
 
 class StackedLauncher(Launcher):
@@ -46,6 +56,7 @@ class StackedLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Takes what every job needs."""
+        setattr(Sweeper, "validate_batch_is_legal", _validate)  # noqa: B010  # Hydra has no other place for it
         self.hydra_context = hydra_context
         self.task_function = task_function
         self.config = config
