@@ -100,11 +100,14 @@ class Composed:
             check(OmegaConf.create(self.task()))
             self.structure.checked = True
             return
-        rules = [rule_of(key) for key in self.values]
-        if any(key not in _BY_THEMSELVES for key in self.values) or None in rules:
+        # What is as in the structure's first job was checked with it; a check of the whole takes 10 ms.
+        first = self.structure.flat
+        own = {key: v for key, v in self.values.items() if (type(v), v) != (type(first[key]), first[key])}
+        rules = [rule_of(key) for key in own]
+        if any(key not in _BY_THEMSELVES for key in own) or None in rules:
             check(OmegaConf.create(self.task()))
             return
-        for rule, value in zip(rules, self.values.values(), strict=True):
+        for rule, value in zip(rules, own.values(), strict=True):
             if rule is not None and rule.complaint(value):
                 check(OmegaConf.create(self.task()))  # says it in its own words
 

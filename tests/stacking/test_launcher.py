@@ -83,7 +83,7 @@ class TestStackedLauncherIntegration(IntegrationTestSuite):
 
 def test_a_mixed_sweep_equals_the_basic_launchers(tmp_path: Path, sweep: Sweep) -> None:
     wanted = [
-        "optimizer.lr=0.01,0.02,9.0",
+        "optimizer.lr=0.02,9.0",
         "model=linear,scratch",
         "seed=0,1",
         "data.val_fraction=0.25",
@@ -91,9 +91,9 @@ def test_a_mixed_sweep_equals_the_basic_launchers(tmp_path: Path, sweep: Sweep) 
     ]
     sweep("basic", *wanted)
     said = sweep("stacked", "hydra/launcher=stacked", *wanted)
-    assert "as one stack: 6 jobs that differ in" in said
+    assert "as one stack: 4 jobs that differ in" in said
     assert "one by one" not in said
-    for number in range(12):
+    for number in range(8):
         one, other = (tmp_path / kind / str(number) for kind in ("basic", "stacked"))
         assert _names(one) == _names(other)
         first, second = read(one), read(other)
