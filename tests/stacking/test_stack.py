@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from omegaconf import OmegaConf
+from omegaconf import OmegaConf, open_dict
 
 from src.jobs import stack
 from src.jobs.evaluate import evaluate
@@ -68,6 +68,22 @@ def test_a_member_that_leaves_early_keeps_what_a_lone_run_keeps(optimizer: str, 
         if one is lone[3]:  # among overflowing numbers the order of additions decides
             found = {name for name in found if "optimizer_states[0].state." not in name}
         assert not found
+
+
+def test_who_stays_keeps_its_own_loss_dropout_and_rows_when_the_first_leaves(tmp_path: Path) -> None:
+    base = config(*SMALL, "model=mlp", "model.hidden=[6]", "data.batch_size=10", "data.val_fraction=0.25", "loss=huber")
+    configs = variants(
+        base,
+        {"seed": 1, "model.dropout": 0.3},
+        {"seed": 2, "model.dropout": 0.1, "loss.delta": 0.2},
+        {"seed": 3, "model.dropout": 0.5, "loss._target_": "torch.nn.MSELoss"},
+    )
+    with open_dict(configs[2]):
+        del configs[2].loss["delta"]
+    stacked = together(configs, tmp_path, lambda epoch, members, alive, figures: (members == 0) & (epoch == 2))
+    for one, other in zip(alone(configs[1:], tmp_path), stacked[1:], strict=True):
+        assert gap(one, other) < 1e-5
+        assert one.read_metrics()["val/r2"] == pytest.approx(other.read_metrics()["val/r2"], rel=1e-4)
 
 
 def differences(one: Any, other: Any, name: str = "") -> set[str]:
