@@ -1,7 +1,8 @@
 """How many members a stack holds: as many as memory takes, and no more than the cache likes.
 
-What a member's training gains by the stack's width, against lone runs, on two cores of a Xeon at 2.5 GHz, torch
-2.13, 2026-11-22 (``python -m tests.benchmarks --row stacked-wide`` measures whole commands):
+How many times faster a member trains in a stack of so many than alone, best of two against best of three, two shared
+cores of a Xeon at 2.5 GHz, torch 2.13, 2026-11-22 (``python -m tests.benchmarks --row stacked-wide`` measures whole
+commands):
 
 ====================================== ======== ===== ===== ===== =====
 net, rows, batch                       auto         2     8    16    64
@@ -20,7 +21,7 @@ import os
 
 from src.stacking.nets import StackedNet
 
-_CACHE = 6 << 20  # bytes of hidden values of a step on a CPU: the most at which no shape above was slower than alone
+_CACHE = 6 << 20  # bytes of hidden values of a step on a CPU; at the widths it gives, no shape above lost to lone runs
 _SHARE = 4  # a stack takes at most this part of the free memory: 1 / 4
 _BUFFERS = 6  # copies of the weights: weights, gradient, two optimizer buffers, best, a temporary
 _TRACES = 4  # copies of the hidden values: before, after, slope, a temporary
