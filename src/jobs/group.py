@@ -3,19 +3,23 @@
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
 from src import build
-from src.jobs.compose import Composed
-from src.jobs.stack import Job, device_of, train, widths
+from src.jobs.compose import Composed, within
+from src.jobs.ingredients import Job
+from src.jobs.prune import Pruner
+from src.jobs.stack import device_of, train, widths
 from src.results.folder import RunFolder
+from src.results.metrics import larger_is_better
 from src.results.templates import Template, scalar
+from src.sweeping.pruning import every, prunes, trials
 
 if TYPE_CHECKING:
-    from src.jobs.stack import Trained
+    from src.jobs.stack import Trained, Watch
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +66,7 @@ class Group:
 
         composed = {each.number: each for each in self.members}
         progress = StackProgress(len(self._jobs), self._cfg.trainer.max_epochs, sys.stderr.isatty())
-        for trained in train(self._cfg, self._rows, self._jobs, self.width, progress):
+        for trained in train(self._cfg, self._rows, self._jobs, self.width, progress, self._watch()):
             for job in trained.jobs:
                 job.folder.clear()
             for job, summary in finish(trained, lambda job: self._files(composed[job.number])):
@@ -72,6 +76,21 @@ class Group:
                 yield composed[job.number], summary
             if self.interrupted:
                 return
+
+    def _watch(self) -> "Watch | None":
+        """Who asks a study's pruner; None outside a durable sweep that has one."""
+        composed = {each.number: each for each in self.members}
+        config = self.members[0].structure.config
+        if not prunes(config.hydra):
+            return None
+        aim, epochs = build.objective(self._cfg), self._cfg.trainer.max_epochs
+
+        def watch(jobs: "Sequence[Job]") -> Pruner:
+            numbers = [composed[job.number].trial for job in jobs]
+            found = within(config, lambda: trials(config.hydra, numbers))
+            return Pruner(found, aim, larger_is_better(aim), every(config.hydra, epochs))
+
+        return watch
 
     def _files(self, composed: Composed) -> dict[str, str]:
         """.hydra/ of a member."""

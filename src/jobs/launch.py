@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -117,8 +118,12 @@ class Launch:
             for composed, summary in group.run():
                 self._returns[composed.number] = self._return(composed, summary)
             log.info("%d jobs in %.1f s", len(members), time.monotonic() - started)
-        except UserError as error:
-            log.warning("one by one: %s: %s", _numbers([m.number for m in members]), str(error).splitlines()[0])
+        except Exception as error:
+            # Whatever it is, it must not cost the sweep: the jobs that it cut off run alone, as without this launcher.
+            left = [m.number for m in members if m.number not in self._returns]
+            said = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+            said += next(iter(str(error).splitlines()), "")
+            log.warning("one by one: %s: %s", _numbers(left), said, exc_info=os.environ.get("HYDRA_FULL_ERROR") == "1")
         if group.interrupted:
             raise KeyboardInterrupt
 

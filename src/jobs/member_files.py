@@ -1,19 +1,21 @@
 """Checkpoints and event files of a stack's members: what a lone run writes, from arrays."""
 
+import copy
 import socket
 import time
 from os import getpid
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from src.jobs.draw import flat
 from src.jobs.stack import Trained
 from src.results import records
+from src.results.stencils import Stencils
 from src.stacking.nets import unflat
-from src.stacking.schedules import Plateau, Sequences
-from src.training.checkpoints import save
+from src.stacking.schedules import Sequences
 
 _TOGETHER = 16  # members whose curves are laid out at a time: what stays in a cache
 
@@ -30,65 +32,77 @@ class Checkpoints:
     """
 
     def __init__(self, trained: Trained, chosen: Tensor) -> None:
-        self._trained = trained
-        self._chosen = chosen
-        whole = trained.trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
-        self._whole = {key: value for key, value in whole.items() if key != "StackData"}
+        self._trained, self._chosen = trained, chosen
+        ledger, schedule, trainer = trained.ledger, trained.module.schedule, trained.trainer
+        whole = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
+        self._common = {key: value for key, value in whole.items() if key not in ("StackData", "state_dict")}
+        self._last: dict[tuple[int, int], Stencils] = {}
+        self._best = Stencils({"pytorch-lightning_version": whole["pytorch-lightning_version"]})
         self._prefix = "" if trained.cfg.model._target_.endswith(".Scratch") else "net."
-        self._place = {int(member): place for place, member in enumerate(trained.ledger.present)}
+        self._group = trained.optimizers[0]([torch.zeros(1, requires_grad=True)]).param_groups[0]
+        self._scheduled: list[Any] | None = None
+        if isinstance(schedule, Sequences):
+            done = ledger.steps if trained.module.interval == "step" else ledger.epochs
+            self._scheduled = schedule.states(done.tolist())
 
     def write(self, index: int) -> None:
         """Writes both files of a member."""
         trained, ledger = self._trained, self._trained.ledger
         assert ledger.last is not None
         encoder = trained.parts[index].encoder.state_dict()
-        where = {"epoch": int(ledger.epochs[index]), "global_step": int(ledger.steps[index])}
-        last = self._whole | where | {"DataModule": encoder, "state_dict": self._weights(ledger.last[index])}
+        # The epoch in which a run diverges counts, whole or not.
+        epochs, steps = int(ledger.epochs[index]) + (ledger.stopped[index] == "diverged"), int(ledger.steps[index])
+        last: dict[str, Any] = {"DataModule": encoder, "state_dict": self._weights(ledger.last[index])}
         if self._prefix:
-            last |= {"optimizer_states": [self._optimizer(index)], "lr_schedulers": self._schedulers(index)}
+            last |= {"optimizer_states": [self._optimizer(index, steps)], "lr_schedulers": self._schedulers(index)}
+        if (epochs, steps) not in self._last:
+            self._last[epochs, steps] = Stencils(_counted(self._common, epochs, steps))
         folder = trained.jobs[index].folder.checkpoints
-        save(last, folder / "last.ckpt")
-        best = {"pytorch-lightning_version": last["pytorch-lightning_version"], "DataModule": encoder} | where
+        (folder / "last.ckpt").write_bytes(self._last[epochs, steps].file(last))
         if ledger.best_epoch[index]:
-            best |= {"epoch": int(ledger.best_epoch[index]), "global_step": int(ledger.best_step[index])}
-        best["state_dict"] = self._weights(self._chosen[index])
-        save(best, folder / "best.ckpt")
+            epochs, steps = int(ledger.best_epoch[index]), int(ledger.best_step[index])
+        best = {"epoch": epochs, "global_step": steps, "DataModule": encoder}
+        (folder / "best.ckpt").write_bytes(self._best.file(best | {"state_dict": self._weights(self._chosen[index])}))
 
     def _weights(self, row: Tensor) -> dict[str, Tensor]:
         parts = unflat(row, self._trained.shapes)
         return {self._prefix + name: tensor for name, tensor in parts.items()}
 
-    def _optimizer(self, index: int) -> dict[str, Any]:
-        """torch's ``state_dict`` of the member's optimizer; without buffers for one that left the stack."""
-        import torch
-
-        trained, rule = self._trained, self._trained.module.rule
-        shapes = trained.shapes
-        schedule = trained.module.schedule
-        if isinstance(schedule, Sequences):
-            group = dict(schedule.groups[index])
+    def _optimizer(self, index: int, steps: int) -> dict[str, Any]:
+        """torch's ``state_dict`` of the member's optimizer."""
+        trained, ledger = self._trained, self._trained.ledger
+        names = list(trained.shapes)
+        if self._scheduled is not None:
+            group = dict(self._scheduled[index][0])
         else:
-            group = dict(
-                trained.optimizers[index]([torch.zeros(1, requires_grad=True)]).state_dict()["param_groups"][0]
-            )
-            if isinstance(schedule, Plateau) and index in self._place:
-                group["lr"] = float(schedule.lr[self._place[index]])
-        group["params"] = list(range(len(shapes)))
-        state: dict[int, dict[str, Any]] = {}
-        if index in self._place and rule.state:
-            rows = {name: unflat(values[self._place[index]].cpu(), shapes) for name, values in rule.state.items()}
-            for number, name in enumerate(shapes):
-                state[number] = {} if set(rows) == {"momentum_buffer"} else {"step": torch.tensor(float(rule.steps))}
-                state[number] |= {buffer: parts[name] for buffer, parts in rows.items()}
-        return {"state": state, "param_groups": [group]}
+            options = {key: value for key, value in trained.optimizers[index].keywords.items() if key in self._group}
+            if "betas" in options:
+                options["betas"] = tuple(options["betas"])  # as torch keeps them
+            group = self._group | options
+            if index in ledger.plateaus:
+                group["lr"] = ledger.plateaus[index]["_last_lr"][0]
+        group["params"] = list(range(len(names)))
+        parts = {buffer: unflat(rows[index], trained.shapes) for buffer, rows in ledger.buffers.items()}
+        counts = {} if set(parts) <= {"momentum_buffer"} else {"step": torch.tensor(float(steps))}
+        state = {n: counts | {buffer: part[name] for buffer, part in parts.items()} for n, name in enumerate(names)}
+        return {"state": state if parts else {}, "param_groups": [group]}
 
     def _schedulers(self, index: int) -> list[dict[str, Any]]:
-        schedule = self._trained.module.schedule
-        if isinstance(schedule, Sequences):
-            return [schedule.states[index]]
-        if isinstance(schedule, Plateau) and index in self._place:
-            return [schedule.state(self._place[index], int(self._trained.ledger.epochs[index]))]
-        return []
+        if self._scheduled is not None:
+            return [self._scheduled[index][1]]
+        plateau = self._trained.ledger.plateaus.get(index)
+        return [] if plateau is None else [plateau]
+
+
+def _counted(checkpoint: dict[str, Any], epochs: int, steps: int) -> dict[str, Any]:
+    """A Trainer's checkpoint as it would be after so many epochs and optimizer steps."""
+    found = copy.deepcopy(checkpoint) | {"epoch": epochs, "global_step": steps}
+    loop = found["loops"]["fit_loop"]
+    counters = ((loop["epoch_progress"], epochs), (loop["epoch_loop.manual_optimization.optim_step_progress"], steps))
+    for progress, count in counters:
+        for part in ("total", "current"):
+            progress[part] = dict.fromkeys(progress[part], count)
+    return found
 
 
 class Events:
@@ -96,7 +110,7 @@ class Events:
 
     Args:
         trained: the stack.
-        columns: curves (epochs, members) by name.
+        columns: curves (members, epochs) by name.
         figures: final metrics of each member.
     """
 
@@ -149,7 +163,7 @@ class Events:
         stride = -(-self._trained.cfg.trainer.max_epochs // self._most) if self._most else 1
         chosen = [epoch for epoch in range(1, epochs + 1) if epoch % stride == 0 or epoch in (1, epochs)]
         rows = np.array(chosen)
-        values = np.stack([column[rows[:, None] - 1, members] for column in self._columns.values()], axis=2)
+        values = np.stack([column[members[:, None], rows - 1] for column in self._columns.values()], axis=2)
         names = list(self._columns)
         seldom = np.array([name.startswith("val/") for name in names])
         cadence = self._trained.cfg.trainer.check_val_every_n_epoch or 1
@@ -158,7 +172,7 @@ class Events:
         for who, which in ((due, np.ones(len(names), bool)), (~due, ~seldom)):
             if who.any():
                 tags = [name for name, wanted in zip(names, which, strict=True) if wanted]
-                numbers = np.moveaxis(values[who][:, :, which], 0, 1)
+                numbers = values[:, who][:, :, which]
                 written.append((rows[who], records.curves(rows[who], tags, numbers, self._now)))
         return written
 

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,9 +10,10 @@ from omegaconf import OmegaConf
 from src import build
 from src.jobs.environment import environment
 from src.jobs.fit import diverged
+from src.jobs.ingredients import Job
 from src.jobs.member_files import Checkpoints, Events
-from src.jobs.stack import Job, Trained, worst
-from src.results.columns import metrics_csv
+from src.jobs.stack import Trained, worst
+from src.results.columns import MetricsFiles
 from src.results.folder import run_command
 from src.results.line import Line, least_squares
 from src.results.metrics import METRICS
@@ -35,6 +35,8 @@ def finish(trained: Trained, files: Callable[[Job], dict[str, str]]) -> Iterator
     chosen = _best(trained)
     figures = _figures(trained, chosen)
     columns = _columns(trained)
+    metrics = MetricsFiles(columns, trained.parts[0].batches)
+    name = build.objective(trained.cfg)
     seconds = (time.perf_counter() - trained.started) / len(jobs)
     common = _common(trained)
     checkpoints = Checkpoints(trained, chosen)
@@ -42,15 +44,15 @@ def finish(trained: Trained, files: Callable[[Job], dict[str, str]]) -> Iterator
     for index, job in enumerate(jobs):
         started = time.perf_counter()
         shared = common[id(trained.parts[index])]
-        summary = _summary(trained, index, chosen[index], figures[index], shared["reference"])
+        summary = _summary(trained, index, chosen[index], figures[index], name, shared["reference"])
         summary["seconds"] = {"fit": trained.seconds / len(jobs)}
         summary |= {name: shared[name] for name in ("data", "environment")}
         folder = job.folder
         folder.checkpoints.mkdir(parents=True, exist_ok=True)
         folder.config.parent.mkdir(exist_ok=True)
-        for name, text in files(job).items():
-            _write(folder.path / name, text.encode())
-        _write(folder.metrics, metrics_csv(columns, index, int(ledger.epochs[index]), trained.parts[0].batches))
+        for path, text in files(job).items():
+            (folder.path / path).write_text(text, encoding="utf-8")
+        folder.metrics.write_bytes(metrics.file(index, int(ledger.epochs[index])))
         checkpoints.write(index)
         if events is not None:
             events.write(index)
@@ -104,7 +106,7 @@ def _figures(trained: Trained, chosen: "Tensor") -> list[dict[str, float]]:
 
 
 def _summary(
-    trained: Trained, index: int, row: "Tensor", metrics: dict[str, float], reference: dict[str, float]
+    trained: Trained, index: int, row: "Tensor", metrics: dict[str, float], name: str, reference: dict[str, float]
 ) -> dict[str, Any]:
     """What src.jobs.fit writes for a lone run, seconds and what all members share left out."""
     job, ledger, part = trained.jobs[index], trained.ledger, trained.parts[index]
@@ -120,7 +122,6 @@ def _summary(
     }
     if ledger.best_epoch[index]:
         summary["best_epoch"] = int(ledger.best_epoch[index])
-    name = build.objective(trained.cfg)
     summary["metrics"] = metrics
     summary["objective"] = {"name": name, "value": metrics.get(name, worst(name))}
     summary["parameters"] = {}
@@ -158,22 +159,17 @@ def _common(trained: Trained) -> dict[int, dict[str, Any]]:
 
 
 def _columns(trained: Trained) -> dict[str, np.ndarray]:
-    """metrics.csv's columns (epochs, members) but for epoch and step."""
-    columns = trained.ledger.columns()
+    """metrics.csv's columns (members, epochs) but for epoch and step."""
+    columns = {name: np.ascontiguousarray(np.moveaxis(c, 0, 1)) for name, c in trained.ledger.columns().items()}
     found: dict[str, np.ndarray] = {name: columns[name] for name in ("train/loss", "lr") if name in columns}
     if "weight" in columns:
         weight, bias = np.moveaxis(columns["weight"], 2, 0)
         encoders = [part.encoder for part in trained.parts]
         if not all(encoder.is_identity for encoder in encoders):
-            ratio = np.array([e.target_scale / float(e.feature_scale[0]) for e in encoders])
+            ratio = np.array([[e.target_scale / float(e.feature_scale[0])] for e in encoders])
             weight = weight.astype(np.float64) * ratio
-            x0 = np.array([float(e.feature_shift[0]) for e in encoders])
-            scale, y0 = (np.array([getattr(e, f"target_{n}") for e in encoders]) for n in ("scale", "shift"))
+            x0 = np.array([[float(e.feature_shift[0])] for e in encoders])
+            scale, y0 = (np.array([[getattr(e, f"target_{n}")] for e in encoders]) for n in ("scale", "shift"))
             bias = bias.astype(np.float64) * scale + y0 - weight * x0
         found |= {"slope": weight, "intercept": bias}
     return found | {name: values for name, values in columns.items() if name.startswith("val/")}
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)

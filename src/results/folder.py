@@ -78,9 +78,10 @@ class RunFolder:
             raise UserError(f"{self.summary}: is not JSON (line {error.lineno})") from None
 
     def write_summary(self, summary: dict[str, Any]) -> None:
-        """Writes summary.json in one atomic step; JSON has no infinity and no nan, so they become null."""
+        """Writes summary.json in one atomic step, a line for each key; what is not finite becomes null, as in JSON."""
         partial = self.summary.with_suffix(".partial")
-        partial.write_text(json.dumps(_finite(summary), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in _finite(summary).items()]
+        partial.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
         os.replace(partial, self.summary)
 
     def append_metrics(self, rows: list[dict[str, float]], columns: list[str]) -> None:

@@ -1,7 +1,6 @@
 """The LightningModule of a stack: every member's optimizer step in one, many steps in a training step."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
@@ -9,12 +8,13 @@ import torch
 from torch import Tensor
 
 from src.data.order import noise_seed
-from src.stacking.ledger import Ledger
+from src.stacking.ledger import Column, Ledger, numbers
 from src.stacking.losses import Losses
 from src.stacking.nets import Lines, StackedNet
 from src.stacking.rows import StackData, StackedRows
 from src.stacking.rules import Rule
 from src.stacking.schedules import Plateau, Sequences
+from src.stacking.validation import FIGURES, Validation
 from src.training.epochs import count
 
 
@@ -56,7 +56,7 @@ class Stack(pl.LightningModule):
         self.ledger = ledger
         self.rule: Rule
         self._make = (rule, losses)
-        self.schedule, self._interval, self._monitor = schedule, interval, monitor
+        self.schedule, self.interval, self._monitor = schedule, interval, monitor
         self._clip = clip
         self._dropout = list(dropout) if dropout is not None else None
         self._seeds = list(seeds)
@@ -74,9 +74,7 @@ class Stack(pl.LightningModule):
         data = getattr(self.trainer, "datamodule", None)
         assert isinstance(data, StackData)
         self._data = data
-        self._validation: tuple[Tensor, ...] | None = None
-        if len(data.first.rows["val"]):
-            self._read_validation()
+        self._validation = Validation(data, self.device) if len(data.first.rows["val"]) else None
         if isinstance(self.schedule, Sequences):
             self._sequences = {
                 name: torch.from_numpy(values).to(self.device)[:, :, None]
@@ -140,7 +138,7 @@ class Stack(pl.LightningModule):
     def _scheduled(self, step: int, epoch: int) -> None:
         """Sets what a schedule says for this optimizer step, counted from 0."""
         if isinstance(self.schedule, Sequences):
-            at = step if self._interval == "step" else epoch
+            at = step if self.interval == "step" else epoch
             for name, values in self._sequences.items():
                 self.rule.set(name, values[at])
 
@@ -157,10 +155,20 @@ class Stack(pl.LightningModule):
             self.ledger.end(int(position), "diverged", step, epoch)
         self._freeze(np.flatnonzero(bad))
 
+    def write_down(self, positions: np.ndarray) -> None:
+        """Brings what members at these positions have when they stop into the ledger."""
+        ledger = self.ledger
+        index = torch.from_numpy(positions).to(self.device)
+        ledger.store(positions, self.weights[index], {name: part[index] for name, part in self.rule.state.items()})
+        if isinstance(self.schedule, Plateau):
+            for position in positions:
+                member = int(ledger.present[position])
+                ledger.plateaus[member] = self.schedule.state(int(position), int(ledger.epochs[member]))
+
     def _freeze(self, positions: np.ndarray) -> None:
         """Sets members aside. Their place is filled with zeros that do not move, so no neighbour notices."""
+        self.write_down(positions)
         index = torch.from_numpy(positions).to(self.device)
-        self.ledger.store(positions, self.weights[index])
         self.weights[index] = 0.0
         for state in self.rule.state.values():
             state[index] = 0.0
@@ -175,30 +183,31 @@ class Stack(pl.LightningModule):
     def _end_epoch(self, epoch: int, step: int, validate: bool) -> None:
         """Closes an epoch: figures, best weights, schedule, pruning."""
         ledger = self.ledger
-        columns: dict[str, Any] = {"train/loss": self._mean_loss()}
+        columns: dict[str, Column] = {"train/loss": self._mean_loss()}
         if isinstance(self.schedule, Plateau):
             columns["lr"] = self.schedule.lr.copy()
         elif self.schedule is not None:
-            at = step - 1 if self._interval == "step" else epoch
+            at = step - 1 if self.interval == "step" else epoch
             columns["lr"] = self.schedule.values["lr"][at][ledger.present]
         if isinstance(self.net, Lines) and self.weights.shape[1] == 2:
             columns["weight"] = self.weights.clone()
         if self._validation is not None:
-            figures = self._validate() if validate else {}
+            figures = self._validation.figures(self.net, self.weights) if validate else {}
             nothing = np.full(len(ledger.present), np.nan)
-            columns |= {f"val/{name}": figures.get(name, nothing) for name in ("mse", "rmse", "mae", "r2")}
+            columns |= {f"val/{name}": figures.get(name, nothing) for name in FIGURES}
             if validate and ledger.monitor:
-                ledger.improve(columns[ledger.monitor], self.weights, epoch + 1, step)
+                ledger.improve(numbers(columns[ledger.monitor]), self.weights, epoch + 1, step)
         if isinstance(self.schedule, Plateau) and not (self._monitor.startswith("val/") and not validate):
-            watched = columns[self._monitor]
-            self.schedule.step(watched.cpu().double().numpy() if isinstance(watched, Tensor) else watched)
+            self.schedule.step(numbers(columns[self._monitor]))
             self.rule.set("lr", torch.from_numpy(self.schedule.lr).to(self.device)[:, None])
         ledger.add(columns)
         if ledger.asked:
             for position in np.flatnonzero(ledger.alive):
                 ledger.end(int(position), ledger.asked, step, epoch + 1)
-        elif ledger.watchers is not None:
-            self._ask_watchers(epoch + 1, step, columns)
+        elif ledger.watcher is not None:
+            pruned = ledger.watcher(epoch + 1, ledger.present, ledger.alive, columns)
+            if pruned is not None and pruned.any():
+                self._prune(np.flatnonzero(pruned), epoch + 1, step)
 
     def _mean_loss(self) -> Tensor:
         """The mean (present,) of the epoch's batch losses, weighted by rows."""
@@ -210,51 +219,13 @@ class Stack(pl.LightningModule):
         weights[-1] = rows - (len(losses) - 1) * size
         return (torch.stack(losses).double() * weights).sum(0) / rows
 
-    def _read_validation(self) -> None:
-        data = self._data
-        features, target = data.encoded("val")
-        self._validation = (features.to(self.device), target.to(self.device))
-        self._scale = np.array([part.encoder.target_scale for part in data.parts])
-        variances = {
-            id(p): float(p.raw("val")[1].astype("float64").var()) for p in {id(p): p for p in data.parts}.values()
-        }
-        self._variance = np.array([variances[id(part)] for part in data.parts])
-
-    @torch.no_grad()
-    def _validate(self) -> dict[str, np.ndarray]:
-        """Validation figures (present,) in the target's unit."""
-        assert self._validation is not None
-        features, target = self._validation
-        error = self.net.forward(self.weights, features).sub_(target)
-        sums = torch.stack([(error * error).sum(1), error.abs().sum(1)]).cpu().double().numpy()
-        rows = target.shape[-1]
-        mse, mae = sums[0] / rows * self._scale**2, sums[1] / rows * self._scale
-        with np.errstate(divide="ignore", invalid="ignore"):
-            r2 = np.where(self._variance > 0, 1 - mse / self._variance, np.nan)
-        return {"mse": mse, "rmse": np.sqrt(mse), "mae": mae, "r2": r2}
-
-    def _ask_watchers(self, epoch: int, step: int, columns: dict[str, Any]) -> None:
-        """Asks each member's watchers; who is pruned leaves, and the stack shrinks."""
+    def _prune(self, pruned: np.ndarray, epoch: int, step: int) -> None:
+        """Takes members at these positions, and any that had stopped, out of the stack."""
         ledger = self.ledger
-        assert ledger.watchers is not None
-        read = {
-            n: v.cpu().double().numpy() if isinstance(v, Tensor) else v for n, v in columns.items() if n != "weight"
-        }
-        alive = ledger.alive
-        for position in np.flatnonzero(alive):
-            row = {name: float(values[position]) for name, values in read.items()} | {"epoch": epoch, "step": step}
-            answers = [watcher(epoch, row) for watcher in ledger.watchers[ledger.present[position]]]
-            if any(answers):
-                ledger.end(int(position), "pruned", step, epoch)
-        if (ledger.alive != alive).any():
-            self._shrink()
-
-    def _shrink(self) -> None:
-        """Takes every member that has stopped out of the stack."""
-        alive = self.ledger.alive
-        pruned = np.flatnonzero([self.ledger.stopped[m] == "pruned" for m in self.ledger.present])
-        self.ledger.store(pruned, self.weights[torch.from_numpy(pruned).to(self.device)])
-        positions = np.flatnonzero(alive)
+        for position in pruned:
+            ledger.end(int(position), "pruned", step, epoch)
+        self.write_down(pruned)
+        positions = np.flatnonzero(ledger.alive)
         index = torch.from_numpy(positions).to(self.device)
         self.weights, self._gradient = self.weights[index], self._gradient[index]
         self.rule.keep(index)
@@ -263,10 +234,8 @@ class Stack(pl.LightningModule):
             self._sequences = {name: values[:, index] for name, values in self._sequences.items()}
         elif isinstance(self.schedule, Plateau):
             self.schedule.keep(positions)
-        if self._validation is not None and self._validation[1].dim() == 2:
-            self._validation = tuple(part[index] for part in self._validation)
         if self._validation is not None:
-            self._scale, self._variance = self._scale[positions], self._variance[positions]
+            self._validation.keep(index)
         if self._dropout:
             self._dropout = [self._dropout[i] for i in positions]
             self._generators = [self._generators[i] for i in positions]

@@ -1,12 +1,21 @@
 """What the members of a stack write down, epoch by epoch, and when each of them ended."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-Watcher = Callable[[int, dict[str, float]], bool]
+Column = Tensor | np.ndarray
+# Asked after every epoch with its number, the members that are present, which of them still learn, and the epoch's
+# figures, each (present,); says which to prune, or None where there was nothing to ask.
+Watcher = Callable[[int, np.ndarray, np.ndarray, Mapping[str, Column]], np.ndarray | None]
+
+
+def numbers(column: Column) -> np.ndarray:
+    """A column on the host, in float64."""
+    return column.cpu().double().numpy() if isinstance(column, Tensor) else column
 
 
 class Ledger:
@@ -19,7 +28,7 @@ class Ledger:
         members: how many there are at the start.
         monitor: the validation figure that decides which weights are best; None keeps the last.
         maximize: whether larger is better.
-        watchers: per member who is asked after every epoch; one that answers True prunes the member.
+        watcher: who is asked after every epoch which members to prune.
     """
 
     def __init__(
@@ -27,12 +36,12 @@ class Ledger:
         members: int,
         monitor: str | None = None,
         maximize: bool = False,
-        watchers: Sequence[Sequence[Watcher]] | None = None,
+        watcher: Watcher | None = None,
     ) -> None:
         self.members = members
         self.monitor = monitor
         self.maximize = maximize
-        self.watchers = watchers if watchers and any(watchers) else None
+        self.watcher = watcher
         self.present = np.arange(members)  # whose weights the rows of the stack are
         self.asked: str | None = None  # why all should end with the epoch they are in
         self.stopped: list[str | None] = [None] * members
@@ -43,7 +52,11 @@ class Ledger:
         self.best_epoch = np.zeros(members, int)
         self.best_step = np.zeros(members, int)
         self.best: Tensor | None = None  # (members, parameters)
-        self.last: Tensor | None = None  # (members, parameters), of those who left or when all is done
+        # What members had when they stopped: weights and an optimizer's buffers (members, parameters), and what a
+        # plateau rule knew.
+        self.last: Tensor | None = None
+        self.buffers: dict[str, Tensor] = {}
+        self.plateaus: dict[int, dict[str, Any]] = {}
         self._columns: dict[str, list[np.ndarray]] = {}
         self._pending: dict[str, list[Tensor]] = {}
         self._epochs: list[int] = []
@@ -53,7 +66,7 @@ class Ledger:
         """Of those present, who still learns: (present,) booleans."""
         return np.array([self.stopped[member] is None for member in self.present], dtype=bool)
 
-    def add(self, columns: dict[str, Tensor | np.ndarray]) -> None:
+    def add(self, columns: Mapping[str, Column]) -> None:
         """Adds an epoch: per figure (present,) numbers; tensors are read later, at ``flush``."""
         for name, values in columns.items():
             if isinstance(values, Tensor):
@@ -83,11 +96,15 @@ class Ledger:
             if reason == "diverged":
                 self.diverged_at[member] = step
 
-    def store(self, positions: np.ndarray, weights: Tensor) -> None:
-        """Keeps the weights (positions, parameters) of members at these positions as their last."""
+    def store(self, positions: np.ndarray, weights: Tensor, buffers: Mapping[str, Tensor]) -> None:
+        """Keeps weights and buffers (positions, parameters) of members at these positions as their last."""
+        members = torch.from_numpy(self.present[positions])
         if self.last is None:
             self.last = torch.zeros((self.members, weights.shape[1]), dtype=weights.dtype)
-        self.last[torch.from_numpy(self.present[positions])] = weights.detach().cpu()
+            self.buffers = {name: torch.zeros_like(self.last) for name in buffers}
+        self.last[members] = weights.detach().cpu()
+        for name, values in buffers.items():
+            self.buffers[name][members] = values.cpu()
 
     def keep(self, positions: np.ndarray) -> None:
         """Keeps only these members in the stack."""
@@ -115,6 +132,6 @@ class Ledger:
     def _spread(self, block: np.ndarray) -> np.ndarray:
         if len(self.present) == self.members:
             return block
-        whole = np.full((len(block), self.members), np.nan, block.dtype)
+        whole = np.full((len(block), self.members, *block.shape[2:]), np.nan, block.dtype)
         whole[:, self.present] = block
         return whole

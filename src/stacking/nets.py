@@ -144,6 +144,6 @@ def flat(net: nn.Module) -> Tensor:
 
 
 def unflat(row: Tensor, shapes: dict[str, torch.Size]) -> dict[str, Tensor]:
-    """A row (parameters,) as a ``state_dict`` of these shapes, copied so that saving it saves nothing else."""
+    """A row (parameters,) as a ``state_dict`` of these shapes: views of the row."""
     parts = row.split([math.prod(shape) for shape in shapes.values()])
-    return {name: part.reshape(shape).clone() for part, (name, shape) in zip(parts, shapes.items(), strict=True)}
+    return {name: part.reshape(shape) for part, (name, shape) in zip(parts, shapes.items(), strict=True)}

@@ -15,54 +15,57 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 Factory = Callable[..., Any]
+State = tuple[dict[str, Any], dict[str, Any]]
 
 
 class Sequences:
     """What a scheduler sets, step by step.
 
     ``values`` maps ``lr`` (and ``momentum`` or ``beta1`` where the scheduler cycles it) to arrays
-    (length + 1, members); row i holds after i scheduler steps. ``groups`` and ``states`` are, per member,
-    the parameter group and the scheduler's state that a lone run would save at the end.
-    """
-
-    def __init__(
-        self, values: dict[str, np.ndarray], groups: list[dict[str, Any]], states: list[dict[str, Any]]
-    ) -> None:
-        self.values = values
-        self.groups = groups
-        self.states = states
-
-
-def run_ahead(factories: Sequence[Factory], optimizers: Sequence[Callable[..., Optimizer]], length: int) -> Sequences:
-    """Runs schedulers ``length`` steps.
+    (length + 1, members); row i holds after i scheduler steps.
 
     Args:
         factories: per member the scheduler's class with its constants bound.
         optimizers: per member the optimizer's constructor.
         length: scheduler steps of a training.
     """
-    alike: dict[str, list[int]] = {}
-    for member, factory in enumerate(factories):
-        constants = factory.keywords if isinstance(factory, partial) else {}
-        alike.setdefault(repr(sorted(constants.items())), []).append(member)
-    values: dict[str, np.ndarray] = {}
-    ends: dict[int, tuple[dict[str, Any], dict[str, Any]]] = {}
-    for members in alike.values():
-        numbers, groups, state = _run_group(factories[members[0]], [optimizers[m] for m in members], length)
-        for name, columns in numbers.items():
-            whole = values.setdefault(name, np.zeros((length + 1, len(factories))))
-            whole[:, members] = columns
-        for place, member in enumerate(members):
-            own = {key: [state[key][place]] for key in ("base_lrs", "_last_lr") if key in state}
-            ends[member] = (groups[place], state | own)
-    order = range(len(factories))
-    return Sequences(values, [ends[m][0] for m in order], [ends[m][1] for m in order])
+
+    def __init__(
+        self, factories: Sequence[Factory], optimizers: Sequence[Callable[..., Optimizer]], length: int
+    ) -> None:
+        self._factories, self._optimizers, self._length = factories, optimizers, length
+        self._constants = [repr(sorted(f.keywords.items())) if isinstance(f, partial) else "" for f in factories]
+        self.values: dict[str, np.ndarray] = {}
+        self._whole = self._run(dict.fromkeys(range(len(factories)), length), self.values)
+
+    def states(self, done: Sequence[int]) -> list[State]:
+        """Per member the parameter group and the scheduler's state that a lone run would save after so many steps."""
+        early = {member: steps for member, steps in enumerate(done) if steps != self._length}
+        found = self._whole | self._run(early, {})
+        return [found[member] for member in range(len(done))]
+
+    def _run(self, done: dict[int, int], values: dict[str, np.ndarray]) -> dict[int, State]:
+        """Runs members' schedulers so many steps, those together that share constants; fills ``values``."""
+        alike: dict[tuple[str, int], list[int]] = {}
+        for member, steps in done.items():
+            alike.setdefault((self._constants[member], steps), []).append(member)
+        ends = {}
+        for (_, steps), members in alike.items():
+            factory = self._factories[members[0]]
+            numbers, groups, state = _run_group(factory, [self._optimizers[m] for m in members], self._length, steps)
+            for name, columns in numbers.items():
+                whole = values.setdefault(name, np.zeros((self._length + 1, len(self._factories))))
+                whole[: steps + 1, members] = columns
+            for place, member in enumerate(members):
+                own = {key: [state[key][place]] for key in ("base_lrs", "_last_lr") if key in state}
+                ends[member] = (groups[place], state | own)
+        return ends
 
 
 def _run_group(
-    factory: Factory, optimizers: Sequence[Callable[..., Optimizer]], length: int
+    factory: Factory, optimizers: Sequence[Callable[..., Optimizer]], length: int, steps: int
 ) -> tuple[dict[str, np.ndarray], list[dict[str, Any]], dict[str, Any]]:
-    """The numbers, parameter groups and scheduler state of members that share a scheduler's constants."""
+    """The numbers, parameter groups and scheduler state of members that share a scheduler's constants, after steps."""
     alone = [make([torch.zeros(1, requires_grad=True)]) for make in optimizers]
     keys = ("lr", "momentum", "betas")
     optimizer = optimizers[0](
@@ -80,14 +83,14 @@ def _run_group(
     )
     rows: list[list[tuple[float, ...]]] = []
     momentum = "betas" if "betas" in optimizer.defaults else "momentum" if "momentum" in optimizer.defaults else None
-    for step in range(length + 1):
+    for step in range(steps + 1):
         rows.append(
             [
                 (g["lr"], g[momentum][0] if momentum == "betas" else g[momentum] if momentum else 0.0)
                 for g in optimizer.param_groups
             ]
         )
-        if step < length:
+        if step < steps:
             scheduler.step()
     numbers = np.array(rows)
     found = {"lr": numbers[:, :, 0]}

@@ -33,6 +33,7 @@ Compose = Callable[[list[str]], DictConfig]
 
 _SAMPLERS = ("hydra_plugins.hydra_optuna_sweeper.*", "optuna.samplers.*")
 _PRUNERS = ("optuna.pruners.*",)
+_LESSONS = 16  # batches, at least, where a sampler or a pruner learns from earlier trials
 
 
 @dataclass
@@ -148,7 +149,7 @@ def make_plan(settings: Settings, config: DictConfig, compose: Compose, argument
         space=space,
         directions=directions,
         limit=limit,
-        n_jobs=settings.n_jobs,
+        n_jobs=settings.n_jobs or _together(config.hydra.launcher, settings, limit),
         max_failure_rate=settings.max_failure_rate,
         max_failures_in_a_row=settings.max_failures_in_a_row,
         where=lambda folder: location(settings.storage, folder),
@@ -216,6 +217,15 @@ def _sampler(settings: Settings, space: SearchSpace) -> "tuple[BaseSampler, int]
         return Random(space.swept, seed), int(min(limit, points))
     make = _built(node, _SAMPLERS, "hydra.sweeper.sampler")
     return (make() if seed is None else Reseeded(make, seed)), limit
+
+
+def _together(launcher: DictConfig, settings: Settings, limit: int) -> int:
+    """How many trials a batch has where nobody says: one, or as many as the launcher trains as one."""
+    batch = min(int(launcher.get("batch", 1)), limit)
+    learns = not str(settings.sampler.get("_target_", "")).endswith((".GridSampler", ".RandomSampler"))
+    prunes = bool(settings.pruner and settings.pruner.get("_target_"))
+    # Trials of one batch do not learn from each other, and pruners compare with trials that have ended.
+    return max(1, batch // _LESSONS) if learns or prunes else batch
 
 
 def _built(node: Any, allowed: tuple[str, ...], key: str) -> Callable[..., Any]:

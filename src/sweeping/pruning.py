@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 NUMBER = "PLUMBLINE_TRIAL"  # in hydra.job.env_set, where a job's number is not its trial's
 SWEEPER = "hydra_plugins.plumbline_sweeper.durable.Durable"
 
-_SHARE = 1 / 3  # of a run's time that may go into talking to the storage
+SHARE = 1 / 3  # of a run's time that may go into talking to the storage
 
 
 class Pruning:
@@ -49,7 +49,7 @@ class Pruning:
         if value is None or epoch % self.every or not math.isfinite(value):
             return False
         before = self._clock()
-        if self._spent > _SHARE * (before - self._started):
+        if self._spent > SHARE * (before - self._started):
             return False
         self.trial.report(value, epoch)
         answer = self.trial.should_prune()
@@ -82,17 +82,26 @@ def watchers(hydra: Any, objective: str, maximize: bool, max_epochs: int) -> lis
         objective, maximize: what the run is judged by.
         max_epochs: how long it may train; -1 where steps decide.
     """
+    if not prunes(hydra):
+        return []
+    number = int(hydra.job.env_set.get(NUMBER, hydra.job.num))
+    return [Pruning(trials(hydra, [number])[0], objective, maximize, every(hydra, max_epochs))]
+
+
+def prunes(hydra: Any) -> bool:
+    """Whether a ``hydra`` node is that of a durable sweep with a pruner."""
     sweeper = hydra.sweeper
-    if str(hydra.mode).rpartition(".")[2] != "MULTIRUN" or sweeper.get("_target_") != SWEEPER:
-        return []
-    if not sweeper.pruner.get("_target_"):
-        return []
-    trial = _trial(hydra)
-    every = max(1, max_epochs // sweeper.reports)
-    return [Pruning(trial, objective, maximize, every)]
+    swept = str(hydra.mode).rpartition(".")[2] == "MULTIRUN" and sweeper.get("_target_") == SWEEPER
+    return swept and bool(sweeper.pruner.get("_target_"))
 
 
-def _trial(hydra: Any) -> "Trial":
+def every(hydra: Any, max_epochs: int) -> int:
+    """Epochs between two reports."""
+    return max(1, max_epochs // int(hydra.sweeper.reports))
+
+
+def trials(hydra: Any, numbers: Sequence[int]) -> "list[Trial]":
+    """The study's trials of these numbers, with its pruner."""
     import warnings
 
     import optuna
@@ -102,7 +111,6 @@ def _trial(hydra: Any) -> "Trial":
 
     sweeper = hydra.sweeper
     where = location(sweeper.storage, Path(hydra.runtime.cwd) / hydra.sweep.dir)
-    number = int(hydra.job.env_set.get(NUMBER, hydra.job.num))
     with explained(where), warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         study = optuna.load_study(
@@ -111,5 +119,5 @@ def _trial(hydra: Any) -> "Trial":
             sampler=optuna.samplers.RandomSampler(),  # the point is chosen already
             pruner=instantiate(sweeper.pruner, _execution_whitelist_=("optuna.pruners.*",), _convert_="all"),
         )
-        trial_id = study._storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
-        return optuna.trial.Trial(study, trial_id)
+        found = study._storage.get_trial_id_from_study_id_trial_number
+        return [optuna.trial.Trial(study, found(study._study_id, number)) for number in numbers]

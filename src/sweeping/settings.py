@@ -18,7 +18,7 @@ class Settings:
     storage: str | None
     study_name: str | None
     n_trials: int
-    n_jobs: int
+    n_jobs: int | None
     max_failure_rate: float
     max_failures_in_a_row: int
     lives: int
@@ -34,6 +34,8 @@ class Settings:
         """
         for key in ("n_trials", "n_jobs", "max_failures_in_a_row", "lives", "reports"):
             value = getattr(self, key)
+            if key == "n_jobs" and value is None:
+                continue
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise UserError(f"hydra.sweeper.{key} must be a whole number from 1 on, found {value!r}")
         rate = self.max_failure_rate

@@ -36,6 +36,10 @@ def draw(found: dict[str, dict[int, float]], epochs: int) -> Figure:
         xlabel="trials", ylabel="seconds, from command to exit",
         title=f"A search over learning rates: cars, straight line, {epochs:,} epochs a trial",
     )  # fmt: skip
+    counts = sorted({count for times in found.values() for count in times})
+    axes.set_xticks(counts, [f"{count:,}" for count in counts])
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}")
     axes.grid(alpha=0.3)
     axes.legend()
     return figure

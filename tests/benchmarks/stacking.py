@@ -1,5 +1,7 @@
 """Many small trainings at once, from command to exit, run folders included."""
 
+import atexit
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -10,6 +12,7 @@ from pathlib import Path
 from tests.benchmarks.timing import Row, in_turn
 
 ROOT = Path(__file__).parents[2]
+_FOLDERS: list[str] = []  # where sweeps go, once there was one
 CARS = ROOT / "src" / "data" / "cars.csv"
 
 # What one would write by hand for a search over learning rates; nothing is saved.
@@ -34,6 +37,14 @@ study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
 study.optimize(objective, n_trials=int(sys.argv[1]))
 print(study.best_value)
 """
+
+WIDE = (
+    ("MLP 256-256, 10,000 rows, batch 1,024",
+     ["model=mlp", "model.hidden=[256,256]", "data=synthetic", "data.n_samples=10000", "data.batch_size=1024"], 10),
+    ("MLP 64-64, 1,000 rows, full batch", ["model=mlp", "data=synthetic", "data.n_samples=1000"], 200),
+    ("straight line, 1,000,000 rows, full batch", ["data=synthetic", "data.n_samples=1000000", "logger=none"], 20),
+    ("straight line, 32 rows", [], 1000),
+)  # fmt: skip
 
 
 def raw_search(trials: int, epochs: int) -> Callable[[], None]:
@@ -85,6 +96,16 @@ def seeds_mlp(rounds: int, size: float) -> list[Row]:
     return [Row("stacked-seeds", what, *times, 1 / 2, 1 / 4)]
 
 
+def wide(rounds: int, size: float) -> list[Row]:
+    """Nets of several sizes: with the width left to the launcher, none may be slower than one by one."""
+    rows = []
+    for what, arguments, epochs in WIDE:
+        line = [*arguments, f"trainer.max_epochs={max(int(epochs * size), 1)}", "seed=range(16)"]
+        sides = [lambda name=name, line=line: _train(f"hydra/launcher={name}", *line) for name in ("stacked", "basic")]
+        rows.append(Row("stacked-wide", f"16 seeds, {what} | own basic launcher", *in_turn(*sides, rounds), 1.1, 0.9))
+    return rows
+
+
 def growth(rounds: int, size: float) -> list[Row]:
     """Seconds of training per member in a stack of 1,024 against a stack of 64."""
     epochs = max(int(1000 * size), 50)
@@ -117,7 +138,8 @@ def per_member(members: int, epochs: int) -> float:
     from omegaconf import OmegaConf
 
     from src import build
-    from src.jobs.stack import Job, train
+    from src.jobs.ingredients import Job
+    from src.jobs.stack import train
     from src.results.folder import RunFolder
     from src.stacking.groups import flatten
     from tests.stacking.pairs import config
@@ -128,7 +150,7 @@ def per_member(members: int, epochs: int) -> float:
         Job(number, flat | {"optimizer.lr": 0.001 + 0.07 * number / members}, RunFolder("unused"), [])
         for number in range(members)
     ]
-    [trained] = train(base, build.table(base), jobs, members, None)
+    [trained] = train(base, build.table(base), jobs, members)
     return trained.seconds / members
 
 
@@ -139,8 +161,11 @@ def _search_row(name: str, trials: int, rounds: int, size: float, must: float, a
 
 
 def _train(*arguments: str) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        _run("-m", "src.train", "-m", f"hydra.sweep.dir={folder}/sweep", *arguments)
+    # Kept to the end: for minutes after thousands of files were deleted, ext4 takes milliseconds to create one.
+    if not _FOLDERS:
+        _FOLDERS.append(tempfile.mkdtemp(prefix="plumbline-"))
+        atexit.register(shutil.rmtree, _FOLDERS[0])
+    _run("-m", "src.train", "-m", f"hydra.sweep.dir={tempfile.mkdtemp(dir=_FOLDERS[0])}/sweep", *arguments)
 
 
 def _run(*arguments: str) -> None:
@@ -159,6 +184,7 @@ ROWS = {
     "stacked-128": search_128,
     "stacked-128-basic": search_128_basic,
     "stacked-seeds": seeds_mlp,
+    "stacked-wide": wide,
     "stacked-growth": growth,
     "stacked-gpu": gpu,
 }

@@ -1,6 +1,7 @@
 """The same jobs twice: one by one through ``src.jobs.fit``, and as one stack."""
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from src import build
 from src.check import check
 from src.jobs.fit import fit
+from src.jobs.ingredients import Job
 from src.jobs.members import finish
-from src.jobs.stack import Job, train
+from src.jobs.stack import train
 from src.results.folder import RunFolder
 from src.stacking.groups import flatten, structure, why_alone
 
@@ -22,6 +24,11 @@ SMALL = ["data=synthetic", "data.n_samples=24", "data.n_features=3", "data.n_inf
 
 def config(*overrides: str) -> DictConfig:
     """A resolved training configuration without a logger."""
+    return _composed(*overrides).copy()
+
+
+@cache
+def _composed(*overrides: str) -> DictConfig:
     with initialize_config_dir(CONF):
         cfg = compose("train", ["logger=none", "name=test", *overrides])
     OmegaConf.resolve(cfg)
@@ -52,18 +59,14 @@ def alone(configs: Sequence[DictConfig], root: Path, watchers: Sequence[Any] = (
     return folders
 
 
-def together(
-    configs: Sequence[DictConfig], root: Path, watchers: Sequence[Any] = (), width: int = 1000
-) -> list[RunFolder]:
+def together(configs: Sequence[DictConfig], root: Path, watcher: Any = None, width: int = 1000) -> list[RunFolder]:
     """Trains all as one stack."""
     flats = [flatten(OmegaConf.to_container(cfg)) for cfg in configs]
     assert [why_alone(flat) for flat in flats] == [None] * len(flats)
     assert len({structure(flat) for flat in flats}) == 1
-    jobs = [
-        Job(number, flat, RunFolder(root / "together" / str(number)), [], watchers[number] if watchers else ())
-        for number, flat in enumerate(flats)
-    ]
-    for trained in train(configs[0].copy(), build.table(configs[0]), jobs, width, None):
+    jobs = [Job(number, flat, RunFolder(root / "together" / str(number)), []) for number, flat in enumerate(flats)]
+    watch = (lambda jobs: watcher) if watcher else None
+    for trained in train(configs[0].copy(), build.table(configs[0]), jobs, width, watch=watch):
         for _ in finish(trained, lambda job: {}):
             pass
     return [job.folder for job in jobs]

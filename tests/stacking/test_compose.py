@@ -13,8 +13,9 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from src.errors import UserError
-from src.jobs.compose import Composer, number_job, plain_value, resolved_task
+from src.jobs.compose import Composer, number_job, resolved_task
 from src.jobs.group import _Texts
+from src.jobs.plain import plain_value
 from src.results.templates import Template, scalar
 from tests.stacking.pairs import CONF
 
@@ -104,11 +105,14 @@ def test_a_value_that_something_refers_to_goes_hydras_way(tmp_path: Path, loader
         assert composed.task()["extra"] == float(lr)
 
 
-def test_values_are_checked_like_a_lone_runs(loader: Any) -> None:
+def test_values_are_checked_like_a_lone_runs(loader: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     quick, _ = composer(loader)
-    quick.compose(0, ["optimizer.lr=0.1"]).check()
+    quick.compose(0, ["optimizer.lr=0.1", "trainer.max_epochs=3"]).check()
+    monkeypatch.setattr("src.jobs.compose.OmegaConf.create", None)  # what a check of the whole begins with
+    quick.compose(2, ["optimizer.lr=0.2", "trainer.max_epochs=3"]).check()
+    monkeypatch.undo()
     with pytest.raises(UserError, match=r"optimizer\.lr must be"):
-        quick.compose(1, ["optimizer.lr=-1.0"]).check()
+        quick.compose(1, ["optimizer.lr=-1.0", "trainer.max_epochs=3"]).check()
 
 
 def test_files_of_hydra_load_as_hydras_own(loader: Any) -> None:

@@ -1,21 +1,57 @@
-"""The launcher: Hydra's own suites, mixed sweeps against the basic launcher, and a kill in the middle."""
+"""The launcher: Hydra's own suites, mixed sweeps against the basic launcher, faults, and a kill in the middle."""
 
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.test_utils.launcher_common_tests import IntegrationTestSuite, LauncherTestSuite
 from hydra_plugins.plumbline_stacked import StackedLauncher
 
-ROOT = Path(__file__).parents[2]
+from src.jobs import stack
+from src.results.folder import RunFolder
+from src.sweeping.storage import forget
+from tests.cli.conftest import run_here
+from tests.faults.rerun import TOLERANCE, gap, rerun
+
+# Hydra's suites put back, after each test, what they found before it: the plugins have to be found by then.
+Plugins.instance()
+
+Sweep = Callable[..., str]
+
+
+@pytest.fixture
+def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Sweep:
+    """``python -m src.train -m`` in this process and in an empty folder; returns what it printed."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    monkeypatch.setattr("hydra._internal.utils.is_under_debugger", lambda: False)
+
+    def run(folder: str, *arguments: str, code: int = 0) -> str:
+        forget()
+        capfd.readouterr()
+        found = run_here("train", "-m", f"hydra.sweep.dir={folder}", *arguments)
+        out, err = capfd.readouterr()
+        assert found == code, out + err
+        return out + err
+
+    return run
+
+
+def stacked(*arguments: str) -> tuple[str, ...]:
+    return ("hydra/launcher=stacked", "logger=none", "trainer.max_epochs=3", *arguments)
+
+
+def read(path: Path) -> dict[str, Any]:
+    return json.loads((path / "summary.json").read_text())
 
 
 def test_hydra_finds_the_launcher() -> None:
@@ -23,9 +59,11 @@ def test_hydra_finds_the_launcher() -> None:
 
 
 @pytest.mark.parametrize("width", [0, -1, "many", True, 1.5])
-def test_a_width_that_is_none_is_refused(width: object) -> None:
+def test_a_width_or_batch_that_is_none_is_refused(width: object) -> None:
     with pytest.raises(ValueError, match=r"hydra\.launcher\.width must be auto or"):
-        StackedLauncher(width)  # type: ignore[arg-type]
+        StackedLauncher(width, 1)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"hydra\.launcher\.batch must be a whole number"):
+        StackedLauncher("auto", width)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("launcher_name", "overrides"), [("stacked", [])])
@@ -43,27 +81,22 @@ class TestStackedLauncherIntegration(IntegrationTestSuite):
     """Hydra's integration suite."""
 
 
-def sweep(folder: Path, *arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "src.train", "-m", f"hydra.sweep.dir={folder}", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=True)
-
-
-def test_a_mixed_sweep_equals_the_basic_launchers(tmp_path: Path) -> None:
+def test_a_mixed_sweep_equals_the_basic_launchers(tmp_path: Path, sweep: Sweep) -> None:
     wanted = [
-        "optimizer.lr=0.01,0.02,9.0",
+        "optimizer.lr=0.02,9.0",
         "model=linear,scratch",
         "seed=0,1",
         "data.val_fraction=0.25",
         "trainer.max_epochs=40",
     ]
-    basic = sweep(tmp_path / "basic", *wanted)
-    stacked = sweep(tmp_path / "stacked", "hydra/launcher=stacked", *wanted)
-    assert "as one stack: 6 jobs that differ in" in stacked.stdout
-    assert "Launching 12 jobs" in basic.stdout
-    for number in range(12):
+    sweep("basic", *wanted)
+    said = sweep("stacked", "hydra/launcher=stacked", *wanted)
+    assert "as one stack: 4 jobs that differ in" in said
+    assert "one by one" not in said
+    for number in range(8):
         one, other = (tmp_path / kind / str(number) for kind in ("basic", "stacked"))
         assert _names(one) == _names(other)
-        first, second = (json.loads((f / "summary.json").read_text()) for f in (one, other))
+        first, second = read(one), read(other)
         assert list(first) == list(second)
         for key in ("status", "command", "overrides", "seed", "epochs", "steps", "data", "reference"):
             assert first[key] == second[key], key
@@ -82,55 +115,123 @@ def _names(folder: Path) -> list[str]:
     return sorted("events" if path.startswith("events.out.tfevents.") else path for path in paths)
 
 
-def test_jobs_that_fit_no_stack_are_named_and_run(tmp_path: Path) -> None:
-    found = sweep(
-        tmp_path, "hydra/launcher=stacked", "optimizer.lr=0.01,0.02", "trainer.steps_per_execution=1,auto",
-        "trainer.max_epochs=3",
-    )  # fmt: skip
-    assert "one by one: #0, #2: trainer.steps_per_execution=1 asks for it" in found.stdout
-    assert "as one stack: 2 jobs that differ in optimizer.lr" in found.stdout
-    assert all((tmp_path / str(number) / "summary.json").is_file() for number in range(4))
+def test_jobs_that_fit_no_stack_are_named_and_run(tmp_path: Path, sweep: Sweep) -> None:
+    said = sweep("sweep", *stacked("optimizer.lr=0.01,0.02", "trainer.steps_per_execution=1,auto"))
+    assert "one by one: #0, #2: trainer.steps_per_execution=1 asks for it" in said
+    assert "as one stack: 2 jobs that differ in optimizer.lr" in said
+    assert all((tmp_path / "sweep" / str(number) / "summary.json").is_file() for number in range(4))
 
 
-def test_one_wrong_value_is_reported_as_a_lone_run_reports_it(tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "src.train",
-        "-m",
-        f"hydra.sweep.dir={tmp_path}",
-        "hydra/launcher=stacked",
-        "optimizer.lr=0.01,0.02,-1",
-        "trainer.max_epochs=3",
-    ]
-    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
-    assert found.returncode != 0
-    assert "optimizer.lr must be a number above 0" in found.stderr + found.stdout
-    assert json.loads((tmp_path / "0" / "summary.json").read_text())["status"] == "completed"
+def test_a_grid_is_composed_once_and_a_wrong_key_still_ends_it_at_once(
+    tmp_path: Path, sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, calls = ConfigLoaderImpl.load_sweep_config, []
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        calls.append(1)
+        return whole(*arguments, **options)
+
+    monkeypatch.setattr(ConfigLoaderImpl, "load_sweep_config", counted)
+    sweep("sweep", *stacked("seed=range(6)"))
+    assert len(calls) == 1
+    assert "optimizer.foo" in sweep("wrong", *stacked("seed=0,1", "optimizer.foo=1"), code=1)
+    assert not list((tmp_path / "wrong").glob("*/summary.json"))
 
 
-def test_kill_in_the_middle_keeps_finished_members(tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "src.train",
-        "-m",
-        f"hydra.sweep.dir={tmp_path}",
-        "hydra/launcher=stacked",
-        "hydra.launcher.width=4",
-        "seed=range(40)",
-        "trainer.max_epochs=4000",
-    ]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 200
-    while not (tmp_path / "5" / "summary.json").is_file() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    done = [path for path in tmp_path.iterdir() if (path / "summary.json").is_file()]
-    assert 6 <= len(done) < 40
-    for path in done:
-        summary = json.loads((path / "summary.json").read_text())
-        assert summary["status"] == "completed"
-        assert (path / "checkpoints" / "last.ckpt").is_file()
-        assert len((path / "metrics.csv").read_text().splitlines()) == 4001
+def test_one_wrong_value_is_reported_as_a_lone_run_reports_it(tmp_path: Path, sweep: Sweep) -> None:
+    assert "optimizer.lr must be a number above 0" in sweep("sweep", *stacked("optimizer.lr=0.01,0.02,-1"), code=2)
+    assert read(tmp_path / "sweep" / "0")["status"] == "completed"
+
+
+def test_an_error_in_a_stack_costs_neither_its_members_nor_the_sweep(
+    tmp_path: Path, sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, calls = stack._train_one, []
+
+    def faulty(*arguments: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 2:
+            raise IndexError("index 7 is out of bounds")
+        return whole(*arguments)
+
+    monkeypatch.setattr(stack, "_train_one", faulty)
+    said = sweep("sweep", *stacked("seed=range(6)", "hydra.launcher.width=2"))
+    assert "one by one: #2, #3, #4, #5: IndexError: index 7 is out of bounds" in said
+    assert [read(tmp_path / "sweep" / str(number))["status"] for number in range(6)] == ["completed"] * 6
+
+
+@pytest.mark.parametrize("error", ["CUDA out of memory", "[enforce fail] DefaultCPUAllocator: can't allocate memory"])
+def test_a_stack_that_memory_does_not_take_is_halved(
+    error: str, tmp_path: Path, sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = stack._train_one
+
+    def scarce(cfg: Any, rows: Any, jobs: list[Any], *rest: Any) -> Any:
+        if len(jobs) > 2:
+            raise RuntimeError(error)
+        return whole(cfg, rows, jobs, *rest)
+
+    monkeypatch.setattr(stack, "_train_one", scarce)
+    said = sweep("sweep", *stacked("seed=range(6)"))
+    assert "a stack of 6 ran out of memory; going on with 3 at a time" in said
+    assert "a stack of 3 ran out of memory; going on with 2 at a time" in said
+    assert [read(tmp_path / "sweep" / str(number))["seed"] for number in range(6)] == list(range(6))
+
+
+def test_trials_run_again_alone_by_their_own_commands_come_to_the_same(tmp_path: Path, sweep: Sweep) -> None:
+    said = sweep("sweep", "sweep=lr", "hydra/launcher=stacked", "hydra.sweeper.n_trials=12", "trainer.max_epochs=60")
+    assert "as one stack: 12 jobs that differ in optimizer.lr" in said
+    assert "one by one" not in said
+    for number in ("0", "5", "11"):
+        swept = read(tmp_path / "sweep" / number)
+        assert gap(swept, rerun(swept, tmp_path / number)) < TOLERANCE
+
+
+def test_a_pruned_trial_leaves_its_stack(tmp_path: Path, sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("src.sweeping.pruning.SHARE", float("inf"))  # no report is left out to save time
+    line = ("sweep=lr", "hydra/sweeper/pruner=threshold", "hydra.sweeper.pruner.upper=0.5", "trainer.max_epochs=200")
+    line += (
+        "hydra.sweeper.pruner.n_warmup_steps=100",
+        "hydra.sweeper.n_trials=6",
+        "logger=none",
+        "data.standardize=true",
+    )
+    sweep("alone", *line)
+    assert "one by one" not in sweep("stacked", *line, "hydra/launcher=stacked", "hydra.sweeper.n_jobs=6")
+    found = [[read(tmp_path / kind / str(n)) for n in range(6)] for kind in ("alone", "stacked")]
+    ends = [[(summary["status"], summary["epochs"]) for summary in summaries] for summaries in found]
+    assert ends[0] == ends[1]
+    assert {status for status, _ in ends[0]} == {"completed", "pruned"}, "the test shows nothing"
+    boards = [(tmp_path / kind / "leaderboard.csv").read_text() for kind in ("alone", "stacked")]
+    assert boards[0].count("pruned") == boards[1].count("pruned") > 0
+
+
+def test_kill_in_the_middle_keeps_finished_members_and_the_same_command_goes_on(tmp_path: Path, sweep: Sweep) -> None:
+    line = ("sweep=lr", *stacked("hydra.launcher.width=4", "hydra.sweeper.n_trials=12", "trainer.threads=1"))
+    child = os.fork()
+    if not child:
+        write = RunFolder.write_summary
+
+        def deadly(folder: RunFolder, summary: dict[str, Any]) -> None:
+            if folder.path.name == "6":
+                os.kill(os.getpid(), signal.SIGKILL)
+            write(folder, summary)
+
+        RunFolder.write_summary = deadly  # type: ignore[method-assign]  # the child is thrown away
+        run_here("train", "-m", "hydra.sweep.dir=sweep", *line)
+        os._exit(0)
+    deadline = time.monotonic() + 60
+    while not (ended := os.waitpid(child, os.WNOHANG))[0] and time.monotonic() < deadline:
+        time.sleep(0.05)
+    if not ended[0]:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert os.WIFSIGNALED(ended[1]), "the sweep came to its end"
+    folder = tmp_path / "sweep"
+    before = {path.parent.name: path.stat().st_mtime_ns for path in folder.glob("*/summary.json")}
+    assert sorted(before) == ["0", "1", "2", "3", "4", "5"]
+    assert "6 jobs that differ in optimizer.lr" in sweep("sweep", *line)
+    after = {path.parent.name: path.stat().st_mtime_ns for path in folder.glob("*/summary.json")}
+    assert len(after) == 12
+    assert {name: after[name] for name in before} == before, "a finished member was trained again"
+    assert {read(folder / name)["status"] for name in after} == {"completed"}

@@ -100,3 +100,26 @@ def test_every_sweep_of_conf_is_a_plan(name: str) -> None:
         found = compose("train", overrides=[f"sweep={name}"], return_hydra_config=True)
     assert OmegaConf.select(found, "hydra.sweeper.study_name") == name
     assert plan(f"sweep={name}").limit >= 10
+
+
+@pytest.mark.parametrize(
+    ("overrides", "batch"),
+    [
+        ("hydra/sweeper/sampler=random hydra.sweeper.n_trials=5000", 1),
+        ("hydra/launcher=stacked hydra/sweeper/sampler=random hydra.sweeper.n_trials=5000", 1024),
+        ("hydra/launcher=stacked hydra/sweeper/sampler=random hydra.sweeper.n_trials=300", 300),
+        ("hydra/launcher=stacked hydra/sweeper/sampler=grid seed=range(0,30) hydra.sweeper.n_trials=500", 30),
+        ("hydra/launcher=stacked hydra.sweeper.n_trials=100", 6),
+        ("hydra/launcher=stacked hydra.sweeper.n_trials=10", 1),
+        (
+            "hydra/launcher=stacked hydra/sweeper/sampler=random hydra/sweeper/pruner=median "
+            "hydra.sweeper.n_trials=160",
+            10,
+        ),
+        ("hydra/launcher=stacked hydra.launcher.batch=160 hydra.sweeper.n_trials=500", 10),
+        ("hydra/launcher=stacked hydra.sweeper.n_jobs=7 hydra.sweeper.n_trials=100", 7),
+    ],
+)
+def test_a_batch_is_what_the_launcher_takes_unless_the_sampler_learns(overrides: str, batch: int) -> None:
+    space = "" if "seed=" in overrides else "optimizer.lr=interval(0.001,0.1)"
+    assert plan(*overrides.split(), *space.split()).n_jobs == batch

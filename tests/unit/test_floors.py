@@ -23,6 +23,7 @@ FLOORS = {
     "src.data.module": 1,
     "src.training": 1,
     "src.stacking.engine": 1,
+    "src.stacking.validation": 1,
     "src.sweeping": 1,
     # 2: configuration to objects
     "src.check": 2,

@@ -7,19 +7,33 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 
 @dataclass
 class StackedLauncherConf:
-    """``width``: members of a stack, ``auto`` or a number."""
+    """Members of a stack, and trials of a batch."""
 
     _target_: str = "hydra_plugins.plumbline_stacked.StackedLauncher"
+    # auto: as many members as memory and cache take; a number: at most so many
     width: Any = "auto"
+    # trials that hydra/sweeper=durable hands over at a time where it has no n_jobs of its own: all of random and
+    # grid up to this many, a sixteenth of them where a sampler (tpe, cmaes, gp, nsgaii) or a pruner learns
+    batch: int = 1024
 
 
 ConfigStore.instance().store(group="hydra/launcher", name="stacked", node=StackedLauncherConf, provider="plumbline")
+
+
+_validate_each = Sweeper.validate_batch_is_legal
+
+
+def _validate(sweeper: Any, batch: Sequence[Sequence[str]]) -> None:
+    """As Hydra does it, unless this launcher is going to: composing a thousand jobs takes it a minute."""
+    if not isinstance(sweeper.launcher, StackedLauncher):
+        _validate_each(sweeper, batch)
 
 
 class StackedLauncher(Launcher):
@@ -27,15 +41,22 @@ class StackedLauncher(Launcher):
 
     Args:
         width: most members of a stack; ``auto`` chooses by memory and cache.
+        batch: how many trials are worth handing over at a time; the sweeper reads it.
+
+    Raises:
+        ValueError: one of them is no such number.
     """
 
-    def __init__(self, width: str | int) -> None:
+    def __init__(self, width: str | int, batch: int) -> None:
         if width != "auto" and (isinstance(width, bool) or not isinstance(width, int) or width < 1):
             raise ValueError(f"hydra.launcher.width must be auto or a whole number from 1 on, found {width!r}")
+        if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
+            raise ValueError(f"hydra.launcher.batch must be a whole number from 1 on, found {batch!r}")
         self.width = width
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Takes what every job needs."""
+        setattr(Sweeper, "validate_batch_is_legal", _validate)  # noqa: B010  # Hydra has no other place for it
         self.hydra_context = hydra_context
         self.task_function = task_function
         self.config = config

@@ -65,8 +65,8 @@ class DurableConf:
     study_name: str | None = None
     # of the study, over all invocations
     n_trials: int = 20
-    # trials given to the launcher at a time
-    n_jobs: int = 1
+    # trials given to the launcher at a time; null: one, or what a launcher with a `batch` of its own can take
+    n_jobs: int | None = None
     # share of a batch that may fail, as upstream counts it
     max_failure_rate: float = 1.0
     # failures in a row after which the sweep stops
