@@ -7,8 +7,8 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ def sha256_in_background(path: Path, since: os.stat_result) -> Callable[[], str]
     return digest.result
 
 
-def _sha256(file: BinaryIO, path: Path, since: os.stat_result) -> str:
+def _sha256(file: BufferedReader, path: Path, since: os.stat_result) -> str:
     if sys.platform == "linux":
         # This thread only: training, whose threads wait for each other, goes first.
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
