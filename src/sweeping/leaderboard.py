@@ -91,8 +91,9 @@ def _join_seeds(rows: list[Row]) -> None:
     for group in groups.values():
         if len(group) > 1:
             values = [row.values[0] for row in group]
+            average, spread = mean(values), stdev(values)
             for row in group:
-                row.seeds, row.average, row.spread = len(group), mean(values), stdev(values)
+                row.seeds, row.average, row.spread = len(group), average, spread
 
 
 def _rank_fronts(rows: list[Row], costs: list[list[float]]) -> None:
