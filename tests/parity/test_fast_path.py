@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from src.data import module
 from src.results.folder import RunFolder
 from tests.compose import trained
 from tests.parity.test_baselines import assert_same_bits, weights
@@ -129,3 +130,16 @@ def test_plain_path_serves_the_rest_and_says_why(
     assert any("plain path" in line and reason in line for line in caplog.messages)
     assert summary["status"] == "completed"
     assert summary["steps"] == {"accumulate_grad_batches": 28, "precision": 49, "limit_train_batches": 14}[reason]
+
+
+@pytest.mark.parametrize("changed", [(), ("data.shuffle=false",), ("data.batch_size=null",)])
+def test_a_table_too_large_to_be_encoded_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: tuple[str, ...]
+) -> None:
+    overrides = (*SMALL, "data.val_fraction=0.2", *changed)
+    once = trained(tmp_path / "once", *overrides)
+    monkeypatch.setattr(module, "_ENCODED_ONCE", 0)
+    monkeypatch.setattr(module.DataModule, "encoded", lambda *_: pytest.fail("the whole table was encoded"))
+    by_execution = trained(tmp_path / "by_execution", *overrides)
+    assert_same_bits(tmp_path / "once", tmp_path / "by_execution")
+    assert by_execution["metrics"] == once["metrics"]
