@@ -84,7 +84,7 @@ def search_128_basic(rounds: int, size: float) -> list[Row]:
     """The same 128 against this project's own basic launcher."""
     trials, epochs = max(int(128 * size), 2), 1000
     what = f"{trials} learning rates, cars, linear, {epochs:,} epochs | own basic launcher"
-    times = in_turn(search("stacked", trials, epochs), search("basic", trials, epochs), rounds)
+    times = in_turn(search("stacked", trials, epochs), search("basic", trials, epochs), rounds, 0)
     return [Row("stacked-128-basic", what, *times, 1 / 8, 1 / 20)]
 
 
@@ -92,7 +92,7 @@ def seeds_mlp(rounds: int, size: float) -> list[Row]:
     """64 seeds of an MLP 8-64-64-1 on 4,096 rows by mini-batches."""
     members = max(int(64 * size), 2)
     what = f"{members} seeds, MLP 8-64-64-1, 4,096 rows, batch 256, 20 epochs | own basic launcher"
-    times = in_turn(seeds("stacked", members, 4096), seeds("basic", members, 4096), rounds)
+    times = in_turn(seeds("stacked", members, 4096), seeds("basic", members, 4096), rounds, 0)
     return [Row("stacked-seeds", what, *times, 1 / 2, 1 / 4)]
 
 
@@ -102,7 +102,9 @@ def wide(rounds: int, size: float) -> list[Row]:
     for what, arguments, epochs in WIDE:
         line = [*arguments, f"trainer.max_epochs={max(int(epochs * size), 1)}", "seed=range(16)"]
         sides = [lambda name=name, line=line: _train(f"hydra/launcher={name}", *line) for name in ("stacked", "basic")]
-        rows.append(Row("stacked-wide", f"16 seeds, {what} | own basic launcher", *in_turn(*sides, rounds), 1.1, 0.9))
+        rows.append(
+            Row("stacked-wide", f"16 seeds, {what} | own basic launcher", *in_turn(*sides, rounds, 0), 1.1, 0.9)
+        )
     return rows
 
 
@@ -157,7 +159,9 @@ def per_member(members: int, epochs: int) -> float:
 def _search_row(name: str, trials: int, rounds: int, size: float, must: float, aim: float) -> Row:
     trials, epochs = max(int(trials * size), 2), 1000
     what = f"{trials:,} learning rates, cars, linear, {epochs:,} epochs | Optuna and the raw loop, no folders"
-    return Row(name, what, *in_turn(search("stacked", trials, epochs), raw_search(trials, epochs), rounds), must, aim)
+    # Whole commands of minutes: nothing to warm up.
+    times = in_turn(search("stacked", trials, epochs), raw_search(trials, epochs), rounds, 0)
+    return Row(name, what, *times, must, aim)
 
 
 def _train(*arguments: str) -> None:

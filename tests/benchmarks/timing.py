@@ -30,18 +30,18 @@ class Row:
 
 
 def in_turn(
-    ours: Callable[[], float | None], theirs: Callable[[], float | None], rounds: int
+    ours: Callable[[], float | None], theirs: Callable[[], float | None], rounds: int, warm_up: int = 1
 ) -> tuple[list[float], list[float]]:
-    """Seconds of each side over ``rounds`` rounds, after one that does not count.
+    """Seconds of each side over ``rounds`` rounds, after ``warm_up`` that do not count.
 
     A side that returns a number times itself.
     """
     timed: tuple[list[float], list[float]] = ([], [])
-    for number in range(rounds + 1):
+    for number in range(warm_up + rounds):
         for side, times in zip((ours, theirs), timed, strict=True):
             start = time.perf_counter()
             own = side()
             seconds = time.perf_counter() - start if own is None else own
-            if number:
+            if number >= warm_up:
                 times.append(seconds)
     return timed
