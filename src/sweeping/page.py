@@ -67,7 +67,7 @@ def figures(study: "Study", names: list[str]) -> list[tuple[str, Any]]:
         suffix = f" of {name}" if several else ""
         for heading, plot, shown in (
             ("History", visualization.plot_optimization_history, study),
-            ("Importance", visualization.plot_param_importances, study),
+            ("Importance", _importance, study),
             ("Parallel coordinate", visualization.plot_parallel_coordinate, fewer),
             ("Slice", visualization.plot_slice, fewer),
         ):
@@ -75,6 +75,23 @@ def figures(study: "Study", names: list[str]) -> list[tuple[str, Any]]:
     if any(trial.intermediate_values for trial in fewer.get_trials(deepcopy=False)):
         drawn.append(("Learning curves", _tried(visualization.plot_intermediate_values, fewer)))
     return drawn
+
+
+def _importance(study: "Study", **options: Any) -> Any:
+    names = {name for trial in study.get_trials(deepcopy=False) for name in trial.params}
+    if len(names) != 1:
+        from optuna.visualization import plot_param_importances
+
+        return plot_param_importances(study, **options)
+    # A lone parameter is all there is; for Optuna to compute that imports scikit-learn, two seconds of a sweep.
+    from plotly.graph_objects import Bar, Figure
+
+    layout = {
+        "title": {"text": "Hyperparameter Importances"},
+        "xaxis": {"title": {"text": "Hyperparameter Importance"}},
+        "yaxis": {"title": {"text": "Hyperparameter"}},
+    }
+    return Figure(Bar(x=[1.0], y=list(names), orientation="h", text="1.00", name=options["target_name"]), layout)
 
 
 def thinned(study: "Study") -> "Study":

@@ -8,7 +8,7 @@ import optuna
 import pytest
 
 from src.sweeping.leaderboard import Row
-from src.sweeping.page import page, thinned
+from src.sweeping.page import figures, page, thinned
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 OPTIONS = [
@@ -66,3 +66,16 @@ def test_a_large_study_is_drawn_in_part_with_its_best() -> None:
     fewer = thinned(study)
     assert len(fewer.trials) <= 1600
     assert fewer.best_value == study.best_value
+
+
+def test_a_lone_parameter_has_the_importance_that_optuna_gives_it() -> None:
+    study = optuna.create_study()
+    space = {"lr": optuna.distributions.FloatDistribution(0, 1)}
+    for lr in (0.1, 0.4, 0.7, 0.9):
+        study.add_trial(optuna.create_trial(params={"lr": lr}, distributions=space, value=lr))
+    ours = dict(figures(study, ["loss"]))["Importance"]
+    theirs = optuna.visualization.plot_param_importances(study, target_name="loss")
+    assert list(ours.data[0].x) == list(theirs.data[0].x) == [1.0]
+    assert list(ours.data[0].y) == list(theirs.data[0].y)
+    for name in ("title", "xaxis.title", "yaxis.title"):
+        assert ours.layout[name].text == theirs.layout[name].text
