@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from tests.benchmarks.stacking import raw_search, search, seconds
 
@@ -39,6 +40,7 @@ def draw(found: dict[str, dict[int, float]], epochs: int) -> Figure:
     counts = sorted({count for times in found.values() for count in times})
     axes.set_xticks(counts, [f"{count:,}" for count in counts])
     axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
     axes.yaxis.set_minor_formatter("{x:g}")
     axes.grid(alpha=0.3)
     axes.legend()
