@@ -1,6 +1,7 @@
 """report.html: a sweep on one page that needs no other file and no network."""
 
 import html
+import math
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from optuna.study import Study
 
 _LINES = 1000  # trials that are drawn one by one; a millisecond and a kilobyte each
+_WIDE = 1e4  # the largest ratio of two objectives on a linear axis
 _ROWS = 100  # of the leaderboard on the page; the CSV has all
 
 _STYLE = """
@@ -71,10 +73,20 @@ def figures(study: "Study", names: list[str]) -> list[tuple[str, Any]]:
             ("Parallel coordinate", visualization.plot_parallel_coordinate, fewer),
             ("Slice", visualization.plot_slice, fewer),
         ):
-            drawn.append((heading + suffix, _tried(plot, shown, **options)))
+            figure = _tried(plot, shown, **options)
+            if heading in ("History", "Slice") and not isinstance(figure, str) and _spread(study, index):
+                figure.update_yaxes(type="log")
+            drawn.append((heading + suffix, figure))
     if any(trial.intermediate_values for trial in fewer.get_trials(deepcopy=False)):
         drawn.append(("Learning curves", _tried(visualization.plot_intermediate_values, fewer)))
     return drawn
+
+
+def _spread(study: "Study", index: int) -> bool:
+    """Whether a linear axis would show the worst runs only, as where some nearly diverged."""
+    values = [trial.values[index] for trial in study.get_trials(deepcopy=False) if trial.values]
+    finite = [value for value in values if math.isfinite(value)]
+    return bool(finite) and min(finite) > 0 and max(finite) > _WIDE * min(finite)
 
 
 def _importance(study: "Study", **options: Any) -> Any:

@@ -79,3 +79,13 @@ def test_a_lone_parameter_has_the_importance_that_optuna_gives_it() -> None:
     assert list(ours.data[0].y) == list(theirs.data[0].y)
     for name in ("title", "xaxis.title", "yaxis.title"):
         assert ours.layout[name].text == theirs.layout[name].text
+
+
+@pytest.mark.parametrize(("worst", "axis"), [(1.0, None), (1e9, "log")])
+def test_a_run_that_nearly_diverged_does_not_hide_the_others(worst: float, axis: str | None) -> None:
+    study = studied(12)
+    study.add_trial(
+        optuna.create_trial(params=study.trials[0].params, distributions=study.trials[0].distributions, value=worst)
+    )
+    drawn = dict(figures(study, ["loss"]))
+    assert drawn["History"].layout.yaxis.type == drawn["Slice"].layout.yaxis.type == axis
