@@ -59,11 +59,13 @@ def test_hydra_finds_the_launcher() -> None:
 
 
 @pytest.mark.parametrize("width", [0, -1, "many", True, 1.5])
-def test_a_width_or_batch_that_is_none_is_refused(width: object) -> None:
-    with pytest.raises(ValueError, match=r"hydra\.launcher\.width must be auto or"):
+def test_a_width_or_batch_that_is_none_is_refused(width: object, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
         StackedLauncher(width, 1)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"hydra\.launcher\.batch must be a whole number"):
+    assert capsys.readouterr().err.startswith("hydra.launcher.width must be auto or a whole number from 1 on, found ")
+    with pytest.raises(SystemExit, match="2"):
         StackedLauncher("auto", width)  # type: ignore[arg-type]
+    assert capsys.readouterr().err.startswith("hydra.launcher.batch must be a whole number from 1 on, found ")
 
 
 @pytest.mark.parametrize(("launcher_name", "overrides"), [("stacked", [])])

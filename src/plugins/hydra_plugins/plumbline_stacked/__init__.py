@@ -1,8 +1,9 @@
 """``hydra/launcher=stacked``: jobs of one structure are trained as one, the others one by one."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn
@@ -36,6 +37,11 @@ def _validate(sweeper: Any, batch: Sequence[Sequence[str]]) -> None:
         _validate_each(sweeper, batch)
 
 
+def _refuse(message: str) -> NoReturn:
+    print(message, file=sys.stderr)
+    raise SystemExit(2)
+
+
 class StackedLauncher(Launcher):
     """Trains the batch of jobs that a sweeper hands it.
 
@@ -44,14 +50,14 @@ class StackedLauncher(Launcher):
         batch: how many trials are worth handing over at a time; the sweeper reads it.
 
     Raises:
-        ValueError: one of them is no such number.
+        SystemExit: one of them is no such number; Hydra would print a traceback for anything else.
     """
 
     def __init__(self, width: str | int, batch: int) -> None:
         if width != "auto" and (isinstance(width, bool) or not isinstance(width, int) or width < 1):
-            raise ValueError(f"hydra.launcher.width must be auto or a whole number from 1 on, found {width!r}")
+            _refuse(f"hydra.launcher.width must be auto or a whole number from 1 on, found {width!r}")
         if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
-            raise ValueError(f"hydra.launcher.batch must be a whole number from 1 on, found {batch!r}")
+            _refuse(f"hydra.launcher.batch must be a whole number from 1 on, found {batch!r}")
         self.width = width
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
