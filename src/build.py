@@ -181,8 +181,8 @@ def objectives(cfg: DictConfig) -> list[str]:
     return [cfg.objective or ("val/mse" if cfg.data.val_fraction else "train/mse")]
 
 
-def trainer(cfg: DictConfig, callbacks: "list[pl.Callback]", loggers: list[Any], data: "DataModule") -> "pl.Trainer":
-    """Lightning's Trainer.
+def trainer(cfg: DictConfig, callbacks: "list[pl.Callback]", loggers: list[Any], span: bool) -> "pl.Trainer":
+    """Lightning's Trainer. ``span``: executions may hold several epochs, as the DataModule says.
 
     Raises:
         UserError: Lightning refuses an option, or the accelerator is not there.
@@ -195,7 +195,7 @@ def trainer(cfg: DictConfig, callbacks: "list[pl.Callback]", loggers: list[Any],
     if why_plain(cfg) is None:
         # In the fast path the module clips; to Lightning such a module optimizes "manually".
         options |= {"gradient_clip_val": None, "gradient_clip_algorithm": None}
-    if data.span:
+    if span:
         options["limit_val_batches"] = 0  # epochs are validated inside an execution
     try:
         return pl.Trainer(

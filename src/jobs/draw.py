@@ -38,7 +38,7 @@ def draw(
     if columns:
         drawn["curves"] = figures.curves(columns)
     if status != "diverged":
-        features, target = figures.thin(*data.raw("train"))
+        features, target = data.thinned("train", figures.POINTS)
         table = data.table
         line, _, _ = least_squares(lambda: data.chunks("train"))
         drawn["fit"] = figures.fit(features, target, predictor, line, table.feature_names, table.target_name)

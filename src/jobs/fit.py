@@ -62,7 +62,7 @@ def fit(
     callbacks = [build.construct(node, f"callbacks.{name}") for name, node in (cfg.callbacks or {}).items()]
     loggers = [build.construct(node, f"logger.{name}") for name, node in (cfg.logger or {}).items()]
     with quiet():
-        trainer = build.trainer(cfg, [*callbacks, History(folder, record)], loggers, data)
+        trainer = build.trainer(cfg, [*callbacks, History(folder, record)], loggers, data.span)
     checkpoint = resumable(cfg.resume, folder.path, module, rows.feature_names) if cfg.resume else None
     if trainer.is_global_zero:
         folder.clear()
@@ -72,7 +72,9 @@ def fit(
         log.info("plain path, one optimizer step per execution: %s", reason)
 
     fit_started = time.perf_counter()
-    number = threads_for(module, data.batch_size, cfg.trainer.threads)
+    number = threads_for(
+        sum(parameter.numel() for parameter in module.parameters()), data.batch_size, cfg.trainer.threads
+    )
     with interruptible(record), quiet(), threads(number):
         try:
             trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)

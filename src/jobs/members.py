@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -142,7 +143,7 @@ def _common(trained: Trained) -> dict[int, dict[str, Any]]:
     found = {}
     surroundings = environment(str(trained.trainer.strategy.root_device), trained.threads)
     for part in {id(part): part for part in trained.parts}.values():
-        line, mse, r2 = least_squares(lambda part=part: part.chunks("train"))  # type: ignore[misc]
+        line, mse, r2 = least_squares(partial(part.chunks, "train"))
         found[id(part)] = {
             "reference": line.parameters(part.table.feature_names) | {"mse": mse, "r2": r2},
             "data": {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from src.stacking.ledger import Column, numbers
-from src.sweeping import pruning
+from src.sweeping.pruning import Budget
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -36,9 +36,7 @@ class Pruner:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._trials, self._objective, self._maximize, self._every = trials, objective, maximize, every
-        self._clock = clock
-        self._started = clock()
-        self._spent = 0.0
+        self._budget = Budget(clock)
         self._best = np.full(len(trials), np.nan)
 
     def __call__(
@@ -53,15 +51,14 @@ class Pruner:
             self._best[members] = better(self._best[members], np.where(np.isfinite(now), now, np.nan))
         elif due:
             self._best[members] = numbers(figures["train/loss"]) * (-1 if self._maximize else 1)
-        before = self._clock()
-        if not due or self._spent > pruning.SHARE * (before - self._started):
+        if not due or not self._budget.allows():
             return None
         values = self._best[members]
         reporting = np.flatnonzero(np.isfinite(values) & alive)
-        for place in reporting:
-            self._trials[members[place]].report(float(values[place]), epoch)
         answers = np.zeros(len(members), bool)
-        for place in reporting:
-            answers[place] = self._trials[members[place]].should_prune()
-        self._spent += self._clock() - before
+        with self._budget.spending():
+            for place in reporting:
+                self._trials[members[place]].report(float(values[place]), epoch)
+            for place in reporting:
+                answers[place] = self._trials[members[place]].should_prune()
         return answers

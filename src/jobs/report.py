@@ -124,6 +124,7 @@ def _sweep(
 def _study_of(rows: list[Row], directions: list[str], folder: Path) -> "Study":
     """A study made of runs that Optuna did not choose, kept beside them for its dashboard."""
     import optuna
+    from optuna.study import StudyDirection
     from optuna.trial import TrialState, create_trial
 
     from src.sweeping.storage import forget, open_storage
@@ -133,7 +134,8 @@ def _study_of(rows: list[Row], directions: list[str], folder: Path) -> "Study":
     path.unlink(missing_ok=True)
     forget()
     storage = open_storage(str(path.absolute())) if len(rows) <= _MOST else None
-    study = optuna.create_study(study_name=folder.name, storage=storage, directions=directions)  # type: ignore[arg-type]
+    wanted = [StudyDirection[direction.upper()] for direction in directions]
+    study = optuna.create_study(study_name=folder.name, storage=storage, directions=wanted)
     done = [row for row in rows if len(row.values) == len(directions) and all(v == v for v in row.values)]
     keys = [key for row in done for key in row.params]
     spaces = {key: _space([row.params[key] for row in done if key in row.params]) for key in dict.fromkeys(keys)}

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_SMALL = 1 << 20  # multiply-adds of a step, all members together, below which one thread is enough
 _ROWS = 1 << 18  # rows of all members together that are gathered at a time
 
 
@@ -141,7 +140,7 @@ def _train_one(
     from src.stacking.nets import flat, stacked
     from src.stacking.rows import StackData
     from src.stacking.rules import FLAGS, Rule
-    from src.training.threads import threads
+    from src.training.threads import threads, threads_for
 
     started = time.perf_counter()
     parts = data_of(cfg, rows, jobs)
@@ -179,11 +178,9 @@ def _train_one(
     # A callback of this kind, even an idle one, keeps Lightning from writing checkpoints of its own.
     callbacks: list[Any] = [Checkpoint(), *([progress] if progress else [])]
     with quiet():
-        trainer = build.trainer(cfg, callbacks, [], data)  # type: ignore[arg-type]
+        trainer = build.trainer(cfg, callbacks, [], data.span)
     fit_started = time.perf_counter()
-    number = cfg.trainer.threads
-    if not isinstance(number, int):
-        number = 1 if weights.numel() * data.batch_size <= _SMALL else torch.get_num_threads()
+    number = threads_for(weights.numel(), data.batch_size, cfg.trainer.threads)
     with interruptible(ledger), quiet(), threads(number):
         trainer.fit(module, datamodule=data)
     whole = ledger.present[ledger.alive]

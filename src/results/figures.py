@@ -10,7 +10,7 @@ from matplotlib.ticker import LogFormatter
 
 Predict = Callable[[np.ndarray], np.ndarray]  # raw features (rows, features) to predictions (rows,)
 
-_POINTS = 2000  # more points than a picture can show apart
+POINTS = 2000  # more points than a picture can show apart
 _POINT, _LINE, _REFERENCE = "tab:red", "tab:blue", "0.45"
 
 
@@ -108,7 +108,7 @@ def png(figure: Figure) -> bytes:
 
 def thin(features: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """At most a few thousand rows, evenly taken."""
-    stride = -(-len(target) // _POINTS)
+    stride = -(-len(target) // POINTS)
     return features[::stride], target[::stride]
 
 

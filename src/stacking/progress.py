@@ -6,6 +6,8 @@ from typing import Any
 
 import lightning.pytorch as pl
 
+from src.stacking.engine import Stack
+
 log = logging.getLogger(__name__)
 
 _SECONDS = 5.0  # between two lines where there is no bar
@@ -48,7 +50,8 @@ class StackProgress(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Adds the epochs that were done since the last time."""
-        self._done += (trainer.current_epoch - self._seen) * len(pl_module.ledger.present)  # type: ignore[union-attr, arg-type]
+        assert isinstance(pl_module, Stack)
+        self._done += (trainer.current_epoch - self._seen) * len(pl_module.ledger.present)
         self._seen = trainer.current_epoch
         if self._bar is not None:
             self._bar.update(self._task, completed=self._done)

@@ -36,8 +36,11 @@ class StackedRows:
         """The same rows on ``device``."""
         if self.pairs[0][0].device == device:
             return self
-        moved = {id(pair): tuple(part.to(device, non_blocking=non_blocking) for part in pair) for pair in self.pairs}
-        return StackedRows(self.stretches, [moved[id(pair)] for pair in self.pairs], self.batch_size)  # type: ignore[misc]
+        moved = {
+            id(pair): (pair[0].to(device, non_blocking=non_blocking), pair[1].to(device, non_blocking=non_blocking))
+            for pair in self.pairs
+        }
+        return StackedRows(self.stretches, [moved[id(pair)] for pair in self.pairs], self.batch_size)
 
 
 class Gather(Dataset[StackedRows]):

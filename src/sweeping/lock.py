@@ -1,13 +1,12 @@
 """A lock between processes that the kernel lets go of when its holder dies."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 
 @contextmanager
@@ -17,7 +16,7 @@ def locked(path: Path) -> Iterator[None]:
     Optuna's own file locks are files that exist; one whose holder was killed blocks everybody for half a
     minute. This one is gone with the process. Where the system has no ``flock``, Optuna's serves.
     """
-    if fcntl is None:
+    if sys.platform == "win32":
         from optuna.storages.journal import JournalFileOpenLock
 
         lock = JournalFileOpenLock(str(path))

@@ -125,8 +125,8 @@ def make_plan(settings: Settings, config: DictConfig, compose: Compose, argument
     warnings.filterwarnings("ignore", category=ExperimentalWarning)
     settings.check()
     directions = settings.directions()
-    params = OmegaConf.to_container(settings.params, resolve=True) if OmegaConf.is_config(settings.params) else {}
-    space = parse(params, arguments)  # type: ignore[arg-type]
+    params: Any = OmegaConf.to_container(settings.params, resolve=True) if OmegaConf.is_config(settings.params) else {}
+    space = parse(params, arguments)
     if not space.swept and not settings.custom_search_space:
         raise UserError(
             "the search space is empty: give hydra.sweeper.params, or an override such as "

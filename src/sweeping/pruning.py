@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,33 @@ if TYPE_CHECKING:
 NUMBER = "PLUMBLINE_TRIAL"  # in hydra.job.env_set, where a job's number is not its trial's
 SWEEPER = "hydra_plugins.plumbline_sweeper.durable.Durable"
 
-SHARE = 1 / 3  # of a run's time that may go into talking to the storage
+_SHARE = 1 / 3  # of a run's time that may go into talking to the storage
+
+
+class Budget:
+    """Bounds what talking to the storage costs, by a share of the time since this was made.
+
+    Args:
+        clock: seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._started = clock()
+        self._spent = self._longest = 0.0
+
+    def allows(self) -> bool:
+        """Whether there is something left."""
+        return self._spent <= _SHARE * (self._clock() - self._started)
+
+    @contextmanager
+    def spending(self) -> Iterator[None]:
+        """Counts what the block takes. The longest is left out: it may have paid for an import."""
+        before = self._clock()
+        yield
+        took = self._clock() - before
+        self._spent += min(took, self._longest)
+        self._longest = max(took, self._longest)
 
 
 class Pruning:
@@ -38,9 +65,7 @@ class Pruning:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.trial, self.objective, self.maximize, self.every = trial, objective, maximize, every
-        self._clock = clock
-        self._started = clock()
-        self._spent = self._longest = 0.0
+        self._budget = Budget(clock)
         self._best: float | None = None
 
     def __call__(self, epoch: int, row: dict[str, float]) -> bool:
@@ -48,16 +73,11 @@ class Pruning:
         value = self._value(row)
         if value is None or epoch % self.every or not math.isfinite(value):
             return False
-        before = self._clock()
-        if self._spent > SHARE * (before - self._started):
+        if not self._budget.allows():
             return False
-        self.trial.report(value, epoch)
-        answer = self.trial.should_prune()
-        took = self._clock() - before
-        # The longest is not counted: it may have paid for an import.
-        self._spent += min(took, self._longest)
-        self._longest = max(took, self._longest)
-        return answer
+        with self._budget.spending():
+            self.trial.report(value, epoch)
+            return self.trial.should_prune()
 
     def _value(self, row: dict[str, float]) -> float | None:
         """The best so far of a figure whose best epoch a run keeps; else the last epoch's training loss."""

@@ -1,5 +1,6 @@
 """Samplers whose point depends on the trial's number: neither a restart nor a second process repeats one."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from math import inf, prod
 from typing import TYPE_CHECKING, Any
@@ -64,9 +65,9 @@ class Points(BaseSampler):
         self.space = dict(space)
         self.seed = seed
 
+    @abstractmethod
     def point(self, number: int) -> dict[str, Any]:
         """The point of the trial with this number, from 0 on."""
-        raise NotImplementedError
 
     def infer_relative_search_space(self, study: "Study", trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """All parameters, except those with a single value, which Optuna never samples."""

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
 
 # Multiply-adds of one batch's forward pass below which a second thread does not pay: an MLP 10-64-64-1 at batch
 # 1,024 (5 million) takes as long with two as with one, a 10-256-256-1 (70 million) 3/4. Where another process
@@ -12,11 +11,13 @@ from torch import nn
 _SMALL = 1 << 23
 
 
-def threads_for(net: nn.Module, batch_size: int, wanted: int | str) -> int:
-    """``wanted``, or with ``auto`` one thread for small work and PyTorch's own choice for the rest."""
+def threads_for(weights: int, batch_size: int, wanted: int | str) -> int:
+    """``wanted``, or with ``auto`` one thread for small work and PyTorch's own choice for the rest.
+
+    ``weights`` are all that a step trains: a net's, or those of all members of a stack.
+    """
     if isinstance(wanted, int):
         return wanted
-    weights = sum(parameter.numel() for parameter in net.parameters())
     return 1 if weights * batch_size <= _SMALL else torch.get_num_threads()
 
 

@@ -6,11 +6,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tests.benchmarks.timing import Row, in_turn
+
+if TYPE_CHECKING:
+    from torch import nn
 
 ROOT = Path(__file__).parents[2]
 CARS = ROOT / "src" / "data" / "cars.csv"
@@ -107,16 +112,17 @@ def process(rounds: int, size: float) -> list[Row]:
     """From command to exit."""
     with tempfile.TemporaryDirectory() as folder:
         count = iter(range(1000))
-        ours = lambda: _call("-m", "src.train", f"hydra.run.dir={folder}/{next(count)}")  # noqa: E731
-        theirs = lambda: _call("-c", PLAIN_SCRIPT)  # noqa: E731
+
+        def ours() -> float:
+            return _call("-m", "src.train", f"hydra.run.dir={folder}/{next(count)}")
+
         what = "process, python -m src.train | plain script: pandas, torch, the same epochs"
-        return [Row("process", what, *in_turn(ours, theirs, rounds), 1.9, 1.5)]
+        return [Row("process", what, *in_turn(ours, partial(_call, "-c", PLAIN_SCRIPT), rounds), 1.9, 1.5)]
 
 
 def help_page(rounds: int, size: float) -> list[Row]:
     """What a look at the options costs."""
-    ours = lambda: _call("-m", "src.train", "--help")  # noqa: E731
-    theirs = lambda: _call("-c", "import hydra")  # noqa: E731
+    ours, theirs = partial(_call, "-m", "src.train", "--help"), partial(_call, "-c", "import hydra")
     what = "process, python -m src.train --help | python -c 'import hydra'"
     return [Row("help", what, *in_turn(ours, theirs, rounds), 3.0, 2.0)]
 
@@ -231,7 +237,7 @@ def _fitter(*overrides: str) -> Callable[[], float]:
     return run
 
 
-def _mlp(features: int):  # type: ignore[no-untyped-def]  # torch is imported where it is used
+def _mlp(features: int) -> "nn.Module":
     from torch import nn
 
     return nn.Sequential(nn.Linear(features, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 1))

@@ -6,12 +6,16 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omegaconf import OmegaConf
 
 from src.sweeping.progress import Progress
 from src.sweeping.study import DurableStudy
 from tests.benchmarks.timing import Row
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
 
 
 def machinery(trials: int = 1000) -> dict[str, float]:
@@ -21,8 +25,7 @@ def machinery(trials: int = 1000) -> dict[str, float]:
         line = [sys.executable, "-m", "tests.benchmarks.noop", "-m", "sweep=lr", f"hydra.sweep.dir={sweep}"]
         subprocess.run([*line, f"hydra.sweeper.n_trials={trials}"], check=True, capture_output=True)
         found = _study(sweep, "lr").get_trials(deepcopy=False)
-        starts, ends = [t.datetime_start for t in found], [t.datetime_complete for t in found]
-        ours = (max(ends) - min(starts)).total_seconds() / trials  # type: ignore[type-var]
+        ours = _span(found) / trials
         alone = _optuna_alone(Path(folder) / "alone.journal", trials)
     return {"sweep": ours, "optuna": alone, "compose": _compose(min(trials, 50))}
 
@@ -92,10 +95,16 @@ def two_writers(trials: int = 200) -> dict[str, float]:
             found = _open(Path(name), trials, storage)
             done = found.trials()
             found.close()
-            span = max(t.datetime_complete for t in done) - min(t.datetime_start for t in done)  # type: ignore[type-var]
             assert len(done) == trials, len(done)
-            rates[kind] = trials / span.total_seconds()
+            rates[kind] = trials / _span(done)
     return rates
+
+
+def _span(trials: "list[FrozenTrial]") -> float:
+    """Seconds from the first start to the last end."""
+    starts = [trial.datetime_start for trial in trials if trial.datetime_start]
+    ends = [trial.datetime_complete for trial in trials if trial.datetime_complete]
+    return (max(ends) - min(starts)).total_seconds()
 
 
 def _write(folder: Path, trials: int, storage: str) -> None:
@@ -116,12 +125,11 @@ def _one(study: DurableStudy, progress: Progress) -> bool:
     return True
 
 
-def _open(folder: Path, limit: int, storage: str | None = None):  # type: ignore[no-untyped-def]
+def _open(folder: Path, limit: int, storage: str | None = None) -> DurableStudy:
     from optuna.distributions import FloatDistribution
 
     from src.sweeping.samplers import Random
     from src.sweeping.storage import location
-    from src.sweeping.study import DurableStudy
 
     space = {"x": FloatDistribution(0, 1)}
     about = {"direction": {}, "space": {}, "base": {}}

@@ -190,7 +190,7 @@ def test_trials_run_again_alone_by_their_own_commands_come_to_the_same(tmp_path:
 
 
 def test_a_pruned_trial_leaves_its_stack(tmp_path: Path, sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("src.sweeping.pruning.SHARE", float("inf"))  # no report is left out to save time
+    monkeypatch.setattr("src.sweeping.pruning._SHARE", float("inf"))  # no report is left out to save time
     line = ("sweep=lr", "hydra/sweeper/pruner=threshold", "hydra.sweeper.pruner.upper=0.5", "trainer.max_epochs=200")
     line += (
         "hydra.sweeper.pruner.n_warmup_steps=100",

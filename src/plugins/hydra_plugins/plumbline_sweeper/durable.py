@@ -9,7 +9,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import MISSING, DictConfig
+from omegaconf import II, MISSING, DictConfig
 
 
 class Durable(Sweeper):
@@ -97,7 +97,7 @@ class MedianConf:
 
     _target_: str = "optuna.pruners.MedianPruner"
     n_startup_trials: int = 3
-    n_warmup_steps: int = "${share:0.2,${trainer.max_epochs}}"  # type: ignore[assignment]
+    n_warmup_steps: int = II("share:0.2,${trainer.max_epochs}")
     interval_steps: int = 1
     n_min_trials: int = 1
 
