@@ -1,0 +1,155 @@
+"""Layers with a leading member axis: what a net's leaves become when many nets of one form train as one.
+
+Every parameter of every member lies in one matrix (members, parameters), and a layer's weights are views of its
+columns: an optimizer, a bound on the gradient or the best epoch's copy is then one operation, whatever the net.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class MemberLinear(nn.Module):
+    """``nn.Linear``: weight (members, out, in), bias (members, out) or None; (members, …, in) to (members, …, out)."""
+
+    def __init__(self, weight: nn.Parameter, bias: nn.Parameter | None) -> None:
+        super().__init__()
+        self.weight, self.bias = weight, bias
+
+    def forward(self, values: Tensor) -> Tensor:
+        """One matrix product a member."""
+        rows = values if values.dim() == 3 else values.flatten(1, -2)  # (members, rows, in)
+        weight = self.weight.mT  # (members, in, out)
+        found = torch.bmm(rows, weight) if self.bias is None else torch.baddbmm(self.bias[:, None], rows, weight)
+        return found if values.dim() == 3 else found.unflatten(1, values.shape[1:-1])
+
+
+class MemberLayerNorm(nn.Module):
+    """``nn.LayerNorm``: weight and bias (members, *shape) or None."""
+
+    def __init__(self, layer: nn.LayerNorm, weight: nn.Parameter | None, bias: nn.Parameter | None) -> None:
+        super().__init__()
+        self.shape, self.eps = layer.normalized_shape, layer.eps
+        self.weight, self.bias = weight, bias
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Normalizes the last dimensions; then scales and shifts by the member's own numbers."""
+        found = F.layer_norm(values, self.shape, eps=self.eps)
+        rest = [1] * (values.dim() - 1 - len(self.shape))
+        weight, bias = (p if p is None else p.view(len(p), *rest, *self.shape) for p in (self.weight, self.bias))
+        if weight is None:
+            return found
+        return found * weight if bias is None else torch.addcmul(bias, found, weight)
+
+
+class MemberBatchNorm(nn.Module):
+    """``nn.BatchNorm1d`` with statistics per member: buffers (members, channels)."""
+
+    def __init__(
+        self, layer: nn.BatchNorm1d, weight: nn.Parameter | None, bias: nn.Parameter | None, buffers: dict[str, Tensor]
+    ) -> None:
+        super().__init__()
+        self.eps, self.momentum, self.channels = layer.eps, layer.momentum, layer.num_features
+        self.weight, self.bias = weight, bias
+        self.statistics = buffers  # the stack's own tensors, which it keeps and stores
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Normalizes (members, rows, channels, …) over rows: channels of different members are different channels."""
+        members = len(values)
+        flat = values.transpose(0, 1).flatten(1, 2)  # (rows, members · channels, …)
+        mean, variance = self.statistics.get("running_mean"), self.statistics.get("running_var")
+        momentum = self.momentum
+        if self.training and mean is not None:
+            count = self.statistics["num_batches_tracked"]
+            count += 1
+            momentum = 1 / float(count[0]) if momentum is None else momentum
+        found = F.batch_norm(
+            flat,
+            *(None if part is None else part.view(-1) for part in (mean, variance)),
+            *(None if part is None else part.reshape(-1) for part in (self.weight, self.bias)),
+            training=self.training or mean is None,
+            momentum=momentum or 0.0,
+            eps=self.eps,
+        )
+        return found.unflatten(1, (members, self.channels)).transpose(0, 1)
+
+
+class MemberEmbedding(nn.Module):
+    """``nn.Embedding``: weight (members, entries, width); (members, …) whole numbers to (members, …, width)."""
+
+    def __init__(self, weight: nn.Parameter) -> None:
+        super().__init__()
+        self.weight = weight
+
+    def forward(self, index: Tensor) -> Tensor:
+        """Each member looks up in its own table."""
+        members = torch.arange(len(self.weight), device=index.device).view(-1, *[1] * (index.dim() - 1))
+        return self.weight[members, index]
+
+
+class Matrix:
+    """The parameters of members of one form as rows (members, parameters), and layers' views of it.
+
+    Args:
+        nets: of one form: parameters of equal names and shapes.
+    """
+
+    def __init__(self, nets: list[nn.Module]) -> None:
+        self.shapes = {name: part.shape for name, part in nets[0].named_parameters() if part.requires_grad}
+        rows = {id(net): torch.cat([p.detach().flatten() for p in net.parameters() if p.requires_grad]) for net in nets}
+        self.values = torch.stack([rows[id(net)] for net in nets])
+        self.gradient = torch.zeros_like(self.values)
+        self.leaves: dict[str, nn.Parameter] = {}
+        start = 0
+        self._columns: dict[str, tuple[int, int]] = {}
+        for name, shape in self.shapes.items():
+            self._columns[name] = (start, start + math.prod(shape))
+            start += math.prod(shape)
+        self._bind()
+
+    def replace(self, values: Tensor) -> None:
+        """Puts other rows in place: fewer members, or on another device."""
+        self.values, self.gradient = values, torch.zeros_like(values)
+        self._bind()
+
+    def unflat(self, row: Tensor) -> dict[str, Tensor]:
+        """A row (parameters,) by name: copies, which drag no other member into a file."""
+        return {
+            name: row[start:end].reshape(self.shapes[name]).clone() for name, (start, end) in self._columns.items()
+        }
+
+    def _bind(self) -> None:
+        for name, (start, end) in self._columns.items():
+            shape = (len(self.values), *self.shapes[name])
+            view, slope = (part[:, start:end].view(shape) for part in (self.values, self.gradient))
+            if name not in self.leaves:
+                self.leaves[name] = nn.Parameter(view)
+            leaf = self.leaves[name]
+            leaf.grad = None
+            leaf.data = view
+            # Autograd adds to a gradient that is there, so that all of them lie in one matrix.
+            leaf.grad = slope
+
+
+def swap_leaf(layer: nn.Module, own: dict[str, nn.Parameter], buffers: dict[str, Tensor]) -> nn.Module | None:
+    """A leaf's form with a member axis; None where there is none.
+
+    Args:
+        layer: of one member.
+        own: its parameters with a member axis, by their names in the layer.
+        buffers: likewise.
+    """
+    weight, bias = own.get("weight"), own.get("bias")
+    if type(layer) is nn.Linear and weight is not None:
+        return MemberLinear(weight, bias)
+    if type(layer) is nn.LayerNorm:
+        return MemberLayerNorm(layer, weight, bias)
+    if type(layer) is nn.BatchNorm1d:
+        return MemberBatchNorm(layer, weight, bias, buffers)
+    if type(layer) is nn.Embedding and weight is not None:
+        plain = layer.padding_idx is None and layer.max_norm is None and not layer.scale_grad_by_freq
+        return MemberEmbedding(weight) if plain and not layer.sparse else None
+    # Whatever has no numbers of its own stays: that it is element-wise, the comparison with the nets alone shows.
+    return layer if not own and not buffers else None

@@ -1,0 +1,88 @@
+"""Dropout whose masks follow from (seed, epoch), alone and in a stack, on every device."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from src.data.order import noise_seed
+
+
+class SeededDropout(nn.Module):
+    """``nn.Dropout`` for one net or for many, each with a probability and a stream of random numbers of its own.
+
+    On a CPU the numbers are those that ``nn.Dropout`` would draw after ``torch.manual_seed``.
+
+    Args:
+        rates: per member the probability of a value being zeroed while training.
+        noise: whose streams to draw from.
+        stacked: whether inputs are (members, …); else there is one member, and they are as its net has them.
+    """
+
+    def __init__(self, rates: Sequence[float], noise: "Noise", stacked: bool) -> None:
+        super().__init__()
+        self.rates, self.noise, self.stacked = list(rates), noise, stacked
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Values with some of them zeroed and the others scaled up; the same shape."""
+        if not self.training or not any(self.rates):
+            return values
+        mask = torch.empty_like(values, memory_format=torch.contiguous_format)
+        for part, rate, generator in zip(
+            mask if self.stacked else [mask], self.rates, self.noise.generators(values.device), strict=True
+        ):
+            if rate:
+                part.bernoulli_(1 - rate, generator=generator).div_(1 - rate)
+            else:
+                part.fill_(1)
+        return values * mask
+
+
+class Noise:
+    """The random streams of members, started anew in each epoch.
+
+    Args:
+        seeds: per member what decides them.
+    """
+
+    def __init__(self, seeds: Sequence[int]) -> None:
+        self.seeds = list(seeds)
+        self.layers: list[SeededDropout] = []
+        self._epoch = 0
+        self._generators: list[torch.Generator] = []
+
+    def start(self, epoch: int) -> None:
+        """Opens an epoch."""
+        self._epoch = epoch
+        for generator, seed in zip(self._generators, self.seeds, strict=False):
+            generator.manual_seed(noise_seed(seed, epoch))
+
+    def generators(self, device: torch.device) -> list[torch.Generator]:
+        """One for each member."""
+        if len(self._generators) != len(self.seeds) or self._generators[0].device != device:
+            self._generators = [torch.Generator(device) for _ in self.seeds]
+            self.start(self._epoch)
+        return self._generators
+
+    def layer(self, rates: Sequence[float], stacked: bool) -> SeededDropout:
+        """A dropout layer that draws from these streams."""
+        self.layers.append(SeededDropout(rates, self, stacked))
+        return self.layers[-1]
+
+    def keep(self, index: Sequence[int]) -> None:
+        """Keeps only these members, with their streams as they stand."""
+        self.seeds = [self.seeds[i] for i in index]
+        self._generators = [self._generators[i] for i in index] if self._generators else []
+        for layer in self.layers:
+            layer.rates = [layer.rates[i] for i in index]
+
+
+def seed_dropout(net: nn.Module, noise: Noise) -> bool:
+    """Replaces the net's dropout layers by seeded ones, in place; whether there were any that do something."""
+    found = False
+    for module in list(net.modules()):
+        for name, child in list(module.named_children()):
+            if type(child) is nn.Dropout:
+                setattr(module, name, noise.layer([child.p], stacked=False))
+                found |= child.p > 0
+    return found
