@@ -1,8 +1,9 @@
 """Configuration to objects: the one place that calls Hydra's instantiate.
 
-What a configuration may construct is listed here; constructors take plain values and know no config.
+What a configuration may construct is decided in ``src.kinds``; constructors take plain values and know no config.
 """
 
+import inspect
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from hydra.errors import InstantiationException
-from hydra.utils import instantiate
+from hydra.utils import execution_whitelist, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from src.data.table import Table
 from src.errors import UserError
+from src.kinds import check_kind, plain, resolve
 from src.results.metrics import larger_is_better
 
 if TYPE_CHECKING:
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_ALLOWED = ("src.*", "torch.nn.*", "torch.optim.*", "lightning.pytorch.*")  # of Hydra's own targets, none
 _MODULE_KEYS = ("batch_size", "shuffle", "val_fraction", "test_fraction", "standardize")
 _FULL_PRECISION = ("32", "32-true", "64", "64-true")
 _OWN_CALLBACKS = ("src.training.checkpoints.Checkpoints", "src.training.progress.Progress")
@@ -46,11 +47,19 @@ _LOOP_OPTIONS = (
 def construct(node: DictConfig | dict[str, Any], key: str, **extra: Any) -> Any:
     """The object that a node of the configuration describes.
 
+    Args:
+        node: its ``_target_`` and arguments.
+        key: where it stands in the configuration; its first part says what kind of object it has to be.
+        extra: further arguments, not from the configuration.
+
     Raises:
-        UserError: it cannot be constructed; the message names the node.
+        UserError: it is of another kind or cannot be constructed; the message names the node.
     """
+    values = plain(node)
+    # Hydra adds a whitelist to the one of hydra.main unless told to reset: this one is the only one in force.
+    allowed = execution_whitelist(sorted(check_kind(values, key)), reset=True)
     try:
-        return instantiate(node, **extra, _execution_whitelist_=_ALLOWED, _convert_="all")
+        return instantiate(values, **extra, _execution_whitelist_=allowed, _convert_="all")
     except UserError:
         raise
     except (InstantiationException, TypeError, ValueError, AttributeError) as error:
@@ -116,14 +125,14 @@ def net(cfg: DictConfig, features: int) -> "nn.Module":
 
         return _scratch(cfg, features, Record())
     with _started_from(cfg):
-        return construct(_without(cfg.model, "standardize"), "model", features=features)
+        return construct(_without(cfg.model, "standardize"), "model", **_input(cfg, features))
 
 
 def net_factory(cfg: DictConfig, features: int) -> "Callable[..., nn.Module]":
     """A constructor of ``model``'s net for many members; takes ``init`` where a member has its own."""
     make = construct(_without(cfg.model, "standardize"), "model", _partial_=True)
     if not is_scratch(cfg):
-        return partial(make, features=features)
+        return partial(make, **_input(cfg, features))
     from src.training.record import Record
 
     loss = construct(cfg.loss, "loss")
@@ -212,6 +221,16 @@ def trainer(cfg: DictConfig, callbacks: "list[pl.Callback]", loggers: list[Any],
     except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
         asked = ", ".join(f"trainer.{name}={options[name]}" for name in ("accelerator", "devices", "strategy"))
         raise UserError(f"{asked}: {str(error).splitlines()[0]}") from error
+
+
+def _input(cfg: DictConfig, features: int) -> dict[str, int]:
+    """What a net is told of its input; one without such an argument, nn.Sequential say, is told nothing."""
+    try:
+        known = inspect.signature(resolve(cfg.model._target_, "model")).parameters.values()
+    except (TypeError, ValueError):  # no signature to be had
+        return {"features": features}
+    takes = any(each.name == "features" or each.kind is each.VAR_KEYWORD for each in known)
+    return {"features": features} if takes else {}
 
 
 def is_scratch(cfg: DictConfig) -> bool:

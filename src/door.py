@@ -9,17 +9,9 @@ from omegaconf import MissingMandatoryValue
 
 from src.errors import UserError
 
-# What a configuration may construct, here and in build: our own classes, nets, optimizers, callbacks,
-# and what Hydra's plugins and log settings name.
-ALLOWED = (
-    "src.*",
-    "torch.nn.*",
-    "torch.optim.*",
-    "lightning.pytorch.*",
-    "hydra_plugins.*",
-    "optuna.*",
-    "logging.*",
-)
+# What Hydra itself constructs for these commands: plugins, their samplers, log handlers and our callback. What a
+# run is made of is decided by kind, in src/kinds.py, and never by this list.
+ALLOWED = ("src.plugins.folders.Folders", "hydra_plugins.*", "optuna.*", "logging.*")
 
 
 def door(command: Callable[[], Any]) -> None:
@@ -41,6 +33,11 @@ def door(command: Callable[[], Any]) -> None:
             raise
         print(error, file=sys.stderr)
         sys.exit(2)
+
+
+def packages(trust: Any) -> tuple[str, ...]:
+    """``trust`` of the command line as names: nothing, one, or a list."""
+    return () if trust is None else (str(trust),) if isinstance(trust, str) else tuple(str(name) for name in trust)
 
 
 def _one_line(kind: type[BaseException], error: BaseException, traceback: Any) -> None:

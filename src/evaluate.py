@@ -3,7 +3,7 @@
 import hydra
 from omegaconf import DictConfig
 
-from src.door import ALLOWED, door
+from src.door import ALLOWED, door, packages
 
 
 @hydra.main(config_path="../conf", config_name="evaluate", execution_whitelist=ALLOWED)
@@ -11,7 +11,7 @@ def evaluate(cfg: DictConfig) -> None:
     """Prints the metrics of a run folder."""
     from src.jobs.evaluate import evaluate
 
-    evaluate(cfg.run, cfg.checkpoint)
+    evaluate(cfg.run, cfg.checkpoint, packages(cfg.trust))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import hydra
 from omegaconf import DictConfig
 
-from src.door import ALLOWED, door
+from src.door import ALLOWED, door, packages
 
 
 @hydra.main(config_path="../conf", config_name="predict", execution_whitelist=ALLOWED)
@@ -11,7 +11,7 @@ def predict(cfg: DictConfig) -> None:
     """Writes the input's rows with a column of predictions."""
     from src.jobs.predict import predict
 
-    predict(cfg.run, cfg.input, cfg.output, cfg.checkpoint)
+    predict(cfg.run, cfg.input, cfg.output, cfg.checkpoint, packages(cfg.trust))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,16 @@
 """The runs of a sweep, drawn over each other."""
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from src.errors import UserError
 from src.results.folder import RunFolder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+log = logging.getLogger(__name__)
 
 _MOST = 12  # lines that a picture can show apart
 
@@ -66,7 +70,12 @@ def _fits(runs: dict[str, RunFolder]) -> "dict[str, Figure]":
     tables = {summaries[name]["data"]["sha256"] for name in fitted}
     if len(tables) != 1 or any(len(summaries[name]["data"]["features"]) != 1 for name in fitted):
         return {}
-    configs = {name: load_config(folder) for name, folder in fitted.items()}
+    try:
+        configs = {name: load_config(folder) for name, folder in fitted.items()}
+    except UserError as error:
+        # A net of the user's own, which a folder may not name: one picture less is no reason to fail a sweep.
+        log.info("figures/fits.png is left out: %s", error)
+        return {}
     predictors = {name: load_predictor(folder, configs[name], "best") for name, folder in fitted.items()}
     rows = build.table(next(iter(configs.values())))
     figure = figures.compare_fits(rows.features, rows.target, predictors, rows.feature_names[0], rows.target_name)

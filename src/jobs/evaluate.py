@@ -1,6 +1,7 @@
 """A run's own figures again."""
 
 import sys
+from collections.abc import Collection
 from typing import Any
 
 from src import build
@@ -9,16 +10,22 @@ from src.jobs.restore import load_config, load_predictor
 from src.results.folder import RunFolder
 
 
-def evaluate(run: str, checkpoint: str) -> dict[str, Any]:
+def evaluate(run: str, checkpoint: str, trust: Collection[str] = ()) -> dict[str, Any]:
     """Evaluates a checkpoint on the run's own splits, prints the table and returns the metrics.
 
+    Args:
+        run: the run folder.
+        checkpoint: best or last.
+        trust: packages whose nets the folder may name; the closed list of ``src.kinds`` needs no trust.
+
     Raises:
-        UserError: ``run`` is no run folder, lacks the checkpoint, or its data cannot be read.
+        UserError: ``run`` is no run folder or names what a folder may not, lacks the checkpoint, or its data
+            cannot be read.
     """
     if checkpoint not in ("best", "last"):
         raise UserError(f"checkpoint must be one of best, last, found {checkpoint!r}")
     folder = RunFolder.existing(run)
-    cfg = load_config(folder)
+    cfg = load_config(folder, trust=trust)
     folder.checkpoint(checkpoint)
     rows = build.table(cfg)
     summary = folder.read_summary()

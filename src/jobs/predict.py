@@ -1,5 +1,6 @@
 """Predictions for new rows, from a run folder and nothing else."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 from src.errors import UserError
@@ -7,12 +8,19 @@ from src.jobs.restore import load_config, load_predictor
 from src.results.folder import RunFolder
 
 
-def predict(run: str, input: str, output: str | None, checkpoint: str) -> Path:
+def predict(run: str, input: str, output: str | None, checkpoint: str, trust: Collection[str] = ()) -> Path:
     """Writes the input's columns and one more, ``TARGET_predicted``, and returns the file's path.
 
+    Args:
+        run: the run folder.
+        input: a CSV with the run's feature columns.
+        output: where to write; None: predictions/ inside the run folder.
+        checkpoint: best or last.
+        trust: packages whose nets the folder may name; the closed list of ``src.kinds`` needs no trust.
+
     Raises:
-        UserError: ``run`` is no run folder, the input lacks a feature column or holds something else
-            than numbers in one, or the output cannot be written.
+        UserError: ``run`` is no run folder or names what a folder may not, the input lacks a feature column
+            or holds something else than numbers in one, or the output cannot be written.
     """
     if checkpoint not in ("best", "last"):
         raise UserError(f"checkpoint must be one of best, last, found {checkpoint!r}")
@@ -23,7 +31,7 @@ def predict(run: str, input: str, output: str | None, checkpoint: str) -> Path:
     from src.data.reader import read_columns, read_header
 
     header = read_header(source)
-    predictor = load_predictor(folder, load_config(folder), checkpoint)
+    predictor = load_predictor(folder, load_config(folder, ("model",), trust), checkpoint)
     encoder = predictor.encoder
     features = read_columns(source, encoder.feature_names, predictor.dtype)
     name = f"{encoder.target_name}_predicted"

@@ -1,11 +1,13 @@
 """A run folder back to a predictor and its data, from any working directory."""
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from src.errors import UserError
+from src.kinds import check_folder
 from src.results.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -15,11 +17,21 @@ if TYPE_CHECKING:
     from src.training.scratch import Scratch
 
 
-def load_config(folder: RunFolder) -> DictConfig:
+def load_config(
+    folder: RunFolder, groups: Sequence[str] = ("model", "loss", "data"), trust: Collection[str] = ()
+) -> DictConfig:
     """The run's resolved configuration; a relative data path is read from where the run was started.
 
+    A folder is data: what these groups may construct is on a closed list, and is checked here, before anything
+    that it names is imported. Whoever builds other groups of it has to name them.
+
+    Args:
+        folder: the run's.
+        groups: what is going to be built.
+        trust: packages of the user's own whose classes the folder may name.
+
     Raises:
-        UserError: the file is not the configuration of a run.
+        UserError: the file is not the configuration of a run, or names what a folder may not.
     """
     try:
         cfg = OmegaConf.load(folder.config)
@@ -28,6 +40,10 @@ def load_config(folder: RunFolder) -> DictConfig:
         raise UserError(f"run={folder.path}: .hydra cannot be read ({str(error).splitlines()[0]})") from None
     if not isinstance(cfg, DictConfig) or "model" not in cfg or "data" not in cfg:
         raise UserError(f"run={folder.path}: .hydra/config.yaml is not the configuration of a run")
+    try:
+        check_folder(cfg, groups, trust)
+    except UserError as error:
+        raise UserError(f"run={folder.path}: {error}") from None
     if "path" in cfg.data:
         with open_dict(cfg):
             cfg.data.path = str(started_in / cfg.data.path)

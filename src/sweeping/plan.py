@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.errors import HydraException
-from hydra.utils import instantiate
+from hydra.utils import execution_whitelist, instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from optuna.exceptions import ExperimentalWarning
@@ -235,7 +235,8 @@ def _built(node: Any, allowed: tuple[str, ...], key: str) -> Callable[..., Any]:
         UserError: it refuses its arguments.
     """
     try:
-        make = instantiate(node, _partial_=True, _execution_whitelist_=allowed, _convert_="all")
+        only = execution_whitelist(allowed, reset=True)
+        make = instantiate(node, _partial_=True, _execution_whitelist_=only, _convert_="all")
         make()
     except (HydraException, ValueError, TypeError, ModuleNotFoundError) as error:
         cause = error.__cause__ or error
@@ -247,7 +248,8 @@ def _extender(name: str | None, config: DictConfig) -> "Callable[[Trial], None] 
     if not name:
         return None
     try:
-        function = instantiate({"_target_": name, "_partial_": True}, _execution_whitelist_=("src.*",))
+        only = execution_whitelist(("src.sweeping.spaces.*",), reset=True)
+        function = instantiate({"_target_": name, "_partial_": True}, _execution_whitelist_=only)
     except HydraException as error:
         raise UserError(f"hydra.sweeper.custom_search_space={name}: {str(error).splitlines()[0]}") from error
     return lambda trial: function(config, trial)

@@ -125,19 +125,20 @@ def trials(hydra: Any, numbers: Sequence[int]) -> "list[Trial]":
     import warnings
 
     import optuna
-    from hydra.utils import instantiate
+    from hydra.utils import execution_whitelist, instantiate
 
     from src.sweeping.storage import explained, location, open_storage
 
     sweeper = hydra.sweeper
     where = location(sweeper.storage, Path(hydra.runtime.cwd) / hydra.sweep.dir)
+    only = execution_whitelist(("optuna.pruners.*",), reset=True)
     with explained(where), warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         study = optuna.load_study(
             study_name=sweeper.study_name,
             storage=open_storage(where),
             sampler=optuna.samplers.RandomSampler(),  # the point is chosen already
-            pruner=instantiate(sweeper.pruner, _execution_whitelist_=("optuna.pruners.*",), _convert_="all"),
+            pruner=instantiate(sweeper.pruner, _execution_whitelist_=only, _convert_="all"),
         )
         found = study._storage.get_trial_id_from_study_id_trial_number
         return [optuna.trial.Trial(study, found(study._study_id, number)) for number in numbers]

@@ -87,8 +87,11 @@ REFUSED: dict[str, tuple[str, ...]] = {f"optimizer.{key}": said for key, said in
     "objective=mse": ("objective must be train, val or test with mse, rmse, mae or r2", "found 'mse'"),
     "seed=-1": ("seed must be a whole number from 0 on, found -1",),
     "figures=maybe": ("figures must be one of auto, true, false, found 'maybe'",),
-    "optimizer._target_=os.system": ("optimizer", "os.system", "whitelist"),
-    "data._target_=builtins.print": ("data", "builtins.print", "whitelist"),
+    "optimizer._target_=os.system": ("optimizer: expected a subclass of torch.optim.Optimizer, found os.system",),
+    "data._target_=builtins.print": (
+        "data: expected a function of src.data.sources",
+        "found builtins.print",
+    ),
 }
 
 

@@ -27,6 +27,7 @@ FLOORS = {
     "src.sweeping": 1,
     # 2: configuration to objects
     "src.check": 2,
+    "src.kinds": 2,
     "src.build": 2,
     # 3: the jobs
     "src.jobs": 3,
