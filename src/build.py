@@ -5,7 +5,7 @@ What a configuration may construct is decided in ``src.kinds``; constructors tak
 
 import inspect
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,35 +13,29 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from hydra.errors import InstantiationException
 from hydra.utils import execution_whitelist, instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from src.data.table import Table
 from src.errors import UserError
 from src.kinds import check_kind, plain, resolve
-from src.results.metrics import larger_is_better
+from src.training.task import larger_is_better
+from src.values import Config, container
 
 if TYPE_CHECKING:
     import lightning.pytorch as pl
     from torch import nn
 
     from src.data.module import DataModule
-    from src.training.record import Record, Watcher
-    from src.training.regressor import Regressor
-    from src.training.scratch import Scratch
+    from src.data.partition import Partition
+    from src.training.engine import Clip
+    from src.training.history import History
+    from src.training.plain import Plain
+    from src.training.schedules import Schedule
+    from src.training.stack import Lone
 
 log = logging.getLogger(__name__)
 
 _MODULE_KEYS = ("batch_size", "shuffle", "val_fraction", "test_fraction", "standardize")
-_FULL_PRECISION = ("32", "32-true", "64", "64-true")
-_OWN_CALLBACKS = ("src.training.checkpoints.Checkpoints", "src.training.progress.Progress")
-# Trainer options that change what a batch or an epoch is to Lightning's own loop.
-_LOOP_OPTIONS = (
-    "limit_train_batches",
-    "limit_val_batches",
-    "overfit_batches",
-    "fast_dev_run",
-    "val_check_interval",
-)
 
 
 def construct(node: DictConfig | dict[str, Any], key: str, **extra: Any) -> Any:
@@ -71,127 +65,151 @@ def construct(node: DictConfig | dict[str, Any], key: str, **extra: Any) -> Any:
         raise UserError(f"{key}: {' '.join(str(error.__cause__ or error).split())}") from error
 
 
-def table(cfg: DictConfig) -> Table:
+def table(cfg: Config) -> Table:
     """The rows that ``data`` names, in the run's precision. Needs no torch."""
-    source = {key: value for key, value in cfg.data.items() if key not in _MODULE_KEYS}
-    return construct(OmegaConf.create(source), "data", dtype=_dtype(cfg))
+    return construct(_without(cfg.data, *_MODULE_KEYS), "data", dtype=_dtype(cfg))
 
 
-def why_plain(cfg: DictConfig) -> str | None:
-    """Why the fast path cannot serve this configuration; None where it can."""
-    trainer = cfg.trainer
-    if trainer.steps_per_execution == 1:
-        return "trainer.steps_per_execution=1 asks for it"
-    if str(trainer.precision) not in _FULL_PRECISION:
-        return f"trainer.precision={trainer.precision} needs Lightning's own step"
-    if str(trainer.devices) != "1" or trainer.strategy not in ("auto", "single_device"):
-        return f"trainer.devices={trainer.devices}, trainer.strategy={trainer.strategy}: several devices"
-    if trainer.accumulate_grad_batches != 1:
-        return f"trainer.accumulate_grad_batches={trainer.accumulate_grad_batches}"
-    option = next((name for name in _LOOP_OPTIONS if trainer.get(name) is not None), None)
-    return f"trainer.{option}={trainer[option]}" if option else None
-
-
-def datamodule(cfg: DictConfig, rows: Table) -> "DataModule":
-    """The DataModule over a table.
+def partition(cfg: Config, rows: Table, seed: int) -> "Partition":
+    """The split of a table that a seed decides, with its encoder.
 
     Raises:
         UserError: the fractions leave fewer than two training rows.
     """
+    from src.data.partition import Partition
+
+    data = cfg.data
+    standardize = cfg.model.standardize if data.standardize == "auto" else data.standardize
+    return Partition(rows, data.val_fraction, data.test_fraction, standardize, seed)
+
+
+def datamodule(
+    cfg: Config,
+    parts: "Sequence[Partition]",
+    seeds: Sequence[int],
+    batch_sizes: Sequence[int | None],
+    plain: bool,
+    span: bool,
+) -> "DataModule":
+    """The DataModule of members.
+
+    Args:
+        parts, seeds, batch_sizes: of each.
+        plain: whether Lightning's own loop takes one optimizer step at a time.
+        span: whether an execution may hold several epochs.
+    """
     from src.data.module import DataModule
 
-    standardize = cfg.data.standardize
-    steps = cfg.trainer.steps_per_execution
-    plain = why_plain(cfg)
-    foreign = [n.get("_target_") for n in (cfg.callbacks or {}).values() if n.get("_target_") not in _OWN_CALLBACKS]
-    return DataModule(
-        rows,
-        cfg.data.batch_size,
-        cfg.data.shuffle,
-        cfg.data.val_fraction,
-        cfg.data.test_fraction,
-        cfg.model.standardize if standardize == "auto" else standardize,
-        cfg.seed,
-        steps_per_execution=1 if plain else None if steps == "auto" else steps,
-        # A callback that is not ours may want to see every epoch.
-        span=not plain and not foreign,
-    )
+    steps = 1 if plain else cfg.trainer.steps_per_execution
+    orders = [seed if cfg.data.shuffle else None for seed in seeds]
+    return DataModule(parts, orders, batch_sizes, None if steps == "auto" else steps, span)
 
 
-def net(cfg: DictConfig, features: int) -> "nn.Module":
-    """The net of ``model``, started from the seed, in the run's precision; also for ``scratch``."""
-    if is_scratch(cfg):
-        from src.training.record import Record
+def net(cfg: Config, features: int) -> "nn.Module":
+    """The net of ``model``, started from the seed, in the run's precision."""
+    import torch
 
-        return _scratch(cfg, features, Record())
-    with _started_from(cfg):
+    torch.manual_seed(cfg.seed)
+    with precision(cfg):
         return construct(_without(cfg.model, "standardize"), "model", **_input(cfg, features))
 
 
-def net_factory(cfg: DictConfig, features: int) -> "Callable[..., nn.Module]":
-    """A constructor of ``model``'s net for many members; takes ``init`` where a member has its own."""
-    make = construct(_without(cfg.model, "standardize"), "model", _partial_=True)
-    if not is_scratch(cfg):
-        return partial(make, **_input(cfg, features))
-    from src.training.record import Record
-
-    loss = construct(cfg.loss, "loss")
-    return partial(make, features=features, loss=loss, lr=cfg.optimizer.lr, seed=cfg.seed, record=Record())
+def net_factory(cfg: Config, features: int) -> "Callable[..., nn.Module]":
+    """A constructor of ``model``'s net, for members that start differently; takes ``init`` where one has its own."""
+    return partial(construct(_without(cfg.model, "standardize"), "model", _partial_=True), **_input(cfg, features))
 
 
-def module(cfg: DictConfig, data: "DataModule", record: "Record") -> "Regressor | Scratch":
-    """The LightningModule: net, loss, optimizer and schedule, each tried once before training starts.
+def makers(nodes: Sequence[Mapping[str, Any]], key: str) -> list[Any]:
+    """Constructors of optimizers or schedulers, for nodes that differ in plain values; equal ones are one object.
+
+    Raises:
+        UserError: the first of them cannot be constructed, or is of another kind.
+    """
+    made: dict[str, Any] = {}
+    found = []
+    for node in nodes:
+        text = repr(node)
+        if text not in made:
+            alike = next((make for make in made.values() if node["_target_"] == nodes[0]["_target_"]), None)
+            nested = any(isinstance(value, dict) for value in node.values())
+            options = {name: value for name, value in node.items() if name not in ("_target_", "_partial_")}
+            made[text] = construct(dict(node), key) if alike is None or nested else partial(alike.func, **options)
+        found.append(made[text])
+    return found
+
+
+def schedules(nodes: Sequence[Mapping[str, Any]], validated: bool) -> "list[Schedule] | None":
+    """When and how learning rates change; None where they do not.
+
+    Args:
+        nodes: ``scheduler`` of each member.
+        validated: whether there are validation rows to watch.
+    """
+    from src.training.schedules import Schedule
+
+    if not nodes[0].get("_target_"):
+        return None
+    default = "val/mse" if validated else "train/loss"
+    own = ("interval", "monitor")
+    factories = makers([{k: v for k, v in node.items() if k not in own} for node in nodes], "scheduler")
+    return [
+        Schedule(make, str(node["interval"]), str(node["monitor"] or default))
+        for make, node in zip(factories, nodes, strict=True)
+    ]
+
+
+def module(cfg: Config, member: "Lone", data: "DataModule", history: "History", plain: bool) -> "Plain":
+    """The LightningModule of a lone run: net, loss, optimizer and schedule, each tried once before training starts.
 
     Raises:
         UserError: one of them refuses its arguments.
     """
-    features = len(data.table.feature_names)
-    if is_scratch(cfg):
-        return _scratch(cfg, features, record)
-    from src.training.regressor import Regressor
+    from src.training.engine import Lonely
+    from src.training.plain import Plain
 
-    clip = cfg.trainer.gradient_clip_val
-    regressor = Regressor(
-        net(cfg, features),
-        construct(cfg.loss, "loss"),
-        construct(cfg.optimizer, "optimizer"),
-        _schedule(cfg, data),
-        cfg.seed,
-        None if clip is None else (clip, cfg.trainer.gradient_clip_algorithm),
-        why_plain(cfg) is None,
-        record,
-    )
-    _try_out(regressor, cfg)
-    return regressor
+    loss, by_hand = construct(cfg.loss, "loss"), float(cfg.optimizer.lr) if is_by_hand(cfg) else None
+    [optimizer] = makers([container(cfg.optimizer)], "optimizer")
+    found = schedules([container(cfg.scheduler)], bool(len(data.parts[0].rows["val"])))
+    schedule = found[0] if found else None
+    try_out(optimizer, schedule)
+    arguments = (member, loss, optimizer, schedule, history, by_hand)
+    return Plain(*arguments) if plain else Lonely(*arguments, clip=clip(cfg))
 
 
-def record(cfg: DictConfig, data: "DataModule", watchers: "list[Watcher]") -> "Record":
-    """The record of a training: with validation rows it keeps the weights of the best epoch."""
-    from src.training.record import Record
+def clip(cfg: Config) -> "Clip | None":
+    """The bound on gradients and what it bounds; None where there is none."""
+    bound = cfg.trainer.gradient_clip_val
+    return None if bound is None else (float(bound), str(cfg.trainer.gradient_clip_algorithm))
 
+
+def monitored(cfg: Config) -> tuple[str, bool] | tuple[None, bool]:
+    """The figure that decides which weights are best, and whether larger is better; None without validation rows."""
+    if not cfg.data.val_fraction:
+        return None, False
     monitor = objective(cfg)
-    if not len(data.rows["val"]):
-        return Record(watchers=watchers)
-    if not monitor.startswith("val/"):
-        monitor = "val/mse"
-    return Record(monitor, larger_is_better(monitor), watchers)
+    monitor = monitor if monitor.startswith("val/") else "val/mse"
+    return monitor, larger_is_better(monitor)
 
 
-def objective(cfg: DictConfig) -> str:
+def objective(cfg: Config) -> str:
     """The figure that a run is judged by: what is asked for (the first of several), else val/mse where there
     is validation, else train/mse."""
     return objectives(cfg)[0]
 
 
-def objectives(cfg: DictConfig) -> list[str]:
+def objectives(cfg: Config) -> list[str]:
     """Every figure that a run returns to its sweep."""
-    if OmegaConf.is_list(cfg.objective):
+    if cfg.objective is not None and not isinstance(cfg.objective, str):
         return [str(name) for name in cfg.objective]
     return [cfg.objective or ("val/mse" if cfg.data.val_fraction else "train/mse")]
 
 
-def trainer(cfg: DictConfig, callbacks: "list[pl.Callback]", loggers: list[Any], span: bool) -> "pl.Trainer":
-    """Lightning's Trainer. ``span``: executions may hold several epochs, as the DataModule says.
+def trainer(cfg: Config, callbacks: "list[pl.Callback]", loggers: list[Any], plain: bool, span: bool) -> "pl.Trainer":
+    """Lightning's Trainer.
+
+    Args:
+        plain: whether the module leaves steps to it.
+        span: whether executions may hold several epochs, as the DataModule says.
 
     Raises:
         UserError: Lightning refuses an option, or the accelerator is not there.
@@ -200,9 +218,9 @@ def trainer(cfg: DictConfig, callbacks: "list[pl.Callback]", loggers: list[Any],
     from lightning.fabric.utilities.exceptions import MisconfigurationException
     from lightning.pytorch.callbacks import Checkpoint
 
-    options: Any = OmegaConf.to_container(_without(cfg.trainer, "steps_per_execution", "threads"), resolve=True)
-    if why_plain(cfg) is None:
-        # In the fast path the module clips; to Lightning such a module optimizes "manually".
+    options: Any = _without(cfg.trainer, "steps_per_execution", "threads")
+    if not plain:
+        # The engine clips; to Lightning such a module optimizes "manually".
         options |= {"gradient_clip_val": None, "gradient_clip_algorithm": None}
     if span:
         options["limit_val_batches"] = 0  # epochs are validated inside an execution
@@ -223,7 +241,30 @@ def trainer(cfg: DictConfig, callbacks: "list[pl.Callback]", loggers: list[Any],
         raise UserError(f"{asked}: {str(error).splitlines()[0]}") from error
 
 
-def _input(cfg: DictConfig, features: int) -> dict[str, int]:
+def is_by_hand(cfg: Config) -> bool:
+    """Whether the model brings its own update."""
+    return hasattr(resolve(cfg.model._target_, "model"), "step_by_hand")
+
+
+def try_out(make: Any, schedule: "Schedule | None") -> None:
+    """Calls the constructors that training will call, so that a wrong argument shows now.
+
+    Raises:
+        UserError: one of them refuses its arguments.
+    """
+    import torch
+
+    key = "optimizer"
+    try:
+        optimizer = make([torch.zeros(1, requires_grad=True)])
+        key = "scheduler"
+        if schedule is not None:
+            schedule.build(optimizer, 10)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{key}: {str(error).splitlines()[0]}") from error
+
+
+def _input(cfg: Config, features: int) -> dict[str, int]:
     """What a net is told of its input; one without such an argument, nn.Sequential say, is told nothing."""
     try:
         known = inspect.signature(resolve(cfg.model._target_, "model")).parameters.values()
@@ -233,67 +274,12 @@ def _input(cfg: DictConfig, features: int) -> dict[str, int]:
     return {"features": features} if takes else {}
 
 
-def is_scratch(cfg: DictConfig) -> bool:
-    """Whether the model is the hand-written baseline."""
-    return cfg.model._target_.endswith(".Scratch")
-
-
-def _scratch(cfg: DictConfig, features: int, record: "Record") -> "Scratch":
-    plain = why_plain(cfg)
-    if plain and cfg.trainer.steps_per_execution != 1:
-        raise UserError(f"model=scratch trains in full precision on one device, found {plain}")
-    # Partial, because Hydra would copy objects that it is handed.
-    make = construct(_without(cfg.model, "standardize"), "model", _partial_=True)
-    with _started_from(cfg):
-        return make(
-            features=features,
-            loss=construct(cfg.loss, "loss"),
-            lr=cfg.optimizer.lr,
-            seed=cfg.seed,
-            record=record,
-        )
-
-
-def _schedule(cfg: DictConfig, data: "DataModule") -> Any:
-    from src.training.schedule import Schedule
-
-    if not cfg.scheduler.get("_target_"):
-        return None
-    factory = construct(_without(cfg.scheduler, "interval", "monitor"), "scheduler")
-    default = "val/mse" if len(data.rows["val"]) else "train/loss"
-    return Schedule(factory, cfg.scheduler.interval, cfg.scheduler.monitor or default)
-
-
-def _try_out(regressor: "Regressor", cfg: DictConfig) -> None:
-    """Calls the constructors that training will call, so that a wrong argument shows now."""
-    import torch
-
-    key = "optimizer"
-    try:
-        optimizer = regressor._make_optimizer([torch.zeros(1, requires_grad=True)])
-        key = "scheduler"
-        if regressor._schedule is not None:
-            regressor._schedule.build(optimizer, 10, 10)
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{key}: {str(error).splitlines()[0]}") from error
-
-
-def _dtype(cfg: DictConfig) -> type[np.floating[Any]]:
+def _dtype(cfg: Config) -> type[np.floating[Any]]:
     return np.float64 if str(cfg.trainer.precision).startswith("64") else np.float32
 
 
 @contextmanager
-def _started_from(cfg: DictConfig) -> Iterator[None]:
-    """Random starts follow from the seed; given ones are exact in the run's precision."""
-    import torch
-
-    torch.manual_seed(cfg.seed)
-    with precision(cfg):
-        yield
-
-
-@contextmanager
-def precision(cfg: DictConfig) -> Iterator[None]:
+def precision(cfg: Config) -> Iterator[None]:
     """New parameters have the run's precision."""
     import torch
 
@@ -305,5 +291,5 @@ def precision(cfg: DictConfig) -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
-def _without(node: DictConfig, *keys: str) -> DictConfig:
-    return OmegaConf.create({key: node._get_node(key) for key in node if key not in keys})
+def _without(node: Any, *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in container(node).items() if key not in keys}

@@ -53,8 +53,8 @@ class Kind:
 KINDS = {
     "model": Kind(
         "torch.nn:Module",
-        (r"src\.models\.[a-z]\w*\.[A-Za-z]\w*", r"src\.training\.scratch\.Scratch", *_TORCH_NN),
-        "a net of src.models, src.training.scratch.Scratch or a module of torch.nn",
+        (r"src\.models\.[a-z]\w*\.[A-Za-z]\w*", *_TORCH_NN),
+        "a net of src.models or a module of torch.nn",
         room="src.models",
         nested=True,
     ),
@@ -75,7 +75,7 @@ KINDS = {
     "callbacks": Kind(
         "lightning.pytorch:Callback",
         (
-            r"src\.training\.(checkpoints\.Checkpoints|progress\.Progress)",
+            r"src\.training\.(checkpoints\.Checkpoints|progress\.Progress|early_stopping\.EarlyStopping)",
             r"lightning\.pytorch\.callbacks\.(early_stopping\.)?EarlyStopping",
         ),
         "a callback of ours or EarlyStopping of lightning.pytorch.callbacks",

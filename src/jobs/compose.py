@@ -19,8 +19,8 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict, read_write
 from src.check import RULES, check
 from src.jobs.plain import plain_value
 from src.jobs.references import depends, interpolations
-from src.stacking.groups import flatten
 from src.sweeping.pruning import NUMBER
+from src.values import flatten
 
 T = TypeVar("T")
 

@@ -3,19 +3,16 @@
 import logging
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, OmegaConf
-
 from src import build
 from src.results.folder import RunFolder
 from src.results.graph import autograd_graph, write_graph
-from src.results.line import least_squares
 from src.training.predictor import Predictor
 from src.training.tensorboard import TensorBoard
+from src.values import Config, container, flatten
 
 if TYPE_CHECKING:
-    import lightning.pytorch as pl
-
-    from src.data.module import DataModule
+    from src.data.partition import Partition
+    from src.jobs.outcome import Reference
 
 log = logging.getLogger(__name__)
 
@@ -23,24 +20,23 @@ _KEPT = ("optimizer", "model", "scheduler", "loss", "data", "trainer", "seed")  
 
 
 def draw(
-    cfg: DictConfig,
+    cfg: Config,
     folder: RunFolder,
     predictor: Predictor,
-    data: "DataModule",
-    module: "pl.LightningModule",
+    reference: "Reference",
     status: str,
 ) -> dict[str, bytes]:
     """Writes figures/ and returns the PNGs by name: curves, and, unless diverged, fit and residuals."""
     from src.results import figures
 
-    columns = folder.read_metrics()
+    columns, part = folder.read_metrics(), reference.part
     drawn = {}
-    if columns:
+    if columns.get("epoch"):
         drawn["curves"] = figures.curves(columns)
     if status != "diverged":
-        features, target = data.thinned("train", figures.POINTS)
-        table = data.table
-        line, _, _ = least_squares(lambda: data.chunks("train"))
+        features, target = part.thinned("train", figures.POINTS)
+        table = part.table
+        line, _, _ = reference.line
         drawn["fit"] = figures.fit(features, target, predictor, line, table.feature_names, table.target_name)
         drawn["residuals"] = figures.residuals(predictor(features), target, table.target_name)
     folder.figures.mkdir(parents=True, exist_ok=True)
@@ -48,7 +44,7 @@ def draw(
     for name, picture in pictures.items():
         (folder.figures / f"{name}.png").write_bytes(picture)
     if cfg.graph:
-        rows, wanted = data.sample(8)
+        rows, wanted = part.sample(8)
         net = predictor.net.train()
         loss = build.construct(cfg.loss, "loss")(net(rows.to(next(net.parameters()).dtype)), wanted)
         written = write_graph(autograd_graph(loss, dict(net.named_parameters())), folder.figures / "graph")
@@ -60,9 +56,9 @@ def draw(
 
 def write_dashboard(
     logger: Any,
-    cfg: DictConfig,
+    cfg: Config,
     predictor: Predictor,
-    data: "DataModule",
+    part: "Partition",
     summary: dict[str, Any],
     pictures: dict[str, bytes],
 ) -> None:
@@ -74,25 +70,15 @@ def write_dashboard(
     for name, picture in pictures.items():
         logger.file.image(name, picture, summary["epochs"])
     if pictures:
-        example, _ = data.sample(2)
+        example, _ = part.sample(2)
         logger.file.graph(predictor.net, example.to(next(predictor.net.parameters()).dtype))
     final = summary["metrics"]
     logger.file.hparams(flat(cfg), {f"final/{name}": value for name, value in final.items()})
     logger.close()
 
 
-def flat(cfg: DictConfig) -> dict[str, Any]:
+def flat(cfg: Config) -> dict[str, Any]:
     """Every value that decides a run, by its dotted name; null where nothing is set."""
-    found: dict[str, Any] = {}
-
-    def walk(prefix: str, value: Any) -> None:
-        if isinstance(value, dict):
-            for key, inner in value.items():
-                walk(f"{prefix}.{key}" if prefix else str(key), inner)
-        elif value is not None and not prefix.endswith("._partial_"):
-            found[prefix.replace("._target_", "")] = value
-
-    for key in _KEPT:
-        value = cfg[key]
-        walk(key, OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value)
-    return found
+    kept = flatten(container({key: cfg[key] for key in _KEPT}))
+    found = {key.replace("._target_", ""): value for key, value in kept.items() if not key.endswith("._partial_")}
+    return {key: value for key, value in found.items() if value is not None and value != {}}

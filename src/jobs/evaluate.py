@@ -37,10 +37,10 @@ def evaluate(run: str, checkpoint: str, trust: Collection[str] = ()) -> dict[str
         )
     predictor = load_predictor(folder, cfg, checkpoint)
 
-    from src.jobs.fit import outcome
+    from src.jobs.outcome import Reference, outcome
     from src.results.terminal import print_metrics
 
-    data = build.datamodule(cfg, rows)
-    result = outcome(predictor, data, build.objective(cfg), "completed")
-    print_metrics(result, rows.source, rows.target_name, data.splits())
+    part = build.partition(cfg, rows, cfg.seed)
+    result = outcome(predictor, part) | {"reference": Reference(part).described}
+    print_metrics(result, rows.source, rows.target_name, part.splits())
     return result["metrics"]

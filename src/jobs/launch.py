@@ -1,7 +1,6 @@
 """A batch of jobs from a sweeper: those of one structure as one training, the others one by one."""
 
 import logging
-import math
 import os
 import time
 from collections.abc import Sequence
@@ -16,8 +15,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from src.errors import UserError
 from src.jobs.compose import Composed, Composer, number_job
+from src.jobs.grouping import differing, structure, why_alone
 from src.jobs.imports import import_lightning
-from src.stacking.groups import differing, structure, why_alone
+from src.training.task import direction_of, rankable
+from src.values import Values
 
 log = logging.getLogger(__name__)
 
@@ -79,12 +80,13 @@ class Launch:
 
     def _groups(self, jobs: dict[int, list[str]]) -> list[list[Composed]]:
         """Jobs that can be trained as one; says why the others are left out, a line each reason."""
+        import_lightning()  # which of torch's optimizers can be stacked, torch knows
         found: dict[Any, list[Composed]] = {}
         left: dict[str, list[int]] = {}
         for number, overrides in jobs.items():
             try:
                 composed = self._composer.compose(number, overrides)
-                reason = why_alone(composed.flat) or _complaint(composed)
+                reason = why_alone(composed.flat, Values.of(composed.task())) or _complaint(composed)
             except (HydraException, KeyError):
                 left.setdefault("its configuration does not compose as a training", []).append(number)
                 continue
@@ -100,10 +102,9 @@ class Launch:
 
     def _stack(self, members: list[Composed]) -> None:
         """Trains a group as one; those that it cannot serve are left for ``_alone``."""
-        import_lightning()
-        from src.jobs.group import Group
+        from src.jobs.group import ComposedGroup
 
-        group = Group(members)
+        group = ComposedGroup(members)
         varied = differing([m.flat for m in members[:2] + members[-1:]])
         what = ", ".join(varied[:6]) or "nothing"
         try:
@@ -128,7 +129,6 @@ class Launch:
             raise KeyboardInterrupt
 
     def _return(self, composed: Composed, summary: dict[str, Any]) -> JobReturn:
-        value = summary["objective"]["value"]
         found = MemberReturn(
             overrides=composed.task_overrides,
             working_dir=self._where,
@@ -136,7 +136,9 @@ class Launch:
             status=JobStatus.COMPLETED,
         )
         found.composed, found.folder = composed, composed.folder
-        found.return_value = math.inf if math.isnan(value) else value
+        parts = summary.get("objectives") or [summary["objective"]]
+        values = [rankable(part["value"], direction_of(part["name"])) for part in parts]
+        found.return_value = values if len(values) > 1 else values[0]
         if self._observed:
             config = found.whole()
             self._context.callbacks.on_job_start(config=config, task_function=self._task)

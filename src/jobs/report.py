@@ -66,7 +66,7 @@ def report(folder: Path) -> list[Row]:
 
 
 def _directions(found: Found, names: list[str] | None) -> list[str]:
-    from src.results.metrics import larger_is_better
+    from src.training.task import larger_is_better
 
     if found.directions and (not names or found.study or len(names) == len(found.directions)):
         return found.directions

@@ -12,9 +12,8 @@ from src.results.folder import RunFolder
 
 if TYPE_CHECKING:
     from src.data.encoder import Encoder
+    from src.training.plain import Plain
     from src.training.predictor import Predictor
-    from src.training.regressor import Regressor
-    from src.training.scratch import Scratch
 
 
 def load_config(
@@ -70,7 +69,7 @@ def load_predictor(folder: RunFolder, cfg: DictConfig, checkpoint: str) -> "Pred
     return Predictor(net, encoder)
 
 
-def resumable(resume: str, target: Path, module: "Regressor | Scratch", feature_names: list[str]) -> Path:
+def resumable(resume: str, target: Path, module: "Plain", feature_names: list[str]) -> Path:
     """The checkpoint that a run in ``target`` goes on from.
 
     Raises:
@@ -85,7 +84,7 @@ def resumable(resume: str, target: Path, module: "Regressor | Scratch", feature_
     if encoder.feature_names != feature_names:
         raise UserError(f"{path}: was trained on {encoder.feature_names}, this run reads {feature_names}")
     try:
-        module.load_state_dict(state["state_dict"])
+        module.net.load_state_dict({n.removeprefix("net."): value for n, value in state["state_dict"].items()})
     except RuntimeError as error:
         raise UserError(f"{path}: does not fit this run's model ({_in_one_line(error)})") from None
     if (key := _changed(state, module)) is not None:
@@ -109,15 +108,15 @@ def _read(path: Path, *parts: str) -> "tuple[dict[str, Any], Encoder]":
         raise UserError(f"{path}: is not a whole checkpoint ({type(error).__name__})") from None
 
 
-def _changed(state: dict[str, Any], module: "Regressor | Scratch") -> str | None:
+def _changed(state: dict[str, Any], module: "Plain") -> str | None:
     """Which of optimizer and scheduler is not the one that a checkpoint was trained with."""
-    make = getattr(module, "_make_optimizer", None)
+    make = None if module.by_hand is not None else module.make_optimizer
     options = [set(group) for group in make(module.parameters()).state_dict()["param_groups"]] if make else []
     saved = [set(group) for part in state["optimizer_states"] for group in part["param_groups"]]
     # A scheduler adds options of its own to those of the optimizer.
     if len(options) != len(saved) or any(mine - other for mine, other in zip(options, saved, strict=True)):
         return "optimizer"
-    return "scheduler" if bool(state["lr_schedulers"]) != (getattr(module, "_schedule", None) is not None) else None
+    return "scheduler" if bool(state["lr_schedulers"]) != (module.schedule is not None) else None
 
 
 def _in_one_line(error: Exception) -> str:

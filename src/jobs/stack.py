@@ -6,80 +6,220 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from omegaconf import DictConfig
-
 from src import build
+from src.data.partition import Partition
 from src.data.table import Table
 from src.jobs.fit import interruptible, quiet
-from src.jobs.ingredients import Job, data_of, nets_of, optimizer_of, schedule_of, settings_of
-from src.results.metrics import larger_is_better
-from src.stacking.width import choose, free_memory, is_out_of_memory
+from src.jobs.outcome import decoder, elapsed, is_line
+from src.results.folder import RunFolder
+from src.training.width import free_memory, is_out_of_memory, width_of
+from src.values import Config, Values, container
 
 if TYPE_CHECKING:
     import lightning.pytorch as pl
+    from torch import nn
 
-    from src.data.module import DataModule
-    from src.stacking.engine import Stack
-    from src.stacking.ledger import Ledger, Watcher
+    from src.training.engine import Engine
+    from src.training.history import History, Pruner
+    from src.training.schedules import Schedule
 
-    Watch = Callable[[Sequence[Job]], Watcher]
+    Watch = Callable[[Sequence["Job"]], Pruner | None]
 
 log = logging.getLogger(__name__)
 
-_ROWS = 1 << 18  # rows of all members together that are gathered at a time
+
+@dataclass
+class Job:
+    """A job of a sweep: its resolved configuration, and where its run goes."""
+
+    number: int
+    cfg: Config
+    folder: RunFolder
+    overrides: list[str]
 
 
 @dataclass
 class Trained:
-    """A stack at the end of its training; ``shapes`` are one member's parameters by name."""
+    """A stack at the end of its training; ``net`` is of its members' form."""
 
     jobs: list[Job]
-    cfg: DictConfig
-    rows: Table
-    parts: "list[DataModule]"
-    shapes: dict[str, Any]
-    module: "Stack"
-    ledger: "Ledger"
+    parts: list[Partition]
+    net: "nn.Module"
+    module: "Engine"
+    history: "History"
     trainer: "pl.Trainer"
-    optimizers: list[Any]
     threads: int
     seconds: float
     started: float
 
 
-def widths(cfg: DictConfig, rows: Table, jobs: Sequence[Job], wanted: str | int) -> int:
-    """How many of these jobs a stack should hold; 1 where stacking them gains nothing.
+class Group:
+    """Jobs that can be trained as one, made ready.
+
+    Args:
+        rows: what all of them learn from.
+        jobs: of one structure.
 
     Raises:
-        UserError: the configuration cannot be built.
+        Alone: they have no common form; the message says why.
+        UserError: something in the configuration cannot be built.
     """
-    if wanted != "auto":
-        return int(wanted)
-    from src.stacking.nets import flat, stacked
 
-    data = build.datamodule(cfg, rows)
-    template = build.net(cfg, len(rows.feature_names))
-    net = stacked(template)
-    assert net is not None
-    features, _ = data.encoded("train")
-    seeds = {job.flat["seed"] for job in jobs}
-    own = features.nbytes if len(seeds) > 1 and (len(data.rows["train"]) < len(rows)) else 0
-    device = device_of(cfg)
-    width = choose(
-        net,
-        flat(template).numel(),
-        data.batch_size,
-        2 * own,
-        cfg.trainer.max_epochs,
-        features.element_size(),
-        free_memory(device),
-        device == "cpu",
-    )
-    return min(width, len(jobs))
+    def __init__(self, rows: Table, jobs: Sequence[Job]) -> None:
+        from src.training.losses import check_losses
+        from src.training.stack import stacked
+
+        self.jobs, self.cfg = list(jobs), jobs[0].cfg
+        self._parts = _parts(rows, jobs)
+        self._nets = nets(len(rows.feature_names), jobs)
+        seeds = [job.cfg.seed for job in jobs]
+        self._losses = _losses(jobs)
+        sizes = {len(part.rows["train"]) for part in self._parts} | {job.cfg.data.batch_size for job in jobs}
+        check_losses(self._losses, ragged=len(sizes) > 2)
+        first = self._parts[0]
+        features = first.sample(first_batch(self.cfg, first))[0]
+        distinct = {id(net): place for place, net in reversed(list(enumerate(self._nets)))}
+        some = sorted(distinct.values())
+        stacked([self._nets[place] for place in some], [seeds[place] for place in some], features)
+        self._features = features
+
+    def width(self, wanted: str | int) -> int:
+        """How many of the jobs a stack should hold; 1 where stacking them gains nothing."""
+        if wanted != "auto":
+            return int(wanted)
+        own = {id(part): part for part in self._parts}
+        device = device_of(self.cfg)
+        numbers = self._features.nbytes // len(self._features) * len(self._parts[0].rows["train"])
+        return min(
+            width_of(
+                self._nets[0],
+                self._features,
+                first_batch(self.cfg, self._parts[0], most=None),
+                numbers * 2 if len(own) > 1 else 0,
+                self.cfg.trainer.max_epochs,
+                free_memory(device),
+                device == "cpu",
+            ),
+            len(self.jobs),
+        )
+
+    def train(self, width: int, progress: "pl.Callback | None", watch: "Watch | None") -> "Iterator[Trained]":
+        """Trains the jobs, so many at a time, and yields each stack as it is done.
+
+        A stack for which memory does not suffice is halved.
+
+        Args:
+            width: most members of a stack.
+            progress: shows the training.
+            watch: makes from a stack's jobs who decides which of them to prune.
+        """
+        places = range(len(self.jobs))
+        waiting = [list(places[start : start + width]) for start in range(0, len(places), width)]
+        while waiting:
+            some = waiting.pop(0)
+            try:
+                trained = self._train(some, progress, watch)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error) or len(some) == 1:
+                    raise
+                half = -(-len(some) // 2)
+                log.warning("a stack of %d ran out of memory; going on with %d at a time", len(some), half)
+                rest = [place for each in (some, *waiting) for place in each]
+                waiting = [rest[start : start + half] for start in range(0, len(rest), half)]
+                continue
+            yield trained
+
+    def _train(self, places: list[int], progress: "pl.Callback | None", watch: "Watch | None") -> Trained:
+        from lightning.pytorch.callbacks import Checkpoint
+
+        from src.training.engine import Engine
+        from src.training.history import History
+        from src.training.optimizers import Agreeing, Differing
+        from src.training.stack import stacked
+        from src.training.threads import threads, threads_for
+
+        started = time.perf_counter()
+        cfg = self.cfg
+        jobs, parts, nets, losses = (
+            [items[place] for place in places] for items in (self.jobs, self._parts, self._nets, self._losses)
+        )
+        seeds = [job.cfg.seed for job in jobs]
+        stack = stacked(nets, seeds, self._features)
+        history = History(
+            len(jobs),
+            *build.monitored(cfg),
+            _stoppers(jobs),
+            watch(jobs) if watch else None,
+            _lengths(jobs),
+            decoder(parts) if is_line(nets[0]) else None,
+        )
+        data = build.datamodule(cfg, parts, seeds, [job.cfg.data.batch_size for job in jobs], False, True)
+        makes = build.makers([container(job.cfg.optimizer) for job in jobs], "optimizer")
+        nodes = [container(job.cfg.scheduler) for job in jobs]
+        schedules = build.schedules(nodes, bool(len(parts[0].rows["val"])))
+        build.try_out(makes[0], schedules[0] if schedules else None)
+        agree = len({id(make) for make in makes}) == 1 and not data.gather.ragged
+        agree &= schedules is None or (len({id(s.factory) for s in schedules}) == 1 and not schedules[0].plateau)
+        agree &= history.max_epochs is None
+        by_hand = [float(job.cfg.optimizer.lr) for job in jobs] if build.is_by_hand(cfg) else None
+
+        def optimizer() -> Any:
+            if agree:
+                return Agreeing(stack.matrix, makes[0])
+            cycled = ("momentum",) if schedules and not schedules[0].plateau else ()
+            return Differing(stack.matrix, makes, cycled)
+
+        module = Engine(
+            stack,
+            losses,
+            optimizer,
+            lambda made: _scheduler(made, schedules, makes, [_length(job, data, schedules) for job in jobs]),
+            history,
+            build.clip(cfg),
+            by_hand,
+        )
+        # A callback of this kind, even an idle one, keeps Lightning from writing checkpoints of its own.
+        callbacks: list[Any] = [Checkpoint(), *([progress] if progress else [])]
+        with quiet():
+            trainer = build.trainer(_longest(cfg, jobs), callbacks, [], False, True)
+        fit_started = time.perf_counter()
+        number = threads_for(stack.rows().numel(), data.batch_size, cfg.trainer.threads)
+        with interruptible(history), quiet(), threads(number):
+            trainer.fit(module, datamodule=data)
+            assert module.epochs is not None
+            module.epochs.finish(trainer.global_step, trainer.current_epoch)
+        history.flush()
+        return Trained(jobs, parts, nets[0], module, history, trainer, number, elapsed(fit_started), started)
 
 
-def device_of(cfg: DictConfig) -> str:
+def first_batch(cfg: Config, part: Partition, most: int | None = 64) -> int:
+    """Rows of an optimizer step, or of a batch that is large enough to compare forms on."""
+    rows = min(cfg.data.batch_size or len(part.rows["train"]), len(part.rows["train"]))
+    return rows if most is None else min(rows, most)
+
+
+def nets(features: int, jobs: Sequence[Job]) -> "list[nn.Module]":
+    """Each job's net as it starts; equal starts are one object."""
+    import torch
+
+    factories: dict[str, Any] = {}
+    made: dict[tuple[Any, ...], Any] = {}
+    found = []
+    for job in jobs:
+        model = container(job.cfg.model)
+        init = model.pop("init", None)
+        key = (job.cfg.seed, repr(model), repr(init))
+        if key not in made:
+            if key[1] not in factories:
+                factories[key[1]] = build.net_factory(job.cfg, features)
+            torch.manual_seed(job.cfg.seed)
+            with build.precision(job.cfg):
+                made[key] = factories[key[1]](**({"init": init} if init is not None else {}))
+        found.append(made[key])
+    return found
+
+
+def device_of(cfg: Config) -> str:
     """``cuda``, ``cpu`` or another: where Lightning will train."""
     import torch
 
@@ -89,108 +229,72 @@ def device_of(cfg: DictConfig) -> str:
     return accelerator
 
 
-def train(
-    cfg: DictConfig,
-    rows: Table,
-    jobs: Sequence[Job],
-    width: int,
-    progress: "pl.Callback | None" = None,
-    watch: "Watch | None" = None,
-) -> "Iterator[Trained]":
-    """Trains jobs, so many at a time, and yields each stack as it is done.
-
-    A stack for which memory does not suffice is halved.
-
-    Args:
-        cfg: of the first of them, resolved.
-        rows: what all of them learn from.
-        jobs: of one structure.
-        width: most members of a stack.
-        progress: shows the training.
-        watch: makes from a stack's jobs who decides which of them to prune.
-
-    Raises:
-        UserError: something in the configuration cannot be built.
-    """
-    waiting = [list(jobs[start : start + width]) for start in range(0, len(jobs), width)]
-    while waiting:
-        part = waiting.pop(0)
-        try:
-            trained = _train_one(cfg, rows, part, progress, watch)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error) or len(part) == 1:
-                raise
-            half = -(-len(part) // 2)
-            log.warning("a stack of %d ran out of memory; going on with %d at a time", len(part), half)
-            everything = [job for group in (part, *waiting) for job in group]
-            waiting = [everything[start : start + half] for start in range(0, len(everything), half)]
-            continue
-        yield trained
+def _parts(rows: Table, jobs: Sequence[Job]) -> list[Partition]:
+    """What each job learns from: one for all, unless their seeds or shares split the rows differently."""
+    made: dict[Any, Partition] = {}
+    found = []
+    for job in jobs:
+        data = job.cfg.data
+        splits = data.val_fraction or data.test_fraction
+        standardize = job.cfg.model.standardize if data.standardize == "auto" else data.standardize
+        key = (data.val_fraction, data.test_fraction, standardize, job.cfg.seed if splits else 0)
+        if key not in made:
+            made[key] = build.partition(job.cfg, rows, job.cfg.seed)
+        found.append(made[key])
+    return found
 
 
-def _train_one(
-    cfg: DictConfig, rows: Table, jobs: list[Job], progress: "pl.Callback | None", watch: "Watch | None"
-) -> Trained:
+def _losses(jobs: Sequence[Job]) -> list[Any]:
+    made: dict[str, Any] = {}
+    found = []
+    for job in jobs:
+        text = repr(container(job.cfg.loss))
+        if text not in made:
+            made[text] = build.construct(job.cfg.loss, "loss")
+        found.append(made[text])
+    return found
+
+
+def _stoppers(jobs: Sequence[Job]) -> list[Any]:
+    """Early stopping of members that have it, with settings of their own."""
+    from src.training.early_stopping import EarlyStopping, EarlyStops
+
+    found = []
+    for name, node in (jobs[0].cfg.callbacks or {}).items():
+        if str(node.get("_target_")).endswith(f".{EarlyStopping.__name__}"):
+            settings = [build.construct(job.cfg.callbacks[name], f"callbacks.{name}") for job in jobs]
+            found.append(("stopped early", EarlyStops(settings)))
+    return found
+
+
+def _lengths(jobs: Sequence[Job]) -> list[int] | None:
+    epochs = [int(job.cfg.trainer.max_epochs) for job in jobs]
+    return epochs if len(set(epochs)) > 1 else None
+
+
+def _longest(cfg: Config, jobs: Sequence[Job]) -> Config:
+    """The configuration with the epochs of whoever trains longest."""
+    most = max(int(job.cfg.trainer.max_epochs) for job in jobs)
+    return Values(cfg, trainer=Values(cfg.trainer, max_epochs=most))
+
+
+def _length(job: Job, data: Any, schedules: "list[Schedule] | None") -> int:
+    trainer = job.cfg.trainer
+    return schedules[0].length(trainer.max_epochs, data.batches, trainer.max_steps) if schedules else 0
+
+
+def _scheduler(made: Any, schedules: "list[Schedule] | None", makes: list[Any], lengths: list[int]) -> Any:
+    """What moves the learning rates of an optimizer's members."""
     import torch
-    from lightning.pytorch.callbacks import Checkpoint
 
-    from src.stacking.engine import Stack
-    from src.stacking.ledger import Ledger
-    from src.stacking.losses import Losses
-    from src.stacking.nets import flat, stacked
-    from src.stacking.rows import StackData
-    from src.stacking.rules import FLAGS, Rule
-    from src.training.threads import threads, threads_for
+    from src.training.optimizers import Agreeing
+    from src.training.schedules import Plateau, Sequences, TorchScheduler
 
-    started = time.perf_counter()
-    parts = data_of(cfg, rows, jobs)
-    nets = nets_of(cfg, rows, jobs)
-    net = stacked(nets[0])
-    assert net is not None
-    weights = torch.stack([flat(each) for each in nets])
-    seeds = [job.flat["seed"] for job in jobs]
-    record = build.record(cfg, parts[0], [])
-    ledger = Ledger(len(jobs), record.monitor, record.maximize, watch(jobs) if watch else None)
-    optimizers = [optimizer_of(cfg, job) for job in jobs]
-    kind = cfg.optimizer._target_
-    schedule, interval, monitor = schedule_of(cfg, jobs, parts[0], optimizers)
-    momentum = "momentum" in getattr(schedule, "values", ())
-    flags = frozenset(
-        [flag for flag in FLAGS if cfg.optimizer.get(flag)] + ["decoupled"] * (kind == "torch.optim.AdamW")
-    )
-    clip = cfg.trainer.gradient_clip_val
-    module = Stack(
-        net,
-        weights,
-        lambda like: Rule(kind, settings_of(jobs, momentum, like.device), flags, like),
-        lambda like: Losses(
-            [job.flat["loss._target_"] for job in jobs], [job.flat.get("loss.delta", 1.0) for job in jobs], like
-        ),
-        schedule,
-        interval,
-        monitor,
-        None if clip is None else (clip, cfg.trainer.gradient_clip_algorithm),
-        [job.flat["model.dropout"] for job in jobs] if cfg.model.get("dropout") else None,
-        seeds,
-        ledger,
-    )
-    data = StackData(parts, seeds if cfg.data.shuffle else None, _ROWS)
-    # A callback of this kind, even an idle one, keeps Lightning from writing checkpoints of its own.
-    callbacks: list[Any] = [Checkpoint(), *([progress] if progress else [])]
-    with quiet():
-        trainer = build.trainer(cfg, callbacks, [], data.span)
-    fit_started = time.perf_counter()
-    number = threads_for(weights.numel(), data.batch_size, cfg.trainer.threads)
-    with interruptible(ledger), quiet(), threads(number):
-        trainer.fit(module, datamodule=data)
-    whole = ledger.present[ledger.alive]
-    ledger.epochs[whole], ledger.steps[whole] = trainer.current_epoch, trainer.global_step
-    module.write_down(np.flatnonzero([ledger.stopped[m] in (None, "interrupted") for m in ledger.present]))
-    shapes = {name: tensor.shape for name, tensor in nets[0].state_dict().items()}
-    seconds = time.perf_counter() - fit_started
-    return Trained(jobs, cfg, rows, parts, shapes, module, ledger, trainer, optimizers, number, seconds, started)
-
-
-def worst(name: str) -> float:
-    """The objective of a run that diverged."""
-    return float("-inf") if larger_is_better(name) else float("inf")
+    if schedules is None:
+        return None
+    if isinstance(made, Agreeing):
+        return TorchScheduler(made.torch, schedules[0].build(made.torch, lengths[0]), schedules[0])
+    if schedules[0].plateau:
+        own = [s.build(make([torch.zeros(1, requires_grad=True)]), 1) for s, make in zip(schedules, makes, strict=True)]
+        return Plateau(own, schedules[0].monitor, made)  # type: ignore[arg-type]
+    return Sequences(schedules, makes, lengths)

@@ -1,7 +1,6 @@
 """What ``python -m src.train`` does for each job, alone or in a sweep."""
 
 import logging
-import math
 import os
 from pathlib import Path
 from shutil import rmtree
@@ -16,8 +15,8 @@ from src.check import check
 from src.errors import UserError
 from src.jobs.imports import import_lightning
 from src.results.folder import RunFolder, run_command
-from src.results.metrics import larger_is_better
-from src.sweeping.pruning import watchers
+from src.sweeping.pruning import pruner, trial_of
+from src.training.task import direction_of, larger_is_better, rankable
 
 log = logging.getLogger(__name__)
 resolvers.register()
@@ -53,8 +52,8 @@ def run(cfg: DictConfig) -> float | list[float]:
             logging.getLogger("src.training.progress").setLevel(logging.WARNING)
         drawn = alone if cfg.figures == "auto" else cfg.figures
         aim = build.objective(cfg)
-        watching = watchers(hydra, aim, larger_is_better(aim), cfg.trainer.max_epochs)
-        summary = fit(cfg, rows, folder, command, overrides, drawn, watching)
+        pruning = pruner(hydra, aim, larger_is_better(aim), cfg.trainer.max_epochs, [] if alone else [trial_of(hydra)])
+        summary = fit(cfg, rows, folder, command, overrides, drawn, pruning)
     except UserError as error:
         if alone:
             forget(folder.path)
@@ -89,14 +88,8 @@ def show(summary: dict[str, Any], folder: RunFolder, alone: bool) -> float | lis
         raise KeyboardInterrupt
     if alone and status == "diverged":
         raise SystemExit(1)
-    if "objectives" in summary:
-        return [_rankable(part["value"]) for part in summary["objectives"]]
-    return _rankable(objective)
-
-
-def _rankable(value: float) -> float:
-    """A sweep cannot rank what is not a number."""
-    return math.inf if math.isnan(value) else value
+    values = [rankable(part["value"], direction_of(part["name"])) for part in summary.get("objectives", [])]
+    return values or rankable(objective, direction_of(summary["objective"]["name"]))
 
 
 def forget(folder: Path) -> None:

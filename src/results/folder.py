@@ -1,15 +1,18 @@
 """A run folder: where its files lie, and how they are written and read."""
 
-import csv
 import json
 import math
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from src.errors import UserError
+from src.results.metrics_file import append, read
+
+if TYPE_CHECKING:
+    import numpy as np
 
 OWNED = ("summary.json", "metrics.csv", "checkpoints", "figures")  # what a new run in an old folder replaces
 
@@ -84,24 +87,13 @@ class RunFolder:
         partial.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
         os.replace(partial, self.summary)
 
-    def append_metrics(self, rows: list[dict[str, float]], columns: list[str]) -> None:
-        """Adds rows to metrics.csv; a figure that a row lacks stays empty."""
-        new = not self.metrics.exists()
-        with self.metrics.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            if new:
-                writer.writerow(columns)
-            writer.writerows([row.get(column, "") for column in columns] for row in rows)
+    def append_metrics(self, table: Mapping[str, "np.ndarray"]) -> None:
+        """Adds rows (rows,) by column to metrics.csv; a validation figure that was not due stays empty."""
+        append(self.metrics, table, [name for name in table if name.startswith("val/")])
 
     def read_metrics(self) -> dict[str, list[float]]:
         """The columns of metrics.csv; nan where a row has no figure. {} where there is no such file."""
-        if not self.metrics.is_file():
-            return {}
-        with self.metrics.open(newline="", encoding="utf-8") as file:
-            lines = csv.reader(file)
-            columns = next(lines, [])
-            cells = [[float(cell) if cell else float("nan") for cell in line] for line in lines]
-        return {name: [line[index] for line in cells] for index, name in enumerate(columns)}
+        return read(self.metrics)
 
 
 def run_command(overrides: Sequence[str], swept: bool) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from src.results.metrics import METRICS
+from src.training.task import METRICS
 
 
 def print_summary(summary: dict[str, Any], folder: Path) -> None:

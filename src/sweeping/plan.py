@@ -180,7 +180,7 @@ def _composed(compose: Compose, space: SearchSpace, point: dict[str, Any] | None
 
 def _check_objective(base: DictConfig, directions: list[str]) -> None:
     """A direction that would look for the worst run is a mistake."""
-    from src.results.metrics import larger_is_better
+    from src.training.task import larger_is_better
 
     objective = base.get("objective")
     names = list(objective) if OmegaConf.is_list(objective) else [objective]

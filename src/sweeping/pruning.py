@@ -1,11 +1,10 @@
-"""Pruning as a run sees it: a watcher that tells the study its objective and asks whether to go on."""
+"""Pruning as a training sees it: who tells the study how runs are doing, and asks which of them to end."""
 
-import math
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -13,99 +12,70 @@ if TYPE_CHECKING:
 NUMBER = "PLUMBLINE_TRIAL"  # in hydra.job.env_set, where a job's number is not its trial's
 SWEEPER = "hydra_plugins.plumbline_sweeper.durable.Durable"
 
-_SHARE = 1 / 3  # of a run's time that may go into talking to the storage
 
+class Pruner:
+    """Asked after every epoch by a training, of one run or of many: who is to be pruned.
 
-class Budget:
-    """Bounds what talking to the storage costs, by a share of the time since this was made.
-
-    Args:
-        clock: seconds.
-    """
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._started = clock()
-        self._spent = self._longest = 0.0
-
-    def allows(self) -> bool:
-        """Whether there is something left."""
-        return self._spent <= _SHARE * (self._clock() - self._started)
-
-    @contextmanager
-    def spending(self) -> Iterator[None]:
-        """Counts what the block takes. The longest is left out: it may have paid for an import."""
-        before = self._clock()
-        yield
-        took = self._clock() - before
-        self._spent += min(took, self._longest)
-        self._longest = max(took, self._longest)
-
-
-class Pruning:
-    """Called after every epoch; True ends the run.
-
-    Trials are compared at equal epochs, so reports come at fixed ones. Where the storage is slow they become
-    fewer: a report that would bring the time spent on them above a third of the run's is left out.
+    Reports come at fixed epochs, so that a pruned sweep repeats. In a stack all members report, then all are asked, so
+    that a pruner that compares trials sees every one of them at the same epoch, whatever their order.
 
     Args:
-        trial: the trial that this run is.
+        trials: the trial that each member is.
         objective: the figure to report.
         maximize: whether larger is better.
         every: epochs between two reports.
-        clock: seconds.
     """
 
-    def __init__(
-        self,
-        trial: "Trial",
-        objective: str,
-        maximize: bool,
-        every: int,
-        clock: Callable[[], float] = time.perf_counter,
-    ) -> None:
-        self.trial, self.objective, self.maximize, self.every = trial, objective, maximize, every
-        self._budget = Budget(clock)
-        self._best: float | None = None
+    def __init__(self, trials: "Sequence[Trial]", objective: str, maximize: bool, every: int) -> None:
+        self._trials, self._objective, self._maximize, self._every = trials, objective, maximize, every
+        self._best = np.full(len(trials), np.nan)
 
-    def __call__(self, epoch: int, row: dict[str, float]) -> bool:
-        """Whether to prune."""
-        value = self._value(row)
-        if value is None or epoch % self.every or not math.isfinite(value):
-            return False
-        if not self._budget.allows():
-            return False
-        with self._budget.spending():
-            self.trial.report(value, epoch)
-            return self.trial.should_prune()
+    def __call__(
+        self, epoch: int, present: np.ndarray, alive: np.ndarray, figures: Mapping[str, np.ndarray]
+    ) -> np.ndarray | None:
+        """Which of the present members that still learn are to be pruned; None where no report was due.
 
-    def _value(self, row: dict[str, float]) -> float | None:
-        """The best so far of a figure whose best epoch a run keeps; else the last epoch's training loss."""
-        if not self.objective.startswith("val/"):
-            loss = row.get("train/loss")
-            return -loss if loss is not None and self.maximize else loss
-        value = row.get(self.objective)
-        if value is not None and math.isfinite(value) and (self._best is None or self._better(value)):
-            self._best = value
-        return self._best
-
-    def _better(self, value: float) -> bool:
-        assert self._best is not None
-        return value > self._best if self.maximize else value < self._best
+        Args:
+            epoch: how many are done.
+            present, alive: members, and which of them still learn.
+            figures: of this epoch, (present,) by name.
+        """
+        # A run is judged by the best epoch of a validation figure, else by its last training loss.
+        if not self._objective.startswith("val/"):
+            self._best[present] = figures["train/loss"] * (-1 if self._maximize else 1)
+        elif self._objective in figures:
+            better = np.fmax if self._maximize else np.fmin
+            now = figures[self._objective]
+            self._best[present] = better(self._best[present], np.where(np.isfinite(now), now, np.nan))
+        if epoch % self._every:
+            return None
+        values = self._best[present]
+        reporting = np.flatnonzero(np.isfinite(values) & alive)
+        for place in reporting:
+            self._trials[present[place]].report(float(values[place]), epoch)
+        answers = np.zeros(len(present), bool)
+        for place in reporting:
+            answers[place] = self._trials[present[place]].should_prune()
+        return answers
 
 
-def watchers(hydra: Any, objective: str, maximize: bool, max_epochs: int) -> list[Pruning]:
-    """The watchers that the job's sweep asks for; none outside a durable sweep with a pruner.
+def pruner(hydra: Any, objective: str, maximize: bool, max_epochs: int, numbers: Sequence[int]) -> Pruner | None:
+    """The pruner that a job's sweep asks for; None outside a durable sweep with one.
 
     Args:
         hydra: the job's ``hydra`` node, as ``HydraConfig.get()`` gives it.
         objective, maximize: what the run is judged by.
         max_epochs: how long it may train; -1 where steps decide.
+        numbers: of the trials that train together.
     """
     if not prunes(hydra):
-        return []
-    number = int(hydra.job.env_set.get(NUMBER, hydra.job.num))
-    return [Pruning(trials(hydra, [number])[0], objective, maximize, every(hydra, max_epochs))]
+        return None
+    return Pruner(trials(hydra, numbers), objective, maximize, max(1, max_epochs // int(hydra.sweeper.reports)))
+
+
+def trial_of(hydra: Any) -> int:
+    """The number of the trial that a job is."""
+    return int(hydra.job.env_set.get(NUMBER, hydra.job.num))
 
 
 def prunes(hydra: Any) -> bool:
@@ -113,11 +83,6 @@ def prunes(hydra: Any) -> bool:
     sweeper = hydra.sweeper
     swept = str(hydra.mode).rpartition(".")[2] == "MULTIRUN" and sweeper.get("_target_") == SWEEPER
     return swept and bool(sweeper.pruner.get("_target_"))
-
-
-def every(hydra: Any, max_epochs: int) -> int:
-    """Epochs between two reports."""
-    return max(1, max_epochs // int(hydra.sweeper.reports))
 
 
 def trials(hydra: Any, numbers: Sequence[int]) -> "list[Trial]":

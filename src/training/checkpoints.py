@@ -1,24 +1,25 @@
 """last.ckpt to go on from and best.ckpt to predict with, written when it matters and not every epoch."""
 
-import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-import torch
 from lightning.pytorch.callbacks import Checkpoint
 
-from src.training.record import Record
+from src.results.checkpoint_files import save
+from src.training.history import History
+from src.training.stack import Lone
 
 
 class Checkpoints(Checkpoint):
     """Writes both checkpoints at the end of a training, and every so often before it.
 
-    ``last.ckpt`` is Lightning's full checkpoint (weights, optimizer, scheduler, loops, encoder).
-    ``best.ckpt`` holds the weights of the best epoch and the encoder: what a prediction needs. The best
-    weights are kept in memory between writes, because writing every improvement to disk costs more than
-    a small model's epoch.
+    ``last.ckpt`` is Lightning's full checkpoint (weights, optimizer, scheduler, loops, encoder) with what the history
+    knows of the best epoch. ``best.ckpt`` holds the weights of the best epoch and the encoder: what a prediction
+    needs. The best weights are kept in memory between writes, because writing every improvement to disk costs more
+    than a small model's epoch.
 
     Args:
         every_n_seconds: how much training a crash may cost.
@@ -26,14 +27,13 @@ class Checkpoints(Checkpoint):
 
     def __init__(self, every_n_seconds: float) -> None:
         self.every_n_seconds = every_n_seconds
-        self.folder: Path | None = None
-        self.record = Record()
+        self._folder: Path | None = None
+        self._flush: Callable[[pl.Trainer], None] = lambda trainer: None
         self._written = 0.0
 
-    def bind(self, folder: Path, record: Record) -> None:
-        """Tells where to write and whose best weights to keep."""
-        self.folder = folder
-        self.record = record
+    def bind(self, folder: Path, member: Lone, history: History, flush: Callable[[pl.Trainer], None]) -> None:
+        """Tells where to write, and what brings the history to the disk before: no kill loses a row that is known."""
+        self._folder, self._member, self._history, self._flush = folder, member, history, flush
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Starts the clock."""
@@ -49,24 +49,26 @@ class Checkpoints(Checkpoint):
         self._write(trainer)
 
     def _write(self, trainer: pl.Trainer) -> None:
-        if self.folder is None or not trainer.is_global_zero:
+        if self._folder is None or not trainer.is_global_zero:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._flush(trainer)
+        history = self._history
         checkpoint = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
-        save(checkpoint, self.folder / "last.ckpt")
-        best = {key: checkpoint[key] for key in ("pytorch-lightning_version", "DataModule")}
-        best |= {"epoch": trainer.current_epoch, "global_step": trainer.global_step}
-        best["state_dict"] = checkpoint["state_dict"]
-        if self.record.best is not None:
-            prefix = "net." if any(key.startswith("net.") for key in checkpoint["state_dict"]) else ""
-            best |= {"epoch": self.record.best["epoch"], "global_step": self.record.best["step"]}
-            best["state_dict"] = {prefix + name: value for name, value in self.record.best["weights"].items()}
-        save(best, self.folder / "best.ckpt")
+        save(checkpoint | {"History": history.best_state()}, self._folder / "last.ckpt")
+        epoch, step, state = trainer.current_epoch, trainer.global_step, checkpoint["state_dict"]
+        if history.best is not None:
+            rows, buffers = history.best
+            epoch, step = int(history.best_epoch[0]), int(history.best_step[0])
+            own = self._member.state(rows[0], {name: part[0] for name, part in buffers.items()})
+            state = {f"net.{name}": value for name, value in own.items()}
+        save(best_checkpoint(checkpoint, epoch, step, checkpoint["DataModule"], state), self._folder / "best.ckpt")
         self._written = time.monotonic()
 
 
-def save(checkpoint: dict[str, Any], path: Path) -> None:
-    """Writes a checkpoint in one atomic step: whoever reads it sees the old one or the new one."""
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    torch.save(checkpoint, partial)
-    os.replace(partial, path)
+def best_checkpoint(
+    whole: dict[str, Any], epoch: int, step: int, encoder: dict[str, Any], state: dict[str, Any]
+) -> dict[str, Any]:
+    """best.ckpt beside the whole checkpoint of the same training."""
+    version = {"pytorch-lightning_version": whole["pytorch-lightning_version"]}
+    return version | {"epoch": epoch, "global_step": step, "DataModule": encoder, "state_dict": state}

@@ -1,160 +1,244 @@
-"""Opening and closing epochs: noise, losses, validation, schedule and the record.
+"""Opening and closing epochs: noise, losses, validation, schedule and history, for one member or many.
 
-Both training paths call it, so an epoch means the same in each.
+Both ways of training call it, so an epoch means the same in each.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from src.data.encoder import Encoder
 from src.data.module import DataModule
-from src.data.order import noise_seed
-from src.training.record import Errors, Record
+from src.data.partition import Partition
+from src.training.history import End, History
+from src.training.optimizers import StackedOptimizer
+from src.training.schedules import Scheduler, Sequences
+from src.training.stack import Lone, Stack
+from src.training.task import ABSURD, METRICS, Tally
 
-Line = Callable[[], tuple[float, float]]
+Members = Lone | Stack
+
+_MOST, _FEWEST = 1 << 18, 64  # rows of all members together that are validated at a time; a lone run's are cut before
 
 
 class Epochs:
     """The epochs of one training.
 
     Args:
-        net: what is trained.
-        record: where rows go.
-        datamodule: validation rows, encoder and batch size.
-        seed: decides the dropout masks of each epoch.
+        members: what is trained.
+        losses: per member the loss, which says how large is absurd.
+        data: rows of every member.
+        history: where epochs are written down.
         device: where the validation rows are needed.
-        optimizer: whose learning rate is recorded when a scheduler changes it; None where there is none.
-        scheduler: stepped as ``interval`` says; a plateau one with ``monitor``.
-        line: reads weight and bias of a straight line of one feature; None for other models.
+        scheduler: what moves learning rates; None keeps them.
+        optimizer: of a stack; what it holds goes into the history when a member stops.
     """
 
     def __init__(
         self,
-        net: nn.Module,
-        record: Record,
-        datamodule: DataModule,
-        seed: int,
+        members: Members,
+        losses: Sequence[nn.Module],
+        data: DataModule,
+        history: History,
         device: torch.device,
-        optimizer: Optimizer | None = None,
-        scheduler: LRScheduler | None = None,
-        interval: str = "epoch",
-        monitor: str = "train/loss",
-        line: Line | None = None,
+        scheduler: Scheduler | None = None,
+        optimizer: StackedOptimizer | None = None,
     ) -> None:
-        self.net = net
-        self.record = record
-        self.seed = seed
-        self.optimizer = optimizer
-        self.scheduler = scheduler
-        self.interval = interval
-        self.monitor = monitor
-        self.rows = len(datamodule.rows["train"])
-        self.batch_size = datamodule.batch_size
-        self.noisy = any(isinstance(module, nn.Dropout) and module.p > 0 for module in net.modules())
-        self.losses: list[Tensor | float] = []
-        self.lr = 0.0
-        self._line = _decoded(line, datamodule.encoder) if line else None
-        self._validation = [
-            (features.to(device), target.to(device)) for features, target in datamodule.val_dataloader()
-        ]
-        variance = float(datamodule.raw("val")[1].astype("float64").var()) if self._validation else 0.0
-        self.errors = Errors(datamodule.encoder.target_scale, variance)
-        self._validated: dict[str, float] = {}
+        self.members, self.data, self.history = members, data, history
+        self.scheduler, self.optimizer = scheduler, optimizer
+        self.losses: list[Tensor] = []  # of the epoch's batches so far, (members,) each
+        self._counts = data.gather.counts()
+        self._loss_modules = list(losses)
+        self._line = history.decode is not None
+        self._device = device
+        self._look()
 
     def start(self, epoch: int) -> None:
         """Opens an epoch: its dropout masks follow from (seed, epoch) alone."""
-        if self.noisy:
-            torch.manual_seed(noise_seed(self.seed, epoch))
+        if self.members.noisy:
+            self.members.noise.start(epoch)
 
-    def stepped(self) -> None:
-        """Notes an optimizer step: remembers its learning rate and advances a per-step schedule."""
-        if self.scheduler is not None and self.optimizer is not None:
-            self.lr = float(self.optimizer.param_groups[0]["lr"])
-            if self.interval == "step":
-                self.scheduler.step()
-
-    def validate(self) -> dict[str, float]:
-        """The validation figures of the weights as they are, in the target's unit; {} without such rows."""
+    def validate(self) -> dict[str, np.ndarray]:
+        """The validation figures (present,) of the weights as they are; {} without such rows."""
         if not self._validation:
             return {}
-        self.net.eval()
+        self.members.net.eval()
+        tally = Tally()
         with torch.no_grad():
-            for features, target in self._validation:
-                self.errors.add(self.net(features), target)
-        self.net.train()
-        return self.errors.take("val")
+            for features, target, mask in self._validation:
+                self.add(tally, self.members.forward(features), target, mask)
+        self.members.net.train()
+        return self.figures(tally)
 
-    def end(self, epoch: int, step: int, whole: bool = True, validation: dict[str, float] | None = None) -> None:
+    def add(self, tally: Tally, prediction: Tensor, target: Tensor, mask: Tensor | None = None) -> None:
+        """Adds encoded predictions and targets (…, rows, 1) to a tally in the target's unit."""
+        error = (prediction - target)[..., 0].double() * self._scale
+        tally.add(error if mask is None else error * mask, None if mask is None else mask.sum(-1))
+
+    def figures(self, tally: Tally) -> dict[str, np.ndarray]:
+        """A tally's figures (present,) by name, on the host."""
+        found = torch.stack([part.reshape(-1) for part in tally.figures(self._variance).values()]).cpu().numpy()
+        return {f"val/{name}": values for name, values in zip(METRICS, found, strict=True)}
+
+    def end(self, epoch: int, step: int, whole: bool = True, figures: Mapping[str, np.ndarray] | None = None) -> None:
         """Closes an epoch.
 
         Args:
             epoch: counted from 0.
             step: optimizer steps done so far.
             whole: False where ``max_steps`` cut the epoch short; then nothing is scheduled.
-            validation: its figures where validation was due.
+            figures: of validation, where it was due.
         """
-        row: dict[str, float] = {"epoch": epoch + 1, "step": step, "train/loss": self._loss()}
+        history, scheduler = self.history, self.scheduler
+        loss, all_losses = self._mean_loss()
+        own = self._own_steps(epoch, step)
+        with np.errstate(invalid="ignore"):
+            lost = ~(np.isfinite(loss) & (loss <= self._bound)) & history.alive
+        if lost.any():
+            self._lose(lost, all_losses, epoch, step, own)
+        if history.over:
+            return
+        known = {"train/loss": loss} | dict(figures or {})
+        row: dict[str, Any] = {"step": own, "train/loss": loss}
+        if scheduler is not None:
+            row["lr"] = scheduler.lr()
+        if self._validation:
+            nothing = np.full(len(history.present), np.nan)
+            row |= {f"val/{name}": known.get(f"val/{name}", nothing) for name in METRICS}
+        rows = self.members.rows() if self._line else None
+        history.add(row, rows.clone() if rows is not None and self.optimizer is not None else rows)
+        history.improve(known, epoch + 1, own, lambda: (self.members.rows(), self.members.buffers()))
+        if whole and scheduler is not None:
+            scheduler.close(known)
+        for reason, asked in history.judge(epoch + 1, known).items():
+            self._stop(np.flatnonzero(asked & history.alive), reason, own, epoch + 1)
+
+    def finish(self, step: int, epochs: int) -> None:
+        """Closes the training of all who went through to its end."""
+        self._stop(np.flatnonzero(self.history.alive), "completed", self._own_steps(epochs - 1, step), epochs)
+
+    def keep(self, positions: np.ndarray) -> None:
+        """Keeps only these members: who has stopped leaves, and takes no time any more."""
+        index = torch.from_numpy(positions)
+        assert isinstance(self.members, Stack)
+        assert self.optimizer is not None
+        self.members.keep(index.to(self._device))
+        self.optimizer.keep(index.to(self._device))
+        self.data.keep(index.tolist())
+        self.history.keep(positions)
+        self._loss_modules = [self._loss_modules[i] for i in positions]
+        self._counts = self._counts if self._counts.shape[1] == 1 else self._counts[:, index]
         if self.scheduler is not None:
-            row["lr"] = self.lr
-        if self._line is not None:
-            row["slope"], row["intercept"] = self._line()
-        row.update(validation or {})
-        if whole and self.scheduler is not None and self.interval == "epoch":
-            if not isinstance(self.scheduler, ReduceLROnPlateau):
-                self.scheduler.step()
-            elif self.monitor in row:
-                self.scheduler.step(row[self.monitor])
-        self.record.close_epoch(row, self.net)
+            self.scheduler.keep(positions)
+        self._look()
 
-    def lightning_validated(self, module: pl.LightningModule) -> None:
-        """Takes the figures of Lightning's validation loop, and shows them to its callbacks."""
-        self._validated = self.errors.take("val")
-        module.log_dict(self._validated, logger=False, batch_size=1)
+    def _look(self) -> None:
+        """Works out what depends on who is present."""
+        parts, device = self.data.parts, self._device
+        self._validation = _validation(parts, device)
+        scale = torch.tensor([part.encoder.target_scale for part in parts], dtype=torch.float64, device=device)
+        self._scale = scale[:, None]
+        variances = [part.variance("val") if self._validation else 0.0 for part in parts]
+        self._variance = torch.tensor(variances, dtype=torch.float64, device=device)
+        bounds: dict[tuple[int, int], float] = {}
+        for part, loss in zip(parts, self._loss_modules, strict=True):
+            if (id(part), id(loss)) not in bounds:
+                target = part.scale[1]
+                bounds[id(part), id(loss)] = float(loss(torch.zeros_like(target), target)) * ABSURD or np.inf
+        self._bound = np.array([bounds[id(p), id(loss)] for p, loss in zip(parts, self._loss_modules, strict=True)])
 
-    def lightning_ended(self, module: pl.LightningModule) -> None:
-        """At the end of one of Lightning's epochs: closes what is open, shows the figures to callbacks."""
-        trainer, record = module.trainer, self.record
-        if self.losses and record.stopped != "diverged":
-            whole = len(self.losses) == -(-self.rows // self.batch_size)
-            self.end(trainer.current_epoch, trainer.global_step, whole, self._validated)
-            self._validated = {}
-        if record.stopped:
-            trainer.should_stop = True
-        if record.rows:
-            row = record.rows[-1]
-            module.log_dict({n: row[n] for n in row if n not in ("epoch", "step")}, logger=False, batch_size=1)
+    def _mean_loss(self) -> tuple[np.ndarray, Tensor]:
+        """The mean (present,) of the epoch's batch losses, weighted by rows, and the losses (steps, present)."""
+        losses = torch.stack(self.losses) if len(self.losses) > 1 else self.losses[0][None]
+        self.losses.clear()
+        losses = losses.reshape(len(losses), -1).double().cpu()
+        if len(losses) == 1:
+            return losses[0].numpy(), losses
+        counts = self._counts[: len(losses)]
+        weighted = losses * counts if counts.shape[1] == 1 else torch.where(counts > 0, losses * counts, 0.0)
+        return (weighted.sum(0) / counts.sum(0)).numpy(), losses
 
-    def _loss(self) -> float:
-        """The mean of the epoch's batch losses, weighted by rows."""
-        held, self.losses = self.losses, []
-        losses = [loss for loss in held if isinstance(loss, float)]
-        if not losses:
-            losses = torch.stack([loss for loss in held if isinstance(loss, Tensor)]).tolist()  # one wait for a GPU
-        last = self.rows - (len(losses) - 1) * self.batch_size
-        if len(losses) == 1 or not 0 < last < self.batch_size:
-            return sum(losses) / len(losses)
-        return (sum(losses[:-1]) * self.batch_size + losses[-1] * last) / self.rows
+    def _own_steps(self, epoch: int, step: int) -> Any:
+        """Optimizer steps of each member, where their epochs have different numbers of them."""
+        gather = self.data.gather
+        if not gather.ragged:
+            return step
+        own = np.array(gather.steps)
+        return own * epoch + np.minimum(step - epoch * self.data.batches, own)
+
+    def _lose(self, lost: np.ndarray, losses: Tensor, epoch: int, step: int, own: Any) -> None:
+        """Members whose loss was no number, or absurd, end here with the weights that they have."""
+        first = np.broadcast_to(own, len(lost)) - len(losses)
+        for position in np.flatnonzero(lost):
+            column = losses[:, position].numpy()
+            with np.errstate(invalid="ignore"):
+                bad = np.flatnonzero(~(column <= self._bound[position]))
+            at = int(bad[0]) if len(bad) else len(column) - 1
+            self.history.complaints[int(self.history.present[position])] = complaint(
+                f"the loss of optimizer step {max(int(first[position]), 0) + at + 1}", float(column[at])
+            )
+        self._stop(np.flatnonzero(lost), "diverged", own, epoch)
+
+    def _stop(self, positions: np.ndarray, reason: str, own: Any, epochs: int) -> None:
+        if not len(positions):
+            return
+        history, optimizer = self.history, self.optimizer
+        steps = np.broadcast_to(own, len(history.present))
+        for position in positions:
+            history.end(int(position), reason, int(steps[position]), epochs)
+        if optimizer is None:
+            return
+        ends = []
+        for position in positions.tolist():
+            group, shared = optimizer.group(position)
+            end = End(group, shared)
+            if isinstance(self.scheduler, Sequences):
+                end.group, state = self.scheduler.ended(position, int(steps[position]), epochs)
+                end.schedulers = [state]
+            elif self.scheduler is not None:
+                end.schedulers = self.scheduler.state(position, int(steps[position]), epochs)
+            ends.append(end)
+        history.store(positions, (self.members.rows(), self.members.buffers()), optimizer.rows(), ends)
 
 
-def _decoded(line: Line, encoder: Encoder) -> Line:
-    """The same line in raw units."""
-    if encoder.is_identity:
-        return line
-    slope_scale = encoder.target_scale / float(encoder.feature_scale[0])
-    x0, y0, scale = float(encoder.feature_shift[0]), encoder.target_shift, encoder.target_scale
+def complaint(what: str, value: float) -> str:
+    """What was wrong with a number."""
+    if np.isfinite(value):
+        return f"{what} was {value:.3g}, more than {ABSURD:.0e} times that of predicting 0 everywhere"
+    return f"{what} was not finite"
 
-    def decoded() -> tuple[float, float]:
-        weight, bias = line()
-        slope = weight * slope_scale
-        return slope, bias * scale + y0 - slope * x0
 
-    return decoded
+def _validation(parts: Sequence[Partition], device: torch.device) -> list[tuple[Tensor, Tensor, Tensor | None]]:
+    """Encoded validation rows a few thousand at a time: (rows, …) where all share them, else (members, rows, …).
+
+    The last is which of them count, (members, rows), where members have different numbers.
+    """
+    if not len(parts[0].rows["val"]):
+        return []
+    at_once = max(_FEWEST, _MOST // len(parts))
+    if all(part is parts[0] for part in parts):
+        return [(f, t, None) for pair in parts[0].validation(device) for f, t in _cut(pair, at_once)]
+    apart = {id(part): part.encoded("val") for part in parts}
+    most = max(len(target) for _, target in apart.values())
+    filled = {key: [_filled(part, most) for part in pair] for key, pair in apart.items()}
+    features, target = (torch.stack([filled[id(part)][i] for part in parts]).to(device) for i in (0, 1))
+    counts = torch.tensor([len(apart[id(part)][1]) for part in parts], device=device)
+    if (counts == most).all():
+        return [(f, t, None) for f, t in _cut((features, target), at_once)]
+    mask = torch.arange(most, device=device) < counts[:, None]
+    masks = mask.split(at_once, 1)
+    return [(f, t, m) for (f, t), m in zip(_cut((features, target), at_once), masks, strict=True)]
+
+
+def _cut(pair: tuple[Tensor, Tensor], rows: int) -> Iterable[tuple[Tensor, Tensor]]:
+    return zip(pair[0].split(rows, -2), pair[1].split(rows, -2), strict=True)
+
+
+def _filled(part: Tensor, rows: int) -> Tensor:
+    return torch.cat([part, part.new_zeros(rows - len(part), part.shape[1])])
 
 
 def count(trainer: pl.Trainer, steps: int, epochs: int) -> None:

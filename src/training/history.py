@@ -1,57 +1,219 @@
-"""Writes what the record holds to metrics.csv and the loggers, in chunks."""
+"""What members' trainings write down, epoch by epoch, who stopped, when and why, and the best weights so far."""
 
-import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-import lightning.pytorch as pl
+import numpy as np
+import torch
+from torch import Tensor
 
-from src.data.module import attached
-from src.results.folder import RunFolder
-from src.training.record import Record
+Column = Tensor | np.ndarray | float
+# Asked after every epoch with its number, the members that are present, which of them still learn, and the epoch's
+# figures, each (present,); says which to prune, or None where there was nothing to ask.
+Pruner = Callable[[int, np.ndarray, np.ndarray, Mapping[str, np.ndarray]], np.ndarray | None]
+Weights = tuple[Tensor, dict[str, Tensor]]  # rows (members, parameters) and buffers, each with a member axis
 
-_SECONDS = 2.0  # between two writes: live enough to watch, rare enough not to cost
+
+@dataclass
+class End:
+    """Where a member stopped: torch's parameter group, the rest of its optimizer's state, and its scheduler's."""
+
+    group: dict[str, Any] = field(default_factory=dict)
+    shared: dict[str, Any] = field(default_factory=dict)
+    schedulers: list[dict[str, Any]] = field(default_factory=list)
 
 
-class History(pl.Callback):
-    """Every epoch goes to metrics.csv; a logger with ``log_rows`` gets them in chunks, others one by one."""
+class History:
+    """Figures of epochs, best weights and endings, with a member axis.
 
-    def __init__(self, folder: RunFolder, record: Record) -> None:
-        self.folder = folder
-        self.record = record
-        self._columns: list[str] = []
-        self._written = 0
-        self._time = time.monotonic()
+    A figure of an epoch stays on the device until somebody reads it. A member that stopped keeps the epochs that it
+    had: ``epochs`` says how many.
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Writes when the time has come."""
-        if time.monotonic() - self._time >= _SECONDS:
-            self._write(trainer, last=False)
+    Args:
+        members: how many there are at the start.
+        monitor: the validation figure that decides which weights are best; None keeps the last.
+        maximize: whether larger is better.
+        stoppers: asked after every epoch with (present members, figures) for a mask of who has to stop; by reason.
+        pruner: likewise, the study's.
+        max_epochs: per member where its training ends, where that differs.
+        decode: rows (epochs, present, parameters) of these members to slope and intercept, (epochs, present) each;
+            where nets are straight lines of one feature.
+    """
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Writes the rest."""
-        self._write(trainer, last=True)
+    def __init__(
+        self,
+        members: int = 1,
+        monitor: str | None = None,
+        maximize: bool = False,
+        stoppers: "Sequence[tuple[str, Callable[[np.ndarray, Mapping[str, np.ndarray]], np.ndarray]]]" = (),
+        pruner: Pruner | None = None,
+        max_epochs: Sequence[int] | None = None,
+        decode: Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]] | None = None,
+    ) -> None:
+        self.members, self.monitor, self.maximize = members, monitor, maximize
+        self.stoppers, self.pruner, self.decode = list(stoppers), pruner, decode
+        self.max_epochs = None if max_epochs is None else np.array(max_epochs)
+        self.present = np.arange(members)  # whose weights the rows of the training are
+        self.asked: str | None = None  # why all should end with the epoch they are in
+        self.stopped: list[str | None] = [None] * members
+        self.complaints: dict[int, str] = {}  # what was wrong with a member that diverged
+        self.first = 0  # epochs that an earlier training of this run had
+        self.epochs = np.zeros(members, int)
+        self.steps = np.zeros(members, int)
+        self.best_value = np.full(members, -np.inf if maximize else np.inf)
+        self.best_epoch = np.zeros(members, int)
+        self.best_step = np.zeros(members, int)
+        self.best: Weights | None = None
+        self.last: Weights | None = None  # what members had when they stopped …
+        self.state: dict[str, Tensor] = {}  # … an optimizer's rows (members, parameters) …
+        self.ends: dict[int, End] = {}  # … and the rest
+        self._columns: dict[str, list[np.ndarray]] = {}
+        self._waiting: list[Tensor] = []
 
-    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Writes what there is."""
-        self._write(trainer, last=True)
+    @property
+    def alive(self) -> np.ndarray:
+        """Of those present, who still learns: (present,) booleans."""
+        return np.array([self.stopped[member] is None for member in self.present], dtype=bool)
 
-    def _write(self, trainer: pl.Trainer, last: bool) -> None:
-        rows = self.record.rows[self._written :]
-        if not trainer.is_global_zero or not rows:
+    @property
+    def over(self) -> bool:
+        """Whether nobody still learns."""
+        return all(self.stopped[member] is not None for member in self.present)
+
+    @property
+    def length(self) -> int:
+        """How many epochs were closed in this training."""
+        return sum(len(block) for block in self._columns.get("step", ()))
+
+    def add(self, figures: Mapping[str, Column], rows: Tensor | None) -> None:
+        """Adds an epoch: per figure (present,) numbers; ``rows`` (present, parameters) of straight lines wait."""
+        for name, values in figures.items():
+            self._columns.setdefault(name, []).append(self._spread(np.atleast_1d(np.asarray(values, float))[None]))
+        if rows is not None:
+            self._waiting.append(rows)
+
+    def flush(self) -> None:
+        """Brings what has gathered on the device to the host."""
+        if self._waiting and self.decode is not None:
+            block = torch.stack(self._waiting).cpu().double().numpy()  # (epochs, present, parameters)
+            for name, values in self.decode(block, self.present).items():
+                self._columns.setdefault(name, []).append(self._spread(values))
+        self._waiting = []
+
+    def stop(self, reason: str) -> None:
+        """Asks all members to end with the epoch that they are in; the first reason stands."""
+        self.asked = self.asked or reason
+
+    def end(self, position: int, reason: str, step: int, epochs: int) -> None:
+        """Notes that the member at this position stopped."""
+        member = int(self.present[position])
+        if self.stopped[member] is None:
+            self.stopped[member], self.steps[member], self.epochs[member] = reason, step, epochs
+
+    def judge(self, epoch: int, figures: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Who has to stop at the end of an epoch, (present,) booleans by reason; the first reason stands."""
+        found: dict[str, np.ndarray] = {}
+        if self.pruner is not None:
+            pruned = self.pruner(epoch, self.present, self.alive, figures)
+            if pruned is not None:
+                found["pruned"] = pruned
+        for reason, asked in self.stoppers:
+            found[reason] = asked(self.present, figures)
+        if self.max_epochs is not None:
+            found["completed"] = self.max_epochs[self.present] <= epoch
+        if self.asked:
+            found[self.asked] = np.ones(len(self.present), bool)
+        return found
+
+    def improve(self, figures: Mapping[str, np.ndarray], epoch: int, step: Any, weights: Callable[[], Weights]) -> None:
+        """Keeps the weights of those whose monitored figure is their best so far."""
+        if self.monitor not in figures:
             return
-        if not self._columns:
-            # The widest row names the columns: with sparse validation the first ones lack its figures.
-            names = {name: None for row in rows for name in row}
-            if len(attached(trainer).rows["val"]):
-                names |= dict.fromkeys(f"val/{figure}" for figure in ("mse", "rmse", "mae", "r2"))
-            self._columns = list(names)
-        self.folder.append_metrics(rows, self._columns)
-        for logger in trainer.loggers:
-            log_rows: Any = getattr(logger, "log_rows", None)
-            if log_rows is not None:
-                log_rows(rows, trainer.max_epochs, last)
-            else:
-                for row in rows:
-                    logger.log_metrics({n: v for n, v in row.items() if n != "step"}, step=int(row["step"]))
-        self._written += len(rows)
-        self._time = time.monotonic()
+        values, before = figures[self.monitor], self.best_value[self.present]
+        with np.errstate(invalid="ignore"):
+            better = (values > before) if self.maximize else (values < before)
+        better &= np.isfinite(values) & self.alive
+        if not better.any():
+            return
+        who = self.present[better]
+        self.best = self._kept(self.best, weights(), np.flatnonzero(better), who)
+        self.best_value[who], self.best_epoch[who] = values[better], epoch
+        self.best_step[who] = np.broadcast_to(step, values.shape)[better]
+
+    def store(self, positions: np.ndarray, weights: Weights, state: Mapping[str, Tensor], ends: Sequence[End]) -> None:
+        """Keeps what members at these positions have as their last."""
+        who = self.present[positions]
+        self.last = self._kept(self.last, weights, positions, who)
+        for name, values in state.items():
+            if name not in self.state:
+                self.state[name] = torch.zeros((self.members, *values.shape[1:]), dtype=values.dtype)
+            self.state[name][torch.from_numpy(who)] = values[_index(positions, values)].cpu()
+        self.ends |= dict(zip(who.tolist(), ends, strict=True))
+
+    def keep(self, positions: np.ndarray) -> None:
+        """Keeps only these members in the training."""
+        self.flush()
+        self.present = self.present[positions]
+
+    def columns(self, since: int = 0) -> dict[str, np.ndarray]:
+        """Per figure (epochs, members), from epoch ``since`` of this training on; nan where a figure was not due."""
+        self.flush()
+        return {name: np.concatenate(blocks)[since:] for name, blocks in self._columns.items()}
+
+    def table(self, since: int = 0) -> dict[str, np.ndarray]:
+        """metrics.csv's columns (epochs, members), in its order, from epoch ``since`` of this training on."""
+        columns = self.columns(since)
+        count = len(columns.get("step", ()))
+        numbers = np.arange(self.first + since + 1, self.first + since + count + 1)
+        head = {"epoch": np.broadcast_to(numbers[:, None], (count, self.members)), "step": columns.pop("step", None)}
+        order = sorted(columns, key=lambda name: (name.startswith("val/"), name in ("slope", "intercept")))
+        return {**head, **{name: columns[name] for name in order}} if count else {}
+
+    def best_state(self, member: int = 0) -> dict[str, Any]:
+        """What a run that goes on has to know of its best epoch; plain values and tensors."""
+        if self.best is None or not self.best_epoch[member]:
+            return {}
+        rows, buffers = self.best
+        numbers = {"epoch": int(self.best_epoch[member]), "step": int(self.best_step[member])}
+        numbers["value"] = float(self.best_value[member])
+        return {
+            **numbers,
+            "row": rows[member].clone(),
+            "buffers": {n: part[member].clone() for n, part in buffers.items()},
+        }
+
+    def load_best(self, state: Mapping[str, Any]) -> None:
+        """Takes what ``best_state`` gave."""
+        if state:
+            self.best_value[0], self.best_epoch[0] = state["value"], state["epoch"]
+            self.best_step[0] = state["step"]
+            self.best = (
+                state["row"][None].clone(),
+                {name: part[None].clone() for name, part in state["buffers"].items()},
+            )
+
+    def _kept(self, kept: Weights | None, weights: Weights, positions: np.ndarray, who: np.ndarray) -> Weights:
+        rows, buffers = weights
+        if kept is None:
+            kept = (
+                torch.zeros((self.members, *rows.shape[1:]), dtype=rows.dtype),
+                {n: torch.zeros((self.members, *part.shape[1:]), dtype=part.dtype) for n, part in buffers.items()},
+            )
+        members = torch.from_numpy(who)
+        kept[0][members] = rows[_index(positions, rows)].detach().cpu()
+        for name, part in buffers.items():
+            kept[1][name][members] = part[_index(positions, part)].detach().cpu()
+        return kept
+
+    def _spread(self, block: np.ndarray) -> np.ndarray:
+        """A block (epochs, present), or (epochs, 1) where all are alike, as (epochs, members)."""
+        if len(self.present) == self.members:
+            return block if block.shape[1] == self.members else np.broadcast_to(block, (len(block), self.members))
+        whole = np.full((len(block), self.members), np.nan)
+        whole[:, self.present] = block
+        return whole
+
+
+def _index(positions: np.ndarray, like: Tensor) -> Tensor:
+    return torch.from_numpy(positions).to(like.device)

@@ -116,9 +116,7 @@ class Matrix:
 
     def unflat(self, row: Tensor) -> dict[str, Tensor]:
         """A row (parameters,) by name: copies, which drag no other member into a file."""
-        return {
-            name: row[start:end].reshape(self.shapes[name]).clone() for name, (start, end) in self._columns.items()
-        }
+        return {name: row[start:end].reshape(self.shapes[name]).clone() for name, (start, end) in self._columns.items()}
 
     def _bind(self) -> None:
         for name, (start, end) in self._columns.items():

@@ -2,15 +2,17 @@
 
 import logging
 import sys
+import time
 from typing import Any
 
 import lightning.pytorch as pl
 
-from src.training.record import Record
+from src.training.history import History
 
 log = logging.getLogger(__name__)
 
-_LINES = 10
+_LINES = 10  # of a lone run
+_SECONDS = 5.0  # between two lines of a stack
 
 
 class Progress(pl.Callback):
@@ -22,47 +24,37 @@ class Progress(pl.Callback):
 
     def __init__(self, every_n_epochs: int | None) -> None:
         self.every_n_epochs = every_n_epochs
-        self.record = Record()
+        self._history = History()
         self._shown = 0
-        self._bar: Any = None
-        self._task: Any = None
+        self._bar: _Bar | None = None
 
-    def bind(self, record: Record) -> None:
+    def bind(self, history: History) -> None:
         """Tells whose epochs to show."""
-        self.record = record
+        self._history = history
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Opens the bar."""
         if self.every_n_epochs is None and sys.stderr.isatty() and trainer.is_global_zero:
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-            self._bar = Progress(
-                TextColumn("epoch"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[figures]}"),
-                console=Console(stderr=True),
-                transient=True,
-            )
             total = trainer.max_epochs if trainer.max_epochs != -1 else None
-            self._task = self._bar.add_task("fit", total=total, completed=trainer.current_epoch, figures="")
-            self._bar.start()
+            self._bar = _Bar("epoch", total, trainer.current_epoch)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Shows the epochs that were done since the last time."""
-        rows, self._shown = self.record.rows[self._shown :], len(self.record.rows)
-        if not rows or not trainer.is_global_zero:
+        history, since = self._history, self._shown
+        self._shown = history.length
+        if self._shown == since or not trainer.is_global_zero:
             return
+        epoch = history.first + self._shown
         if self._bar is not None:
-            self._bar.update(self._task, completed=rows[-1]["epoch"], figures=_figures(rows[-1]))
+            self._bar.show(epoch, _figures(history.columns(self._shown - 1), 0))
             return
         total = trainer.max_epochs if trainer.max_epochs not in (None, -1) else 0
         every = self.every_n_epochs or max(1, -(-(total or _LINES) // _LINES))
-        for row in rows:
-            if row["epoch"] % every == 0:
-                log.info("epoch %*d/%s  %s", len(str(total)), row["epoch"], total or "…", _figures(row))
+        due = [e for e in range(history.first + since + 1, epoch + 1) if e % every == 0]
+        columns = history.columns(since) if due else {}
+        for each in due:
+            said = _figures(columns, each - history.first - since - 1)
+            log.info("epoch %*d/%s  %s", len(str(total)), each, total or "…", said)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Takes the bar away."""
@@ -74,9 +66,79 @@ class Progress(pl.Callback):
 
     def _close(self) -> None:
         if self._bar is not None:
-            self._bar.stop()
+            self._bar.close()
             self._bar = None
 
 
-def _figures(row: dict[str, float]) -> str:
-    return "  ".join(f"{name} {row[name]:.4f}" for name in ("train/loss", "val/mse") if name in row)
+class StackProgress(pl.Callback):
+    """Counts epochs of members over all stacks of a group: a bar on a terminal, and a line now and then elsewhere.
+
+    Args:
+        members: of all stacks together.
+        epochs: of each.
+        bar: whether there is a terminal to draw on.
+    """
+
+    def __init__(self, members: int, epochs: int, bar: bool) -> None:
+        self._total = members * epochs
+        self._done = self._seen = 0
+        self._time = time.monotonic()
+        self._wanted, self._bar = bar, None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Opens the bar."""
+        self._seen = 0
+        self._bar: _Bar | None = _Bar("members × epochs", self._total, self._done) if self._wanted else None
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Adds the epochs that were done since the last time."""
+        history: Any = pl_module.history
+        self._done += (trainer.current_epoch - self._seen) * len(history.present)
+        self._seen = trainer.current_epoch
+        if self._bar is not None:
+            self._bar.show(self._done, "")
+        elif time.monotonic() - self._time >= _SECONDS:
+            self._time = time.monotonic()
+            log.info("members × epochs: %d/%d", self._done, self._total)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Takes the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Likewise."""
+        self.on_train_end(trainer, pl_module)
+
+
+class _Bar:
+    """Rich's bar on standard error."""
+
+    def __init__(self, what: str, total: int | None, done: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._bar = Progress(
+            TextColumn(what),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[figures]}"),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._task = self._bar.add_task("fit", total=total, completed=done, figures="")
+        self._bar.start()
+
+    def show(self, done: int, figures: str) -> None:
+        """So much is done, and what it came to."""
+        self._bar.update(self._task, completed=done, figures=figures)
+
+    def close(self) -> None:
+        """Takes it away."""
+        self._bar.stop()
+
+
+def _figures(columns: dict[str, Any], place: int) -> str:
+    shown = {name: columns[name][place, 0] for name in ("train/loss", "val/mse") if name in columns}
+    return "  ".join(f"{name} {value:.4f}" for name, value in shown.items() if value == value)

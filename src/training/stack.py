@@ -101,7 +101,14 @@ class Stack:
 
     def state(self, row: Tensor, buffers: dict[str, Tensor]) -> dict[str, Tensor]:
         """A member's row (parameters,) and buffers as its net's ``state_dict``."""
-        return _state(self._keys, self.matrix.unflat(row) | {name: part.clone() for name, part in buffers.items()})
+        return _state(self._keys, self.unflat(row, 0) | {name: part.clone() for name, part in buffers.items()})
+
+    def unflat(self, row: Tensor, member: int) -> dict[str, Tensor]:
+        """A row (parameters,) of a member, weights or what an optimizer keeps beside them, by parameter."""
+        return self.matrix.unflat(row)
+
+    def mend(self) -> None:
+        """Nothing: every number of the gradient belongs to somebody."""
 
     def to(self, device: torch.device) -> None:
         """Moves all members."""

@@ -1,9 +1,11 @@
 """Lightning's logger interface over an event file."""
 
 from argparse import Namespace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from lightning.pytorch.loggers import Logger
 
 from src.results.events import EventFile
@@ -44,24 +46,27 @@ class TensorBoard(Logger):
             self._file = EventFile(self._folder)
         return self._file
 
-    def log_rows(self, rows: list[dict[str, float]], epochs: int | None, last: bool) -> None:
+    def log_table(self, table: Mapping[str, np.ndarray], epochs: int | None, last: bool) -> None:
         """Adds epochs to the curves, at most ``max_points`` of them in a training of so many ``epochs``.
 
         Curves stand over epochs. The very last row is always there.
+
+        Args:
+            table: metrics.csv's columns (epochs,) by name.
+            epochs: of the whole training; None or -1 where steps decide.
+            last: whether no more rows come.
         """
-        stride = 1
-        if self.max_points and epochs and epochs > 0:
-            stride = -(-epochs // self.max_points)
-        chosen = [row for row in rows if row["epoch"] % stride == 0 or row["epoch"] == 1]
-        if last and rows and (not chosen or chosen[-1] is not rows[-1]):
-            chosen.append(rows[-1])
-        self.file.scalars(
-            (int(row["epoch"]), {n: v for n, v in row.items() if n not in ("epoch", "step")}) for row in chosen
-        )
+        numbers = table["epoch"].astype(np.int64)
+        stride = -(-epochs // self.max_points) if self.max_points and epochs and epochs > 0 else 1
+        chosen = (numbers % stride == 0) | (numbers == 1)
+        chosen[-1] |= last
+        figures = {name: values[chosen] for name, values in table.items() if name not in ("epoch", "step")}
+        self.file.scalars(numbers[chosen], figures, [name for name in figures if name.startswith("val/")])
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """What a callback logs by itself."""
-        self.file.scalars([(step or 0, {name: value for name, value in metrics.items() if name != "epoch"})])
+        figures = {name: np.array([value]) for name, value in metrics.items() if name != "epoch"}
+        self.file.scalars(np.array([step or 0]), figures)
 
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
         """Nothing: they are written once, with the final metrics."""

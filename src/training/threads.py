@@ -14,7 +14,10 @@ _SMALL = 1 << 23
 def threads_for(weights: int, batch_size: int, wanted: int | str) -> int:
     """``wanted``, or with ``auto`` one thread for small work and PyTorch's own choice for the rest.
 
-    ``weights`` are all that a step trains: a net's, or those of all members of a stack.
+    Args:
+        weights: all that a step trains: a net's, or those of all members of a stack.
+        batch_size: rows of a step.
+        wanted: ``auto``, or a number.
     """
     if isinstance(wanted, int):
         return wanted

@@ -138,12 +138,12 @@ def gpu(rounds: int, size: float) -> list[Row]:
 def per_member(members: int, epochs: int) -> float:
     """Seconds of training per member of one stack, in this process."""
     from omegaconf import OmegaConf
+    from src.jobs.ingredients import Job
+    from src.stacking.groups import flatten
 
     from src import build
-    from src.jobs.ingredients import Job
     from src.jobs.stack import train
     from src.results.folder import RunFolder
-    from src.stacking.groups import flatten
     from tests.stacking.pairs import config
 
     base = config(f"trainer.max_epochs={epochs}")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from src.data import module
+from src.data import partition
 from src.results.folder import RunFolder
 from tests.compose import trained
 from tests.parity.test_baselines import assert_same_bits, weights
@@ -138,8 +138,8 @@ def test_a_table_too_large_to_be_encoded_at_once(
 ) -> None:
     overrides = (*SMALL, "data.val_fraction=0.2", *changed)
     once = trained(tmp_path / "once", *overrides)
-    monkeypatch.setattr(module, "_ENCODED_ONCE", 0)
-    monkeypatch.setattr(module.DataModule, "encoded", lambda *_: pytest.fail("the whole table was encoded"))
+    monkeypatch.setattr(partition, "_ENCODED_ONCE", 0)
+    monkeypatch.setattr(partition.Partition, "encoded", lambda *_: pytest.fail("the whole table was encoded"))
     by_execution = trained(tmp_path / "by_execution", *overrides)
     assert_same_bits(tmp_path / "once", tmp_path / "by_execution")
     assert by_execution["metrics"] == once["metrics"]

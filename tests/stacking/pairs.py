@@ -12,11 +12,11 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from src import build
 from src.check import check
 from src.jobs.fit import fit
-from src.jobs.ingredients import Job
-from src.jobs.members import finish
-from src.jobs.stack import train
+from src.jobs.grouping import structure, why_alone
+from src.jobs.members import write
+from src.jobs.stack import Group, Job
 from src.results.folder import RunFolder
-from src.stacking.groups import flatten, structure, why_alone
+from src.values import Values, flatten
 
 CONF = str(Path(__file__).parents[2] / "conf")
 SMALL = ["data=synthetic", "data.n_samples=24", "data.n_features=3", "data.n_informative=3", "trainer.max_epochs=5"]
@@ -48,26 +48,27 @@ def variants(cfg: DictConfig, *changes: dict[str, Any]) -> list[DictConfig]:
     return found
 
 
-def alone(configs: Sequence[DictConfig], root: Path, watchers: Sequence[Any] = ()) -> list[RunFolder]:
+def alone(configs: Sequence[DictConfig], root: Path, pruners: Sequence[Any] = ()) -> list[RunFolder]:
     """Trains each by itself."""
     folders = []
     for number, cfg in enumerate(configs):
         folder = RunFolder(root / "alone" / str(number))
         folder.path.mkdir(parents=True)
-        fit(cfg, build.table(cfg), folder, "", [], False, watchers[number] if watchers else ())
+        fit(cfg, build.table(cfg), folder, "", [], False, pruners[number] if pruners else None)
         folders.append(folder)
     return folders
 
 
-def together(configs: Sequence[DictConfig], root: Path, watcher: Any = None, width: int = 1000) -> list[RunFolder]:
+def together(configs: Sequence[DictConfig], root: Path, pruner: Any = None, width: int = 1000) -> list[RunFolder]:
     """Trains all as one stack."""
-    flats = [flatten(OmegaConf.to_container(cfg)) for cfg in configs]
-    assert [why_alone(flat) for flat in flats] == [None] * len(flats)
+    values = [Values.of(OmegaConf.to_container(cfg)) for cfg in configs]  # type: ignore[arg-type]
+    flats = [flatten(each) for each in values]
+    assert [why_alone(flat, each) for flat, each in zip(flats, values, strict=True)] == [None] * len(flats)
     assert len({structure(flat) for flat in flats}) == 1
-    jobs = [Job(number, flat, RunFolder(root / "together" / str(number)), []) for number, flat in enumerate(flats)]
-    watch = (lambda jobs: watcher) if watcher else None
-    for trained in train(configs[0].copy(), build.table(configs[0]), jobs, width, watch=watch):
-        for _ in finish(trained, lambda job: {}):
+    jobs = [Job(number, cfg, RunFolder(root / "together" / str(number)), []) for number, cfg in enumerate(values)]
+    watch = (lambda jobs: pruner) if pruner else None
+    for trained in Group(build.table(configs[0]), jobs).train(width, None, watch):
+        for _ in write(trained, lambda job: {}):
             pass
     return [job.folder for job in jobs]
 

@@ -14,9 +14,11 @@ from omegaconf import OmegaConf
 
 from src.errors import UserError
 from src.jobs.compose import Composer, number_job, resolved_task
-from src.jobs.group import _Texts
+from src.jobs.group import ComposedGroup
 from src.jobs.plain import plain_value
-from src.results.templates import Template, scalar
+from src.jobs.stack import Job
+from src.results.folder import RunFolder
+from src.values import Values
 from tests.stacking.pairs import CONF
 
 
@@ -117,29 +119,18 @@ def test_values_are_checked_like_a_lone_runs(loader: Any, monkeypatch: pytest.Mo
 
 def test_files_of_hydra_load_as_hydras_own(loader: Any) -> None:
     quick, master = composer(loader)
-    texts = _Texts(quick.compose(0, ["optimizer.lr=0.5", "optimizer.weight_decay=0.0"]))
+    quick.compose(0, ["optimizer.lr=0.5", "optimizer.weight_decay=0.0"])
     composed = quick.compose(7, ["optimizer.lr=1e-05", "optimizer.weight_decay=1"])
-    files = texts.files(composed)
+    job = Job(7, Values.of(composed.task()), RunFolder(composed.folder), composed.task_overrides)
+    files = ComposedGroup([composed])._files(job)
     own = loader.load_sweep_config(master, composed.overrides)
     number_job(own, 7)
     assert yaml.safe_load(files[".hydra/config.yaml"]) == resolved_task(own)
     assert OmegaConf.create(files[".hydra/config.yaml"]) == OmegaConf.create(resolved_task(own))
-    hydra = OmegaConf.to_container(OmegaConf.masked_copy(own, "hydra"))
+    hydra = OmegaConf.to_container(OmegaConf.masked_copy(own, "hydra"), enum_to_str=True)
     hydra["hydra"]["runtime"]["output_dir"] = str(composed.folder)
     assert OmegaConf.to_container(OmegaConf.create(files[".hydra/hydra.yaml"])) == hydra
     assert OmegaConf.to_container(OmegaConf.create(files[".hydra/overrides.yaml"])) == composed.overrides
-
-
-@pytest.mark.parametrize(
-    "value",
-    [0, -3, 1.5, 1e-05, 1e16, 1e300, float("inf"), True, None, "tanh", "on", "yes", "1", "1e5", "", "a: b", "# x",
-     "it's", "ä ö", "two\nlines", "0x1f", "~", "=", "[1,2]", [1, 2.5, "on"], [], [None, True], "/tmp/a b", "-", "a,b"],
-    ids=repr,
-)  # fmt: skip
-def test_a_filled_template_loads_as_what_was_filled_in(value: Any) -> None:
-    text = Template({"a": {"b": 1, "c": [1, 2]}, "d": "x"}, ["a.b", "a.c.1"]).fill({"a.b": value, "a.c.1": value})
-    assert OmegaConf.to_container(OmegaConf.create(text)) == {"a": {"b": value, "c": [1, value]}, "d": "x"}
-    assert OmegaConf.to_container(OmegaConf.create(f"- {scalar(value)}\n")) == [value]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.test_utils.launcher_common_tests import IntegrationTestSuite, LauncherTestSuite
 from hydra_plugins.plumbline_stacked import StackedLauncher
 
-from src.jobs import stack
+from src.jobs.stack import Group
 from src.results.folder import RunFolder
 from src.sweeping.storage import forget
 from tests.cli.conftest import run_here
@@ -148,7 +148,7 @@ def test_one_wrong_value_is_reported_as_a_lone_run_reports_it(tmp_path: Path, sw
 def test_an_error_in_a_stack_costs_neither_its_members_nor_the_sweep(
     tmp_path: Path, sweep: Sweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, calls = stack._train_one, []
+    whole, calls = Group._train, []
 
     def faulty(*arguments: Any) -> Any:
         calls.append(1)
@@ -156,7 +156,7 @@ def test_an_error_in_a_stack_costs_neither_its_members_nor_the_sweep(
             raise IndexError("index 7 is out of bounds")
         return whole(*arguments)
 
-    monkeypatch.setattr(stack, "_train_one", faulty)
+    monkeypatch.setattr(Group, "_train", faulty)
     said = sweep("sweep", *stacked("seed=range(6)", "hydra.launcher.width=2"))
     assert "one by one: #2, #3, #4, #5: IndexError: index 7 is out of bounds" in said
     assert [read(tmp_path / "sweep" / str(number))["status"] for number in range(6)] == ["completed"] * 6
@@ -166,14 +166,14 @@ def test_an_error_in_a_stack_costs_neither_its_members_nor_the_sweep(
 def test_a_stack_that_memory_does_not_take_is_halved(
     error: str, tmp_path: Path, sweep: Sweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = stack._train_one
+    whole = Group._train
 
-    def scarce(cfg: Any, rows: Any, jobs: list[Any], *rest: Any) -> Any:
-        if len(jobs) > 2:
+    def scarce(group: Group, places: list[int], *rest: Any) -> Any:
+        if len(places) > 2:
             raise RuntimeError(error)
-        return whole(cfg, rows, jobs, *rest)
+        return whole(group, places, *rest)
 
-    monkeypatch.setattr(stack, "_train_one", scarce)
+    monkeypatch.setattr(Group, "_train", scarce)
     said = sweep("sweep", *stacked("seed=range(6)"))
     assert "a stack of 6 ran out of memory; going on with 3 at a time" in said
     assert "a stack of 3 ran out of memory; going on with 2 at a time" in said
@@ -189,8 +189,7 @@ def test_trials_run_again_alone_by_their_own_commands_come_to_the_same(tmp_path:
         assert gap(swept, rerun(swept, tmp_path / number)) < TOLERANCE
 
 
-def test_a_pruned_trial_leaves_its_stack(tmp_path: Path, sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("src.sweeping.pruning._SHARE", float("inf"))  # no report is left out to save time
+def test_a_pruned_trial_leaves_its_stack(tmp_path: Path, sweep: Sweep) -> None:
     line = ("sweep=lr", "hydra/sweeper/pruner=threshold", "hydra.sweeper.pruner.upper=0.5", "trainer.max_epochs=200")
     line += (
         "hydra.sweeper.pruner.n_warmup_steps=100",

@@ -8,8 +8,8 @@ import pytest
 import torch
 from omegaconf import OmegaConf, open_dict
 
-from src.jobs import stack
 from src.jobs.evaluate import evaluate
+from src.jobs.stack import Group
 from src.results.folder import RunFolder
 from tests.stacking.pairs import SMALL, alone, config, gap, together, variants, weights
 
@@ -52,7 +52,7 @@ def test_a_member_that_leaves_early_keeps_what_a_lone_run_keeps(optimizer: str, 
     if optimizer == "sgd":
         base.optimizer.momentum = 0.9
     configs = variants(base, {"seed": 1}, {"seed": 2}, {"seed": 3}, {"seed": 4, "optimizer.lr": 1e30})
-    lone = alone(configs, tmp_path, [[], [lambda epoch, row: epoch == 4], [], []])
+    lone = alone(configs, tmp_path, [None, lambda epoch, *_: np.array([epoch == 4]), None, None])
     stacked = together(configs, tmp_path, lambda epoch, members, alive, figures: (members == 1) & (epoch == 4))
     statuses = [folder.read_summary()["status"] for folder in stacked]
     assert statuses == ["completed", "pruned", "completed", "diverged"]
@@ -109,15 +109,15 @@ def differences(one: Any, other: Any, name: str = "") -> set[str]:
 
 def test_out_of_memory_halves_the_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = []
-    whole = stack._train_one
+    whole = Group._train
 
-    def scarce(cfg: object, rows: object, jobs: list[object], progress: object, watch: object) -> object:
-        sizes.append(len(jobs))
-        if len(jobs) > 2:
+    def scarce(group: Group, places: list[int], *rest: Any) -> object:
+        sizes.append(len(places))
+        if len(places) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return whole(cfg, rows, jobs, progress, watch)  # type: ignore[arg-type]
+        return whole(group, places, *rest)
 
-    monkeypatch.setattr(stack, "_train_one", scarce)
+    monkeypatch.setattr(Group, "_train", scarce)
     configs = variants(config(*SMALL, "optimizer.lr=0.01"), *({"seed": seed} for seed in range(5)))
     folders = together(configs, tmp_path)
     assert sizes == [5, 3, 2, 2, 1]

@@ -19,7 +19,8 @@ With one thread on busy cores the first row falls to 1.2 at a width of 8, 0.99 a
 
 import os
 
-from src.stacking.nets import StackedNet
+import torch
+from torch import Tensor, nn
 
 _CACHE = 6 << 20  # bytes of hidden values of a step on a CPU; at the widths it gives, no shape above lost to lone runs
 _SHARE = 4  # a stack takes at most this part of the free memory: 1 / 4
@@ -28,29 +29,21 @@ _TRACES = 4  # copies of the hidden values: before, after, slope, a temporary
 _MOST = 4096  # beyond it nothing is gained, and a crash costs more
 
 
-def choose(
-    net: StackedNet,
-    parameters: int,
-    batch: int,
-    own_bytes: int,
-    epochs: int,
-    itemsize: int,
-    free: int,
-    on_cpu: bool,
-) -> int:
+def width_of(net: nn.Module, features: Tensor, batch: int, own_bytes: int, epochs: int, free: int, on_cpu: bool) -> int:
     """The members of a stack.
 
     Args:
-        net: their form.
-        parameters: of one member.
+        net: of their form.
+        features: a few encoded rows, on which the net's hidden values are counted.
         batch: rows of an optimizer step.
         own_bytes: what a member's own rows take; 0 where all see the same.
         epochs: rows of figures that each member writes down.
-        itemsize: bytes of a number.
         free: bytes of memory that are free on the device.
         on_cpu: whether a cache has to be considered.
     """
-    hidden = batch * (sum(net.sizes) + 2) * itemsize
+    itemsize = features.element_size()
+    parameters = sum(parameter.numel() for parameter in net.parameters())
+    hidden = batch * (_values(net, features) + 2) * itemsize
     member = _BUFFERS * parameters * itemsize + _TRACES * hidden + own_bytes + 6 * 8 * epochs
     width = min(free // _SHARE // member, _MOST)
     if on_cpu:
@@ -58,11 +51,26 @@ def choose(
     return max(1, int(width))
 
 
+def _values(net: nn.Module, features: Tensor) -> float:
+    """Hidden values of a row: what the layers that change the width give."""
+    counted = []
+    hooks = [
+        module.register_forward_hook(lambda module, given, found: counted.append(found.numel() / len(features)))
+        for module in net.modules()
+        if isinstance(module, nn.Linear | nn.Embedding) and not list(module.children())
+    ]
+    net = net.eval()
+    with torch.no_grad():
+        net(features)
+    net.train()
+    for hook in hooks:
+        hook.remove()
+    return max(sum(counted) - 1, 0)
+
+
 def free_memory(device: str) -> int:
     """Bytes that are free on a device, ``cpu`` or ``cuda…``."""
     if device.startswith("cuda"):
-        import torch
-
         return int(torch.cuda.mem_get_info(device)[0])
     try:
         with open("/proc/meminfo", encoding="ascii") as file:

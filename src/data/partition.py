@@ -1,0 +1,97 @@
+"""A table's rows in three parts, and the encoder that the training rows fit."""
+
+from collections.abc import Iterator
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from src.data.encoder import Encoder
+from src.data.order import split
+from src.data.table import Table
+
+_ENCODED_ONCE = 1 << 20  # numbers; a table up to here is encoded before training, a larger one an execution at a time
+_CHUNK = 1 << 11  # rows looked at together where all rows would be too many: activations stay in cache
+
+
+class Partition:
+    """What one member learns from, and what it is judged by.
+
+    Args:
+        table: the rows, in their own units.
+        val_fraction, test_fraction: shares of the rows kept from training.
+        standardize: scale features and target to mean 0 and deviation 1 of the training rows.
+        seed: decides the split.
+
+    Raises:
+        UserError: the fractions leave fewer than two training rows.
+    """
+
+    def __init__(self, table: Table, val_fraction: float, test_fraction: float, standardize: bool, seed: int) -> None:
+        parts = split(len(table), val_fraction, test_fraction, seed)
+        self.table = table
+        self.rows = dict(zip(("train", "val", "test"), parts, strict=True))
+        self.encoder = Encoder.fit(table, parts[0], standardize)
+        self._encoded: dict[str, tuple[Tensor, Tensor]] = {}
+        self._variances: dict[str, float] = {}
+
+    def splits(self) -> list[str]:
+        """The names of the parts that have rows: train, val, test."""
+        return [name for name, rows in self.rows.items() if len(rows)]
+
+    def use(self, encoder: Encoder) -> None:
+        """Takes the encoder of a checkpoint, so that a resumed run sees the same numbers."""
+        self.encoder = encoder
+        self._encoded.clear()
+        self.__dict__.pop("scale", None)
+
+    def thinned(self, name: str, most: int) -> tuple[np.ndarray, np.ndarray]:
+        """Raw features (rows, features) and target (rows,) of a part: at most so many rows, evenly taken."""
+        rows = self.rows[name]
+        chosen = rows[:: -(-len(rows) // most)]
+        return self.table.features[chosen], self.table.target[chosen]
+
+    def chunks(self, name: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Raw features and target of a part, a few thousand rows at a time."""
+        rows = self.rows[name]
+        for start in range(0, len(rows), _CHUNK):
+            chosen = rows[start : start + _CHUNK]
+            yield self.table.features[chosen], self.table.target[chosen]
+
+    def variance(self, name: str) -> float:
+        """The variance of a part's target, in its unit squared."""
+        if name not in self._variances:
+            self._variances[name] = float(self.table.target[self.rows[name]].astype(np.float64).var())
+        return self._variances[name]
+
+    def encoded(self, name: str) -> tuple[Tensor, Tensor]:
+        """Features (rows, features) and target (rows, 1) of a part, as the net sees them."""
+        if name not in self._encoded:
+            self._encoded[name] = self.encoder.encode_rows(self.table, self.rows[name])
+        return self._encoded[name]
+
+    def sample(self, rows: int) -> tuple[Tensor, Tensor]:
+        """The first training rows, as the net sees them."""
+        return self.encoder.encode_rows(self.table, self.rows["train"][:rows])
+
+    @cached_property
+    def scale(self) -> tuple[Tensor, Tensor]:
+        """Up to a few thousand encoded training rows, evenly taken, to measure a loss by."""
+        rows = self.rows["train"]
+        return self.encoder.encode_rows(self.table, rows[:: -(-len(rows) // _CHUNK)])
+
+    def gather(self, name: str, chosen: Tensor | slice) -> tuple[Tensor, Tensor]:
+        """Features and target of a part's ``chosen`` rows, counted from 0, as the net sees them."""
+        rows = self.rows[name]
+        if len(rows) * self.table.features.shape[1] <= _ENCODED_ONCE:
+            features, target = self.encoded(name)
+            return features[chosen], target[chosen]
+        # A second copy of a large table costs more than encoding it again.
+        return self.encoder.encode_rows(self.table, rows[chosen.numpy() if isinstance(chosen, Tensor) else chosen])
+
+    def validation(self, device: torch.device) -> list[tuple[Tensor, Tensor]]:
+        """The encoded validation rows, a few thousand at a time, on a device."""
+        count = len(self.rows["val"])
+        pairs = (self.gather("val", slice(start, start + _CHUNK)) for start in range(0, count, _CHUNK))
+        return [(features.to(device), target.to(device)) for features, target in pairs]

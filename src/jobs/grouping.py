@@ -1,0 +1,96 @@
+"""Which jobs can be trained as one, and in one line each why others cannot.
+
+A job is given by its resolved configuration, flattened: dotted names to plain values.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from src.training import way
+from src.values import Values
+
+Flat = Mapping[str, Any]
+
+_OWN = (
+    "src.training.checkpoints.Checkpoints",
+    "src.training.progress.Progress",
+    "src.training.tensorboard.TensorBoard",
+)
+_STOPPING = "src.training.early_stopping.EarlyStopping"
+_HOW = ("fused", "foreach")  # ways of torch to do the same arithmetic
+# What may differ between members whatever they are.
+_MEMBERS = {"name", "seed", "model.dropout", "figures", "graph"}
+_FIXED_SCHEDULE = {"scheduler._target_", "scheduler._partial_", "scheduler.interval", "scheduler.monitor"}
+_STOPPING_SETTINGS = ("patience", "min_delta", "mode", "stopping_threshold", "divergence_threshold", "check_finite")
+
+
+def why_alone(flat: Flat, cfg: Values) -> str | None:
+    """Why a job has to be trained by itself; None where it can be a member of a stack.
+
+    Args:
+        flat: its configuration.
+        cfg: the same, nested.
+    """
+    if reason := way.why_plain(cfg):
+        return reason
+    target = str(flat["optimizer._target_"])
+    if _optimizer(target) not in _elementwise():
+        return f"optimizer {target} is not element-wise"
+    if str(flat["scheduler._target_"]).endswith(".ReduceLROnPlateau") and not _settings(target):
+        return f"scheduler=plateau gives each member a learning rate of its own, and {target} has no rule for that"
+    for group in ("callbacks", "logger"):
+        for name, node in (cfg.get(group) or {}).items():
+            if node.get("_target_") not in (*_OWN, _STOPPING):
+                return f"{group}.{name} follows a training of its own"
+    if flat["resume"] is not None:
+        return "it resumes another run"
+    return None
+
+
+def structure(flat: Flat) -> tuple[tuple[str, str], ...]:
+    """What all members of a stack have in common, from their values; their nets have to agree as well."""
+    settings = _settings(str(flat["optimizer._target_"]))
+    common = []
+    for name, value in flat.items():
+        group, _, last = name.partition(".")
+        if name in _MEMBERS or name.startswith(("model.init.", "loss.")):
+            continue
+        if group == "callbacks" and name.rpartition(".")[2] in _STOPPING_SETTINGS:
+            continue
+        if settings and (last in settings and group == "optimizer"):
+            continue
+        if settings and (name == "trainer.max_epochs" or (group == "scheduler" and name not in _FIXED_SCHEDULE)):
+            continue
+        if settings and name == "data.batch_size" and value is not None:
+            value = int(math.log2(value))  # within a factor of two, filling up costs less than another stack
+        common.append((name, repr(value)))
+    common.append(("with dropout", repr(bool(flat.get("model.dropout")))))
+    return tuple(sorted(common))
+
+
+def differing(flats: list[Flat]) -> list[str]:
+    """The names whose values differ between jobs."""
+    first = flats[0]
+    names = dict.fromkeys(name for flat in flats for name in flat)
+    return [name for name in names if any(flat.get(name) != first.get(name) for flat in flats[1:])]
+
+
+def _optimizer(target: str) -> Any:
+    import torch
+
+    return getattr(torch.optim, target.rpartition(".")[2], None)
+
+
+def _elementwise() -> tuple[Any, ...]:
+    from src.training.optimizers import ELEMENTWISE
+
+    return ELEMENTWISE
+
+
+def _settings(target: str) -> frozenset[str]:
+    """Hyperparameters in which members may differ; none where torch's own optimizer has to update all of them."""
+    from src.training.optimizers import RULES
+
+    rule = RULES.get(_optimizer(target))
+    return rule.settings if rule else frozenset()

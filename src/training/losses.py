@@ -1,0 +1,88 @@
+"""Losses with a member axis: one number for each member, whatever the loss."""
+
+import copy
+from collections.abc import Sequence
+from itertools import groupby
+
+import torch
+from torch import Tensor, nn
+
+from src.training.stack import Alone
+
+
+class Losses:
+    """The losses of members, each its own mean over its own rows.
+
+    Args:
+        losses: per member what takes (prediction, target), both (rows, outputs), and returns a number; equal ones
+            are one object.
+        stacked: whether predictions have a member axis.
+    """
+
+    def __init__(self, losses: Sequence[nn.Module], stacked: bool) -> None:
+        self.kinds, self._stacked = list(losses), stacked
+        self._arrange()
+
+    def __call__(self, prediction: Tensor, target: Tensor, share: Tensor | None = None) -> Tensor:
+        """Losses (members,), or one without a dimension where nothing has a member axis.
+
+        Args:
+            prediction: (members, rows, outputs).
+            target: likewise, or (rows, outputs) where all members see the same.
+            share: each row's part (members, rows, 1) of its member's mean; None where all count alike.
+        """
+        if not self._stacked:
+            return self.kinds[0](prediction, target)
+        if target.dim() < prediction.dim():
+            target = target.expand(len(prediction), *target.shape)
+        if len(self._runs) == 1:
+            return _each(self._runs[0][0], prediction, target, share)
+        found, start = [], 0
+        for loss, count in self._runs:
+            own = slice(start, start + count)
+            found.append(_each(loss, prediction[own], target[own], share if share is None else share[own]))
+            start += count
+        return torch.cat(found)
+
+    def keep(self, index: Sequence[int]) -> None:
+        """Keeps only these members."""
+        self.kinds = [self.kinds[i] for i in index]
+        self._arrange()
+
+    def _arrange(self) -> None:
+        apart: dict[int, nn.Module] = {}
+        for loss in self.kinds:
+            if id(loss) not in apart:
+                apart[id(loss)] = copy.copy(loss) if self._stacked else loss
+                if self._stacked and getattr(loss, "reduction", None) == "mean":
+                    apart[id(loss)].reduction = "none"
+        self._runs = [(apart[key], len(list(same))) for key, same in groupby(id(loss) for loss in self.kinds)]
+
+
+def _each(loss: nn.Module, prediction: Tensor, target: Tensor, share: Tensor | None) -> Tensor:
+    if getattr(loss, "reduction", None) == "none":
+        rows = loss(prediction, target)  # (members, rows, outputs)
+        return rows.mean((1, 2)) if share is None else (rows * share).sum(1).mean(1)
+    return torch.func.vmap(loss)(prediction, target)
+
+
+def check_losses(losses: Sequence[nn.Module], ragged: bool) -> None:
+    """Holds losses against themselves: with a member axis each has to give what it gives alone.
+
+    Raises:
+        Alone: one does not.
+    """
+    generator = torch.Generator().manual_seed(0)
+    prediction, target = torch.randn(2, 3, 8, 1, generator=generator).unbind()
+    for loss in {id(loss): loss for loss in losses}.values():
+        if ragged and getattr(loss, "reduction", None) != "mean":
+            raise Alone(
+                f"its loss {type(loss).__name__} is no mean over rows, and its members have batches of their own"
+            )
+        try:
+            found = Losses([loss] * 3, stacked=True)(prediction, target)
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise Alone(f"its loss has no form with a member axis ({str(error).splitlines()[0]})") from error
+        alone = torch.stack([loss(*pair) for pair in zip(prediction, target, strict=True)])
+        if found.shape != alone.shape or not torch.allclose(found, alone, rtol=1e-4):
+            raise Alone(f"its loss {type(loss).__name__} has no form with a member axis")

@@ -1,0 +1,319 @@
+"""Optimizers over a matrix of members: torch's own where members agree, rules with a member axis where they differ.
+
+Every row of a matrix (members, parameters) is one member's weights, and torch's optimizers are element-wise, so one
+of them updates all rows as it would each alone. The rules repeat the arithmetic of ``torch.optim``'s plain
+implementation, operation by operation, with hyperparameters that may differ from member to member.
+"""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn, optim
+from torch.optim import Optimizer
+
+from src.training.members import Matrix
+
+Make = Callable[..., Optimizer]  # takes parameters, or parameter groups
+Values = dict[str, Tensor]
+
+# Those of torch whose update of a number looks at that number's own gradient and history alone.
+ELEMENTWISE = (
+    *(optim.SGD, optim.Adam, optim.AdamW, optim.RMSprop, optim.Adagrad, optim.Adadelta, optim.Adamax),
+    *(optim.NAdam, optim.RAdam, optim.ASGD, optim.Rprop),
+)
+
+
+class StackedOptimizer(Protocol):
+    """What the engine and the checkpoints of members need."""
+
+    def step(self) -> None:
+        """Updates all members from the matrix's gradient, which may be overwritten."""
+
+    def rows(self) -> Values:
+        """What is kept for each parameter, (members, parameters) by name; not copied."""
+
+    def group(self, member: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        """torch's parameter group of a member as it stands, and what its state has beside ``rows``."""
+
+    def keep(self, index: Tensor) -> None:
+        """Keeps only these members; the matrix has been replaced."""
+
+
+class Agreeing:
+    """torch's own optimizer over the whole matrix.
+
+    Args:
+        matrix: the members' weights.
+        make: the optimizer's constructor, the same for all.
+    """
+
+    def __init__(self, matrix: Matrix, make: Make) -> None:
+        self._matrix = matrix
+        self.torch = make([self._parameter()])
+        # Without the profiler's wrapper, which costs as much as a small model's update.
+        self._step = bare_step(self.torch)
+
+    def step(self) -> None:
+        """See ``StackedOptimizer``."""
+        self._step(self.torch)
+
+    def rows(self) -> Values:
+        """See ``StackedOptimizer``."""
+        return {name: part for name, part in self._state().items() if _is_row(part, self._matrix.values)}
+
+    def group(self, member: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        """See ``StackedOptimizer``."""
+        shared = {n: copy.deepcopy(p) for n, p in self._state().items() if not _is_row(p, self._matrix.values)}
+        return {key: value for key, value in self.torch.param_groups[0].items() if key != "params"}, shared
+
+    def keep(self, index: Tensor) -> None:
+        """See ``StackedOptimizer``."""
+        state = self._state()
+        size = max((len(part) for part in state.values() if isinstance(part, Tensor) and part.dim() == 2), default=0)
+        kept = {
+            n: p[index] if isinstance(p, Tensor) and p.dim() == 2 and len(p) == size else p for n, p in state.items()
+        }
+        parameter = self._parameter()
+        self.torch.state.clear()
+        self.torch.state[parameter] = kept
+        self.torch.param_groups[0]["params"] = [parameter]
+
+    def _parameter(self) -> nn.Parameter:
+        parameter = nn.Parameter(self._matrix.values)
+        parameter.grad = self._matrix.gradient
+        return parameter
+
+    def _state(self) -> dict[str, Any]:
+        return next(iter(self.torch.state.values()), {})
+
+
+def _is_row(part: Any, values: Tensor) -> bool:
+    return isinstance(part, Tensor) and part.shape == values.shape
+
+
+def bare_step(optimizer: Optimizer) -> Callable[[Optimizer], Any]:
+    """The optimizer's step as its class defines it."""
+    optimizer._opt_called = True  # type: ignore[attr-defined]  # what a scheduler's wrapper would note
+    return getattr(type(optimizer).step, "__wrapped__", type(optimizer).step)
+
+
+class Differing:
+    """An optimizer whose hyperparameters differ between members.
+
+    Args:
+        matrix: the members' weights.
+        makes: per member the optimizer's constructor.
+        cycled: hyperparameters that a schedule changes, so that they count though they start at zero.
+
+    Raises:
+        ValueError, TypeError: a member's optimizer refuses its arguments.
+    """
+
+    def __init__(self, matrix: Matrix, makes: Sequence[Make], cycled: Sequence[str] = ()) -> None:
+        self._matrix = matrix
+        self._makes = list(makes)
+        made: dict[int, dict[str, Any]] = {}
+        for make in makes:
+            if id(make) not in made:
+                made[id(make)] = make([torch.zeros(1, requires_grad=True)]).param_groups[0]
+        self.groups = [made[id(make)] for make in makes]
+        kind = kind_of(makes[0])
+        self.rule = RULES[kind]
+        # In float64, whatever the weights are in, because 1 - 0.999 in float32 is off by 5e-5 of itself.
+        self.exact: Values = {}
+        self.settings: Values = {}  # in the precision of the weights
+        for name, values in hyperparameters(self.groups).items():
+            if name in cycled or name not in ("momentum", "weight_decay") or any(values):
+                self.set(name, torch.tensor(values, dtype=torch.float64, device=matrix.values.device)[:, None])
+        self.flags = frozenset(flag for flag in FLAGS if self.groups[0].get(flag))
+        self.flags |= {"decoupled"} if kind is optim.AdamW else set()
+        self.steps: Tensor | int = 0
+        self.state = {name: torch.zeros_like(matrix.values) for name in self.rule.buffers(self.settings, self.flags)}
+
+    def step(self) -> None:
+        """See ``StackedOptimizer``."""
+        self.steps = self.steps + 1
+        with torch.no_grad():
+            self.rule.update(self._matrix.values, self._matrix.gradient, self)
+
+    def set(self, name: str, values: Tensor) -> None:
+        """Changes a hyperparameter to (members, 1) values in float64, as a schedule does between steps."""
+        self.exact[name] = values
+        self.settings[name] = values.to(self._matrix.values.dtype)
+
+    def rows(self) -> Values:
+        """See ``StackedOptimizer``."""
+        return self.state
+
+    def group(self, member: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        """See ``StackedOptimizer``."""
+        group = {key: value for key, value in self.groups[member].items() if key != "params"}
+        for name, values in self.exact.items():
+            value = float(values[member, 0])
+            if name in ("beta1", "beta2"):
+                betas = list(group["betas"])
+                betas[name == "beta2"] = value
+                group["betas"] = tuple(betas)
+            else:
+                group[name] = value
+        steps = self.steps if isinstance(self.steps, int) else int(self.steps[member, 0])
+        return group, {"step": torch.tensor(float(steps))} if self.rule.counts and steps else {}
+
+    def keep(self, index: Tensor) -> None:
+        """See ``StackedOptimizer``."""
+        for name, values in self.exact.items():
+            self.set(name, values[index])
+        self.state = {name: values[index] for name, values in self.state.items()}
+        if isinstance(self.steps, Tensor):
+            self.steps = self.steps[index]
+        self.groups = [self.groups[i] for i in index.tolist()]
+
+
+class Resting:
+    """Lets members without a batch in a step rest: what an update does to them is undone.
+
+    Args:
+        optimizer: of all members.
+        matrix: their weights.
+    """
+
+    def __init__(self, optimizer: Differing, matrix: Matrix) -> None:
+        self._optimizer, self._matrix = optimizer, matrix
+
+    def step(self, active: Tensor) -> None:
+        """One step of those that are active, (members,) booleans."""
+        optimizer = self._optimizer
+        if not isinstance(optimizer.steps, Tensor):
+            shape = (len(active), 1)
+            optimizer.steps = torch.full(shape, float(optimizer.steps), dtype=torch.float64, device=active.device)
+        resting = (~active).nonzero()[:, 0]
+        before = [(part, part[resting]) for part in (self._matrix.values, optimizer.steps, *optimizer.state.values())]
+        steps = optimizer.steps
+        optimizer.step()
+        for part, rows in before:
+            if part is steps:
+                optimizer.steps[resting] = rows
+            else:
+                part[resting] = rows
+
+
+def kind_of(make: Make) -> type[Optimizer]:
+    """The class behind a constructor with arguments bound."""
+    found: Any = make
+    while hasattr(found, "func"):
+        found = found.func
+    return found
+
+
+def hyperparameters(groups: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
+    """The numbers of parameter groups that a rule knows, by name; betas are two."""
+    found: dict[str, list[float]] = {}
+    for group in groups:
+        for name in ("lr", "momentum", "weight_decay", "eps", "alpha"):
+            if name in group:
+                found.setdefault(name, []).append(float(group[name]))
+        for name, value in zip(("beta1", "beta2"), group.get("betas", ()), strict=False):
+            found.setdefault(name, []).append(float(value))
+    return found
+
+
+def _sgd(weights: Tensor, gradient: Tensor, own: Differing) -> None:
+    settings = own.settings
+    if "weight_decay" in settings:
+        gradient.addcmul_(weights, settings["weight_decay"])
+    if "momentum" in settings:
+        buffer = own.state["momentum_buffer"]
+        buffer.mul_(settings["momentum"]).add_(gradient)
+        gradient = gradient.addcmul(buffer, settings["momentum"]) if "nesterov" in own.flags else buffer
+    weights.addcmul_(gradient, settings["lr"], value=-1)
+
+
+def _adam(weights: Tensor, gradient: Tensor, own: Differing) -> None:
+    """Kingma and Ba, 2015, algorithm 1; AMSGrad after Reddi et al., 2018; AdamW after Loshchilov and Hutter, 2019."""
+    settings, exact, steps = own.settings, own.exact, own.steps
+    lr, beta1, beta2 = exact["lr"], exact["beta1"], exact["beta2"]
+    if "weight_decay" in settings:
+        if "decoupled" in own.flags:
+            weights.mul_((1 - lr * exact["weight_decay"]).to(weights.dtype))
+        else:
+            gradient.addcmul_(weights, settings["weight_decay"])
+    first, second = own.state["exp_avg"], own.state["exp_avg_sq"]
+    first.lerp_(gradient, (1 - beta1).to(first.dtype))
+    second.mul_(settings["beta2"]).addcmul_(gradient * gradient, (1 - beta2).to(second.dtype))
+    if "amsgrad" in own.flags:
+        largest = own.state["max_exp_avg_sq"]
+        second = torch.maximum(largest, second, out=largest)
+    size = (lr / (1 - beta1**steps)).to(weights.dtype)
+    scale = (1 - beta2**steps).sqrt().to(weights.dtype)
+    denominator = second.sqrt().div_(scale).add_(settings["eps"])
+    weights.addcdiv_(first * size, denominator, value=-1)
+
+
+def _rmsprop(weights: Tensor, gradient: Tensor, own: Differing) -> None:
+    """Tieleman and Hinton, 2012; centered after Graves, 2013."""
+    settings = own.settings
+    rest = (1 - own.exact["alpha"]).to(weights.dtype)
+    if "weight_decay" in settings:
+        gradient.addcmul_(weights, settings["weight_decay"])
+    square = own.state["square_avg"]
+    square.mul_(settings["alpha"]).addcmul_(gradient * gradient, rest)
+    if "centered" in own.flags:
+        mean = own.state["grad_avg"]
+        mean.lerp_(gradient, rest)
+        root = torch.addcmul(square, mean, mean, value=-1).sqrt_()
+    else:
+        root = square.sqrt()
+    root.add_(settings["eps"])
+    if "momentum" in settings:
+        buffer = own.state["momentum_buffer"]
+        buffer.mul_(settings["momentum"]).addcdiv_(gradient, root)
+        weights.addcmul_(buffer, settings["lr"], value=-1)
+    else:
+        weights.addcmul_(gradient.div_(root), settings["lr"], value=-1)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """An update with a member axis.
+
+    Args:
+        update: changes weights in place from a gradient that it may overwrite.
+        buffers: what it keeps for each parameter, by torch's names.
+        settings: the hyperparameters in which members may differ.
+        counts: whether torch's state has a count of steps.
+    """
+
+    update: Callable[[Tensor, Tensor, Differing], None]
+    buffers: Callable[[Values, frozenset[str]], list[str]]
+    settings: frozenset[str]
+    counts: bool
+
+
+FLAGS = ("nesterov", "amsgrad", "centered")
+_ADAM = Rule(
+    _adam,
+    lambda settings, flags: ["exp_avg", "exp_avg_sq"] + ["max_exp_avg_sq"] * ("amsgrad" in flags),
+    frozenset({"lr", "betas", "eps", "weight_decay"}),
+    counts=True,
+)
+RULES: dict[Any, Rule] = {
+    optim.SGD: Rule(
+        _sgd,
+        lambda settings, flags: ["momentum_buffer"] * ("momentum" in settings),
+        frozenset({"lr", "momentum", "weight_decay"}),
+        counts=False,
+    ),
+    optim.Adam: _ADAM,
+    optim.AdamW: _ADAM,
+    optim.RMSprop: Rule(
+        _rmsprop,
+        lambda settings, flags: (
+            ["square_avg"] + ["momentum_buffer"] * ("momentum" in settings) + ["grad_avg"] * ("centered" in flags)
+        ),
+        frozenset({"lr", "alpha", "eps", "momentum", "weight_decay"}),
+        counts=True,
+    ),
+}

@@ -1,0 +1,169 @@
+"""The plain way: one optimizer step in Lightning's own loop. It takes everything, and the engine is held against it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from src.data.executions import Execution
+from src.data.module import attached
+from src.training.epochs import Epochs
+from src.training.history import History
+from src.training.losses import Losses
+from src.training.schedules import Schedule, TorchScheduler
+from src.training.stack import Lone
+from src.training.task import Tally
+
+
+class Plain(pl.LightningModule):
+    """Trains a net from (rows, features) to (rows, 1).
+
+    Args:
+        member: the net.
+        loss: takes (prediction, target), both (rows, 1), and returns a mean.
+        optimizer: a constructor that takes the parameters.
+        schedule: how the learning rate changes; None keeps it.
+        history: where every epoch is noted.
+        by_hand: the learning rate of a net that brings its own update, as ``step_by_hand``; None for all others.
+    """
+
+    def __init__(
+        self,
+        member: Lone,
+        loss: nn.Module,
+        optimizer: Callable[..., Optimizer],
+        schedule: Schedule | None,
+        history: History,
+        by_hand: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.net = member.net
+        self.member, self.loss, self.history = member, loss, history
+        self.by_hand = by_hand
+        self.automatic_optimization = by_hand is None
+        self.make_optimizer, self.schedule = optimizer, schedule
+        self.epochs: Epochs | None = None
+        self._tally = Tally()
+        self._validated: dict[str, Any] = {}
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Predictions (rows, 1), in encoded units."""
+        return self.net(features)
+
+    def configure_optimizers(self) -> Any:
+        """The optimizer and, where there is a schedule, its scheduler, which ``Epochs`` steps both ways."""
+        if self.by_hand is not None:
+            return None
+        optimizer = self.make_optimizer(self.net.parameters())
+        if self.schedule is None:
+            return optimizer
+        trainer = self.trainer
+        batches = -(-attached(trainer).batches // trainer.accumulate_grad_batches)
+        epochs = -1 if trainer.max_epochs is None else trainer.max_epochs
+        scheduler = self.schedule.build(optimizer, self.schedule.length(epochs, batches, trainer.max_steps))
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "epoch", "reduce_on_plateau": False},
+        }
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Nothing: ``Epochs`` steps the scheduler, so that both ways do it at the same points."""
+
+    def on_train_start(self) -> None:
+        """Binds what the epochs need, now that device and optimizer stand."""
+        trainer = self.trainer
+        scheduler = None
+        if configs := trainer.lr_scheduler_configs:
+            assert self.schedule is not None
+            scheduler = TorchScheduler(trainer.optimizers[0], configs[0].scheduler, self.schedule)
+        self.epochs = Epochs(self.member, [self.loss], attached(trainer), self.history, self.device, scheduler)
+
+    def training_step(self, execution: Execution, batch_idx: int) -> Tensor | None:
+        """The loss of one batch; of several processes each sees its share of the rows, and all of them the mean."""
+        assert self.epochs is not None
+        stretch = execution.stretches[0]
+        if stretch.start == 0:
+            self.epochs.start(stretch.epoch)
+        features, target, _ = execution.rows[0]
+        if self.by_hand is not None:
+            loss = self.net.step_by_hand(features, target, Losses([self.loss], stacked=False), self.by_hand)
+            self.epochs.losses.append(loss)
+            count_step(self.trainer)
+            return None
+        if self.trainer.world_size == 1:
+            loss = self.loss(self.net(features), target)
+        elif len(target):
+            # Processes average their gradients, whatever their numbers of rows.
+            part = len(target) * self.trainer.world_size / (stretch.stop - stretch.start)
+            loss = self.loss(self.net(features), target) * part
+        else:
+            loss = self.net(features.new_zeros(1, features.shape[1])).sum() * 0
+        if len(self.epochs.losses) <= batch_idx:  # an optimizer may look at a batch more than once
+            self.epochs.losses.append(loss.detach())
+        return loss
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Lightning's own step, then a per-step schedule's."""
+        super().optimizer_step(*args, **kwargs)
+        if self.epochs is not None and self.epochs.scheduler is not None:
+            self.epochs.scheduler.stepped()
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Adds a batch (features, target) to the epoch's errors."""
+        assert self.epochs is not None
+        features, target = batch
+        self.epochs.add(self._tally, self.net(features), target)
+
+    def on_validation_epoch_end(self) -> None:
+        """Turns the errors into figures, and shows them to Lightning's callbacks."""
+        assert self.epochs is not None
+        self._validated, self._tally = self.epochs.figures(self._tally), Tally()
+        self.log_dict({n: float(v[0]) for n, v in self._validated.items()}, logger=False, batch_size=1)
+
+    def on_train_epoch_end(self) -> None:
+        """Closes the epoch where that was not done inside an execution; shows its figures to callbacks."""
+        trainer, history, epochs = self.trainer, self.history, self.epochs
+        assert epochs is not None
+        if epochs.losses and not history.over:
+            whole = len(epochs.losses) == attached(trainer).batches
+            _agree(trainer, epochs)
+            epochs.end(trainer.current_epoch, trainer.global_step, whole, self._validated)
+            self._validated = {}
+        if history.over:
+            trainer.should_stop = True
+        if history.members == 1 and history.length:
+            last = {name: float(values[-1, 0]) for name, values in history.columns(history.length - 1).items()}
+            shown = {name: value for name, value in last.items() if name != "step" and value == value}
+            self.log_dict(shown, logger=False, batch_size=1)
+
+
+def count_step(trainer: pl.Trainer) -> None:
+    """Tells Lightning of an optimizer step that was written by hand."""
+    progress = trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+    for tracker in (progress.total, progress.current):
+        tracker.ready += 1
+        tracker.completed += 1
+
+
+def _agree(trainer: pl.Trainer, epochs: Epochs) -> None:
+    """Of several processes: what each of them saw of the epoch becomes what all of them saw, so that none drifts."""
+    if trainer.world_size == 1:
+        return
+    strategy, history = trainer.strategy, epochs.history
+    mean = strategy.reduce(torch.stack(epochs.losses), reduce_op="mean")
+    epochs.losses[:] = list(mean)
+    asked = torch.tensor(float(history.asked is not None), device=mean.device)
+    if float(strategy.reduce(asked, reduce_op="max")):
+        history.stop("interrupted")
+    if history.pruner is not None or trainer.global_rank:
+        own = history.pruner
+
+        def told(*arguments: Any) -> Any:
+            answer = own(*arguments) if own is not None and trainer.is_global_zero else None
+            return strategy.broadcast(answer)
+
+        if own is None or getattr(own, "__name__", "") != "told":
+            history.pruner = told
