@@ -79,7 +79,7 @@ def fit(
         trainer = build.trainer(cfg, [*callbacks, live], loggers, reason is not None, span)
     checkpoint = resumable(cfg.resume, folder.path, module, rows.feature_names) if cfg.resume else None
     if trainer.is_global_zero:
-        folder.clear()
+        folder.clear(overrides)
     for each in (*callbacks, *loggers):
         _bind(each, folder, member, history, live)
     if reason:

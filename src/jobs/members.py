@@ -35,7 +35,7 @@ def write(trained: Trained, files: Callable[[Job], dict[str, str]]) -> Iterator[
     for place, job in enumerate(jobs):
         started = time.perf_counter()
         folder, cfg, part = job.folder, job.cfg, trained.parts[place]
-        folder.clear()
+        folder.clear(job.overrides)
         folder.checkpoints.mkdir(parents=True, exist_ok=True)
         folder.config.parent.mkdir(exist_ok=True)
         for path, text in files(job).items():

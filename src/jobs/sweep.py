@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.errors import UserError
 from src.results.folder import RunFolder
+from src.results.lock import claimed
 from src.sweeping.plan import Plan
 from src.sweeping.progress import Progress
 from src.sweeping.pruning import NUMBER
@@ -150,6 +151,9 @@ class Sweep:
         jobs = []
         for place, trial in enumerate(batch):
             command = commands[trial.number]
+            if self._by_number and (home := self._home(trial).path).exists():
+                with claimed(home, str(home), command):  # before Hydra writes into it, which the job comes too late for
+                    pass
             if trial.number != first + place:
                 # Another process took the numbers between; the launcher can only count on.
                 number = trial.number

@@ -15,6 +15,7 @@ from src.check import check
 from src.errors import UserError
 from src.jobs.imports import import_lightning
 from src.results.folder import RunFolder, run_command
+from src.results.lock import claimed
 from src.sweeping.pruning import pruner, trial_of
 from src.training.task import direction_of, larger_is_better, rankable
 
@@ -38,6 +39,15 @@ def run(cfg: DictConfig) -> float | list[float]:
     alone = hydra.mode == RunMode.RUN
     overrides = list(hydra.overrides.task)
     command = run_command(overrides, swept=not alone)
+    if alone or os.environ.get("LOCAL_RANK", "0") != "0":
+        # src.plugins.folders holds the folder, or the first of several processes does.
+        return _run(cfg, folder, alone, command, overrides)
+    with claimed(folder.path, str(folder.path), overrides):
+        return _run(cfg, folder, alone, command, overrides)
+
+
+def _run(cfg: DictConfig, folder: RunFolder, alone: bool, command: str, overrides: list[str]) -> float | list[float]:
+    hydra = HydraConfig.get()
     try:
         check(cfg)
         rows = build.table(cfg)
@@ -95,9 +105,13 @@ def show(summary: dict[str, Any], folder: RunFolder, alone: bool) -> float | lis
 def forget(folder: Path) -> None:
     """Removes what Hydra wrote for a job that never started, and the folders that this leaves empty."""
     logging.shutdown()
+    root = logging.getLogger()
+    for handler in [each for each in root.handlers if isinstance(each, logging.FileHandler)]:
+        root.removeHandler(handler)  # Hydra's last word about the job would open its file again
     if {path.name for path in folder.iterdir()} <= _HYDRAS:
-        rmtree(folder)
-        for parent in folder.parents:
-            if parent == Path.cwd() or any(parent.iterdir()):
+        rmtree(folder / ".hydra", ignore_errors=True)
+        (folder / "train.log").unlink(missing_ok=True)
+        for path in (folder, *folder.parents):
+            if path == Path.cwd() or path.is_symlink() or any(path.iterdir()):
                 break
-            parent.rmdir()
+            path.rmdir()

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,21 +17,32 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from src.errors import UserError
+from src.results.lock import claimed
 from src.sweeping.pruning import SWEEPER
 
 log = logging.getLogger(__name__)
 
 
 class Folders(Callback):
-    """Two launches in one second get two folders; a sweep ends with its comparison, its workers with it."""
+    """Every launch has a folder that nobody else has; a sweep ends with its comparison, its workers with it."""
+
+    def __init__(self) -> None:
+        self._held = ExitStack()
+        self._refused = False
 
     def __reduce__(self) -> tuple[Callable[[int], "Folders"], tuple[int]]:
         """Pickled, it is on its way to a worker."""
         return _in_worker, (os.getpid(),)
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Claims the run's folder."""
-        _claim(config, "run")
+        """Claims the run's folder, before Hydra writes into it."""
+        folder = _claim(config, "run")
+        if os.environ.get("LOCAL_RANK", "0") == "0":  # the others of several processes join the first in its folder
+            self._hold(folder, "run")
+
+    def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Lets go of the folder."""
+        self._held.close()
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Claims the sweep's folder; that of a durable study is named by the study, so that it is found again."""
@@ -38,10 +50,26 @@ class Folders(Callback):
         if config.hydra.sweeper.get("_target_") == SWEEPER:
             _name_by_study(config)
         else:
-            _claim(config, "sweep")
+            self._hold(_claim(config, "sweep"), "sweep")
+
+    def _hold(self, folder: Path, kind: str) -> None:
+        """Keeps others out of a folder.
+
+        Raises:
+            SystemExit: it is not empty, or another process has it. Hydra makes a warning of anything else and goes on.
+        """
+        try:
+            self._held.enter_context(claimed(folder, f"hydra.{kind}.dir={folder}"))
+        except UserError as error:
+            self._refused = True
+            print(error, file=sys.stderr)
+            raise SystemExit(2) from None
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Ranks the runs of the sweep, however it ended; one that was refused has none and leaves nothing."""
+        if self._refused:
+            return
+        self._held.close()
         ending = sys.exc_info()[1]
         folder = Path(config.hydra.sweep.dir)
         if ending and not any(path.is_dir() for path in folder.glob("*")):
@@ -90,21 +118,21 @@ def _name_by_study(config: DictConfig) -> None:
         _override(config, "hydra.sweep.dir", f"outputs/sweeps/{name}")
 
 
-def _claim(config: DictConfig, kind: str) -> None:
-    """Creates a folder that nobody else has, unless the user named one.
+def _claim(config: DictConfig, kind: str) -> Path:
+    """The folder that the user named, else a new one that nobody else has.
 
     Raises:
         SystemExit: it cannot be written. Hydra makes a warning of anything else and goes on.
     """
     key = f"hydra.{kind}.dir"
-    if _named_by_user(config, key):
-        return
     hydra: Any = HydraConfig.instance()
     before, hydra.cfg = hydra.cfg, config  # ${hydra:…} inside the pattern is read from there
     try:
         wanted = Path(str(OmegaConf.select(config, key)))
     finally:
         hydra.cfg = before
+    if _named_by_user(config, key):
+        return wanted
     number, path = 1, wanted
     try:
         wanted.parent.mkdir(parents=True, exist_ok=True)
@@ -119,6 +147,7 @@ def _claim(config: DictConfig, kind: str) -> None:
         print(f"{key}={path} cannot be written: {error.strerror}", file=sys.stderr)
         raise SystemExit(2) from None
     _override(config, key, str(path))
+    return path
 
 
 def _abandon(folder: Path) -> None:

@@ -14,7 +14,8 @@ from src.results.metrics_file import append, read
 if TYPE_CHECKING:
     import numpy as np
 
-OWNED = ("summary.json", "metrics.csv", "checkpoints", "figures")  # what a new run in an old folder replaces
+OWNED = ("summary.json", "metrics.csv", "checkpoints", "figures")  # what a run writes, and a second attempt replaces
+_SIGNATURE = "src.plugins.folders.Folders"  # what Hydra's record of a job of ours names, and nobody else's
 
 
 class RunFolder:
@@ -54,18 +55,61 @@ class RunFolder:
             raise UserError(f"{self.path}: has no checkpoint checkpoints/{name}.ckpt")
         return path
 
-    def clear(self) -> None:
-        """Removes what an earlier run left here, so that no file of two runs stands side by side."""
+    def why_not(self, again: Sequence[str] | None = None) -> str | None:
+        """Why a run may not be written here, in words that follow the folder's name; None where it may.
+
+        Args:
+            again: the overrides of a job of a sweep, whose folder may hold what a killed attempt at the same job left.
+                None for a run by itself, whose folder is new or empty.
+        """
+        if not self.path.is_dir() or not any(self.path.iterdir()):
+            return None
+        if again is None:
+            there = self.config.is_file() or self.summary.is_file()
+            more = f", or go on with the run in it by resume={self.path} instead" if there else ""
+            return f"is not empty, expected a new or an empty folder: choose another{more}"
+        if not self._is_ours():
+            return "holds files that are not a run's of this sweep: move them away"
+        try:
+            summary = self.read_summary()
+        except UserError:
+            return None  # torn, as a power cut may leave it
+        finished = summary and summary.get("status") not in ("failed", "interrupted")
+        if finished and _of_the_task(summary.get("overrides", [])) != _of_the_task(again):
+            return "holds a run with other overrides: move it away"
+        return None
+
+    def _is_ours(self) -> bool:
+        """Whether everything here that a new attempt would replace was written by a run of ours."""
+        if any(path.is_symlink() for path in (self.path, *self.path.iterdir())):
+            return False
+        if self.hydra.is_file():
+            return _SIGNATURE in self.hydra.read_text(encoding="utf-8", errors="replace")
+        # Killed before Hydra had written it: nothing of a run but empty folders.
+        return not any(path.is_file() or any(map(Path.is_file, path.rglob("*"))) for path in self._owned())
+
+    def _owned(self) -> list[Path]:
+        owned = [self.path / name for name in OWNED if (self.path / name).exists()]
+        return [*owned, *self.path.glob("events.out.tfevents.*")]
+
+    def clear(self, again: Sequence[str] | None = None) -> None:
+        """Removes what a killed attempt at the same job left, so that no file of two runs stands side by side.
+
+        Raises:
+            UserError: something is there that is not such an attempt's; nothing is removed.
+        """
         from shutil import rmtree
 
-        for name in OWNED:
-            path = self.path / name
+        owned = self._owned()
+        if not owned:
+            return
+        if reason := self.why_not(again):
+            raise UserError(f"{self.path} {reason}")
+        for path in owned:
             if path.is_dir():
                 rmtree(path)
             else:
-                path.unlink(missing_ok=True)
-        for path in self.path.glob("events.out.tfevents.*"):
-            path.unlink()
+                path.unlink()
 
     def read_summary(self) -> dict[str, Any]:
         """What the run came to; {} while it is still going on.
@@ -100,6 +144,11 @@ def run_command(overrides: Sequence[str], swept: bool) -> str:
     """The command that does a run, alone; for a run of a sweep, what asked for the sweep must not ask again."""
     sweeps = swept and any(override.startswith(("experiment=", "sweep=")) for override in overrides)
     return shlex.join(["python", "-m", "src.train", *overrides, *(["hydra.mode=RUN"] if sweeps else [])])
+
+
+def _of_the_task(overrides: Sequence[str]) -> list[str]:
+    """Overrides without those of Hydra, which may number a job differently in another process."""
+    return [text for text in overrides if not text.lstrip("+~").startswith("hydra.")]
 
 
 def _finite(value: Any) -> Any:

@@ -22,7 +22,7 @@ def print_summary(summary: dict[str, Any], folder: Path) -> None:
     )
     shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
     console.print(f"folder: {shown}")
-    console.print(f"curves: tensorboard --logdir {shown.parts[0] if not shown.is_absolute() else shown}")
+    console.print(f"curves: tensorboard --logdir {shown if shown.is_absolute() else (*shown.parts, '.')[0]}")
 
 
 def print_metrics(result: dict[str, Any], source: str, target: str, splits: list[str]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from optuna.storages.journal import JournalFileBackend
 from optuna.storages.journal._storage import JournalOperation
 
-from src.sweeping.lock import locked
+from src.results.lock import locked
 
 _START = b'{"op_code":'
 

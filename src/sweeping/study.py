@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from src.errors import UserError
+from src.results.lock import locked
 from src.sweeping import owner
 from src.sweeping.identity import Identity, differences
-from src.sweeping.lock import locked
 from src.sweeping.storage import explained, open_storage, shown
 
 if TYPE_CHECKING:

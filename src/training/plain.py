@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from src.data.executions import Execution
 from src.data.module import attached
 from src.training.epochs import Epochs
-from src.training.history import History
+from src.training.history import History, Pruner
 from src.training.losses import Losses
 from src.training.schedules import Schedule, TorchScheduler
 from src.training.stack import Lone
@@ -158,12 +158,22 @@ def _agree(trainer: pl.Trainer, epochs: Epochs) -> None:
     asked = torch.tensor(float(history.asked is not None), device=mean.device)
     if float(strategy.reduce(asked, reduce_op="max")):
         history.stop("interrupted")
-    if history.pruner is not None or trainer.global_rank:
-        own = history.pruner
+    if not isinstance(history.pruner, _Told):
+        history.pruner = _Told(trainer, history.pruner)
 
-        def told(*arguments: Any) -> Any:
-            answer = own(*arguments) if own is not None and trainer.is_global_zero else None
-            return strategy.broadcast(answer)
 
-        if own is None or getattr(own, "__name__", "") != "told":
-            history.pruner = told
+class _Told:
+    """What the first process's pruner answers, in every process.
+
+    Args:
+        trainer: of this process.
+        pruner: the study's; only the first process has one.
+    """
+
+    def __init__(self, trainer: pl.Trainer, pruner: Pruner | None) -> None:
+        self._trainer, self._pruner = trainer, pruner
+
+    def __call__(self, *arguments: Any) -> Any:
+        """See ``Pruner``."""
+        asked = self._trainer.is_global_zero and self._pruner is not None
+        return self._trainer.strategy.broadcast(self._pruner(*arguments) if asked and self._pruner else None)

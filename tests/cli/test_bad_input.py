@@ -302,11 +302,11 @@ def test_a_command_without_its_run(door: str, call: Call, tmp_path: Path) -> Non
     ("overrides", "said"),
     [
         ("model=mlp", ("last.ckpt: does not fit this run's model",)),
-        ("model=scratch", ("last.ckpt: does not fit this run's model",)),
+        ("model=scratch", ("last.ckpt: was trained with another optimizer",)),
         ("data.features=[hp]", ("last.ckpt: was trained on ['wt'], this run reads ['hp']",)),
         ("optimizer=adam", ("last.ckpt: was trained with another optimizer",)),
         ("scheduler=step", ("last.ckpt: was trained with another scheduler",)),
-        ("hydra.run.dir=run", ("resume=run: is this run's own folder",)),
+        ("hydra.run.dir=run", ("hydra.run.dir=run is not empty", "by resume=run instead")),
     ],
 )
 def test_a_run_that_another_cannot_go_on_from(

@@ -117,20 +117,35 @@ def test_the_whole_folder_of_a_dead_process_is_an_outcome(opened: Open, tmp_path
         pass
     left = {
         0: {"status": "completed", "overrides": ["job=0"], "objective": {"name": "loss", "value": 50.0}},
-        1: {"status": "completed", "overrides": ["another command"], "objective": {"name": "loss", "value": 50.0}},
+        1: {"status": "failed", "overrides": ["another command"], "message": "as it was"},
         2: {"status": "diverged", "overrides": ["job=2"], "objective": {"name": "loss", "value": None}},
         3: {"status": "pruned", "overrides": ["job=3"], "objective": {"name": "loss", "value": 50.0}},
         4: {"status": "interrupted", "overrides": ["job=4"], "objective": {"name": "loss", "value": 50.0}},
     }
     for number, summary in left.items():
-        (tmp_path / str(number)).mkdir()
-        (tmp_path / str(number) / "summary.json").write_text(json.dumps(summary))
+        _leave(tmp_path / str(number), summary)
     study, launcher = opened(limit=5), Launcher(set())
     sweep(study, launcher, tmp_path, n_jobs=1).run()
     assert launcher.launched == [[["job=1"]], [["job=4"]]]
     trials = study.trials()
     assert [trial.values for trial in trials] == [[50.0], [1.0], [math.inf], None, [4.0]]
     assert trials[3].state.name == "PRUNED"
+
+
+def _leave(folder: Path, summary: dict[str, Any]) -> None:
+    """A run folder of ours with this summary."""
+    (folder / ".hydra").mkdir(parents=True)
+    (folder / ".hydra" / "hydra.yaml").write_text("_target_: src.plugins.folders.Folders\n")
+    (folder / "summary.json").write_text(json.dumps(summary))
+
+
+def test_a_finished_run_of_another_command_is_not_replaced(opened: Open, tmp_path: Path) -> None:
+    """The sweep stops with its folder's name, and the trial waits."""
+    study = opened(limit=1)
+    _leave(tmp_path / "0", {"status": "completed", "overrides": ["another command"]})
+    with pytest.raises(UserError, match="0 holds a run with other overrides: move it away"):
+        sweep(study, Launcher(set()), tmp_path, n_jobs=1).run()
+    assert [trial.state.name for trial in study.trials()] == ["WAITING"]
 
 
 def test_a_full_disk_stops_the_sweep_and_fails_no_trial(opened: Open, tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from src.data import reader, sources
 from src.data.digest import sha256_in_background
 from src.data.encoder import Encoder
 from src.data.executions import Executions
-from src.data.module import DataModule
 from src.data.order import row_order, split
+from src.data.partition import Partition
 from src.data.table import Table
 
 
@@ -90,7 +90,7 @@ def test_a_constant_column_stays_finite() -> None:
 def test_the_encoder_sees_training_rows_only() -> None:
     rows = table(100)
     rows.features[:] = np.arange(100, dtype=np.float32)[:, None]
-    data = DataModule(rows, None, True, 0.3, 0.2, True, seed=1)
+    data = Partition(rows, 0.3, 0.2, True, seed=1)
     assert data.encoder.feature_shift[0] == pytest.approx(data.rows["train"].mean())
     assert data.encoder.feature_shift[0] != pytest.approx(rows.features.mean())
 

@@ -57,8 +57,8 @@ def test_a_file_grows_by_chunks_under_one_header(tmp_path: Path) -> None:
 
 def test_it_is_read_as_the_run_folder_reads_it(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    rows = [{"epoch": 1, "loss": 1e-05, "val/mse": 0.5}, {"epoch": 2, "loss": NAN}, {"epoch": 3, "loss": float("-inf")}]
-    folder.append_metrics(rows, ["epoch", "loss", "val/mse"])
+    loss, figure = np.array([1e-05, NAN, float("-inf")]), np.array([0.5, NAN, NAN])
+    folder.append_metrics({"epoch": np.array([1, 2, 3]), "loss": loss, "val/mse": figure})
     assert repr(read(folder.metrics)) == repr(folder.read_metrics())
     append(folder.metrics, {"epoch": np.array([4]), "loss": np.array([0.1]), "val/mse": np.array([NAN])}, ["val/mse"])
     assert repr(read(folder.metrics)) == repr(folder.read_metrics())

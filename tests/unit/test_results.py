@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from src.errors import UserError
 from src.results.folder import RunFolder
 from src.results.graph import autograd_graph
 from tests.compose import trained
@@ -48,12 +49,14 @@ def test_summary_is_strict_json_even_for_a_run_that_diverged(tmp_path: Path) -> 
     assert summary["metrics"] == {}
 
 
-def test_a_new_run_in_an_old_folder_leaves_nothing_of_the_old_one(tmp_path: Path) -> None:
-    trained(tmp_path, "trainer.max_epochs=30", figures=True)
-    trained(tmp_path, "trainer.max_epochs=5", "logger=none")
-    assert not list(tmp_path.glob("events.*"))
-    assert not (tmp_path / "figures").exists()
-    assert RunFolder(tmp_path).read_metrics()["epoch"] == [1, 2, 3, 4, 5]
+def test_a_new_run_in_an_old_folder_is_refused_and_the_old_one_kept(tmp_path: Path) -> None:
+    trained(tmp_path, "trainer.max_epochs=3", figures=True)
+    kept = {path: path.read_bytes() for path in (tmp_path / "figures").iterdir()}
+    before = RunFolder(tmp_path).read_summary()
+    with pytest.raises(UserError, match="holds files that are not a run's of this sweep"):
+        trained(tmp_path, "trainer.max_epochs=5", "logger=none")
+    assert {path: path.read_bytes() for path in (tmp_path / "figures").iterdir()} == kept
+    assert RunFolder(tmp_path).read_summary() == before
 
 
 def test_autograd_graph_leads_from_loss_to_the_parameters() -> None:
