@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 
 from src import build
+from src.data.table import Table
 from src.jobs.compose import Composed, within
+from src.jobs.grouping import model
 from src.jobs.members import write
-from src.jobs.stack import Group, Job
+from src.jobs.stack import Group, Job, nets_of
 from src.results.folder import RunFolder
 from src.results.yaml_files import dump
 from src.sweeping.pruning import pruner, prunes
@@ -20,6 +22,8 @@ from src.training.task import larger_is_better
 from src.values import Values, container
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from src.jobs.stack import Trained, Watch
 
 
@@ -27,11 +31,13 @@ class ComposedGroup:
     """Jobs of one structure.
 
     Args:
-        members: at least two.
+        members: one without company needs neither rows nor nets.
+        rows: what they learn from.
+        nets: of each as it starts.
     """
 
-    def __init__(self, members: list[Composed]) -> None:
-        self.members = members
+    def __init__(self, members: list[Composed], rows: Table | None, nets: "list[nn.Module]") -> None:
+        self.members, self._rows, self._nets = members, rows, nets
         self.width = 1
         self.interrupted = False
         self._composed = {each.number: each for each in members}
@@ -43,12 +49,9 @@ class ComposedGroup:
         Raises:
             UserError: the rows or the configuration do not fit.
         """
-        jobs = [
-            Job(each.number, Values.of(each.task()), RunFolder(each.folder), each.task_overrides)
-            for each in self.members
-        ]
+        assert self._rows is not None
         try:
-            self._group = Group(build.table(jobs[0].cfg), jobs)
+            self._group = Group(self._rows, [job_of(each) for each in self.members], self._nets)
         except Alone as reason:
             return str(reason)
         self.width = self._group.width(width)
@@ -106,9 +109,38 @@ class ComposedGroup:
         }
 
 
+def job_of(composed: Composed) -> Job:
+    """A composed job, ready to be trained."""
+    values, folder = Values.of(composed.task()), RunFolder(composed.folder)
+    return Job(composed.number, values, folder, composed.task_overrides)
+
+
+def split(members: list[Composed]) -> list[ComposedGroup]:
+    """Jobs that agree in everything but their nets, as groups whose nets fit a stack.
+
+    Raises:
+        UserError: the rows, or a net, cannot be made.
+    """
+    from src.training.blocks import groups
+
+    jobs = [job_of(each) for each in members]
+    rows = build.table(jobs[0].cfg)
+    nets = nets_of(len(rows.feature_names), jobs)
+    found = groups(nets)
+    chains = {place for places in found for place in places}
+    others: dict[Any, list[int]] = {}
+    for place, composed in enumerate(members):
+        if place not in chains:
+            others.setdefault(model(composed.flat), []).append(place)
+    return [
+        ComposedGroup([members[place] for place in places], rows, [nets[place] for place in places])
+        for places in (*found, *others.values())
+    ]
+
+
 def _write_log(job: Job, summary: dict[str, Any], name: str, trained: "Trained") -> None:
     now = time.strftime("%Y-%m-%d %H:%M:%S,000")
-    lines = [f"trained as one of {len(trained.jobs)} (jobs #{trained.jobs[0].number} to #{trained.jobs[-1].number})"]
+    lines = [f"trained as one of {len(trained.jobs)} jobs"]
     if "message" in summary:
         lines.append(f"diverged: {summary['message']}")
     objective = summary["objective"]

@@ -20,7 +20,7 @@ _OWN = (
 _STOPPING = "src.training.early_stopping.EarlyStopping"
 _HOW = ("fused", "foreach")  # ways of torch to do the same arithmetic
 # What may differ between members whatever they are.
-_MEMBERS = {"name", "seed", "model.dropout", "figures", "graph"}
+_MEMBERS = {"name", "seed", "figures", "graph"}
 _FIXED_SCHEDULE = {"scheduler._target_", "scheduler._partial_", "scheduler.interval", "scheduler.monitor"}
 _STOPPING_SETTINGS = ("patience", "min_delta", "mode", "stopping_threshold", "divergence_threshold", "check_finite")
 
@@ -54,7 +54,7 @@ def structure(flat: Flat) -> tuple[tuple[str, str], ...]:
     common = []
     for name, value in flat.items():
         group, _, last = name.partition(".")
-        if name in _MEMBERS or name.startswith(("model.init.", "loss.")):
+        if name in _MEMBERS or name.startswith("loss.") or (group == "model" and last != "standardize"):
             continue
         if group == "callbacks" and name.rpartition(".")[2] in _STOPPING_SETTINGS:
             continue
@@ -65,8 +65,13 @@ def structure(flat: Flat) -> tuple[tuple[str, str], ...]:
         if settings and name == "data.batch_size" and value is not None:
             value = int(math.log2(value))  # within a factor of two, filling up costs less than another stack
         common.append((name, repr(value)))
-    common.append(("with dropout", repr(bool(flat.get("model.dropout")))))
     return tuple(sorted(common))
+
+
+def model(flat: Flat) -> tuple[tuple[str, str], ...]:
+    """What the nets of a stack have in common where nothing is known of them: all but how they start and drop out."""
+    own = [(n, repr(v)) for n, v in flat.items() if n.startswith("model.") and not n.startswith("model.init.")]
+    return *((n, v) for n, v in own if n != "model.dropout"), ("dropout", repr(bool(flat.get("model.dropout"))))
 
 
 def differing(flats: list[Flat]) -> list[str]:

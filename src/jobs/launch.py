@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrides, run_job, setup_globals
 from hydra.errors import HydraException
@@ -19,6 +19,9 @@ from src.jobs.grouping import differing, structure, why_alone
 from src.jobs.imports import import_lightning
 from src.training.task import direction_of, rankable
 from src.values import Values
+
+if TYPE_CHECKING:
+    from src.jobs.group import ComposedGroup
 
 log = logging.getLogger(__name__)
 
@@ -56,9 +59,8 @@ class Launch:
             log.info("Launching %d jobs locally, one by one: %s", len(jobs), reason)
         else:
             log.info("Launching %d jobs locally", len(jobs))
-            groups = self._groups(jobs)
-            for members in groups:
-                self._stack(members)
+            for group in self._groups(jobs):
+                self._stack(group)
             alone = {number: each for number, each in jobs.items() if number not in self._returns}
         for number, each in alone.items():
             self._alone(number, each)
@@ -78,7 +80,7 @@ class Launch:
             return "hydra.job.env_set changes the environment of each job"
         return None
 
-    def _groups(self, jobs: dict[int, list[str]]) -> list[list[Composed]]:
+    def _groups(self, jobs: dict[int, list[str]]) -> "list[ComposedGroup]":
         """Jobs that can be trained as one; says why the others are left out, a line each reason."""
         import_lightning()  # which of torch's optimizers can be stacked, torch knows
         found: dict[Any, list[Composed]] = {}
@@ -94,18 +96,26 @@ class Launch:
                 left.setdefault(reason, []).append(number)
             else:
                 found.setdefault(structure(composed.flat), []).append(composed)
-        for members in [members for members in found.values() if len(members) == 1]:
-            left.setdefault("no other job has its structure", []).append(members[0].number)
+        groups: list[ComposedGroup] = []
+        for members in found.values():
+            try:
+                apart = _split(members)
+            except Exception as error:
+                # Whatever it is, a job that runs alone says it in full.
+                left.setdefault(_said(error), []).extend(each.number for each in members)
+                continue
+            groups += [group for group in apart if len(group.members) > 1]
+            for group in apart:
+                if len(group.members) == 1:
+                    left.setdefault("no other job has its structure", []).append(group.members[0].number)
         for reason, numbers in left.items():
             log.info("one by one: %s: %s", _numbers(numbers), reason)
-        return [members for members in found.values() if len(members) > 1]
+        return groups
 
-    def _stack(self, members: list[Composed]) -> None:
+    def _stack(self, group: "ComposedGroup") -> None:
         """Trains a group as one; those that it cannot serve are left for ``_alone``."""
-        from src.jobs.group import ComposedGroup
-
-        group = ComposedGroup(members)
-        varied = differing([m.flat for m in members[:2] + members[-1:]])
+        members = group.members
+        varied = differing([m.flat for m in members])
         what = ", ".join(varied[:6]) or "nothing"
         try:
             if reason := group.why_not(self._width):
@@ -121,10 +131,9 @@ class Launch:
             log.info("%d jobs in %.1f s", len(members), time.monotonic() - started)
         except Exception as error:
             # Whatever it is, it must not cost the sweep: the jobs that it cut off run alone, as without this launcher.
-            left = [m.number for m in members if m.number not in self._returns]
-            said = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
-            said += next(iter(str(error).splitlines()), "")
-            log.warning("one by one: %s: %s", _numbers(left), said, exc_info=os.environ.get("HYDRA_FULL_ERROR") == "1")
+            cut = [m.number for m in members if m.number not in self._returns]
+            shown = os.environ.get("HYDRA_FULL_ERROR") == "1"
+            log.warning("one by one: %s: %s", _numbers(cut), _said(error), exc_info=shown)
         if group.interrupted:
             raise KeyboardInterrupt
 
@@ -190,6 +199,19 @@ class MemberReturn(JobReturn):
     @hydra_cfg.setter
     def hydra_cfg(self, value: Any) -> None:
         """Nothing, likewise."""
+
+
+def _split(members: list[Composed]) -> "list[ComposedGroup]":
+    """Groups whose nets fit a stack; a job without company need not be looked at."""
+    from src.jobs.group import ComposedGroup, split
+
+    return split(members) if len(members) > 1 else [ComposedGroup(members, None, [])]
+
+
+def _said(error: Exception) -> str:
+    """An error in one line."""
+    said = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+    return said + next(iter(str(error).splitlines()), "")
 
 
 def _complaint(composed: Composed) -> str | None:

@@ -43,7 +43,7 @@ def write(trained: Trained, files: Callable[[Job], dict[str, str]]) -> Iterator[
         seconds = {"fit": trained.seconds / len(jobs)}
         command = run_command(job.overrides, swept=True)
         run = Member(place, cfg, command, job.overrides, folder, references[id(part)], surroundings, seconds)
-        summary = summarize(run, history, stack, trained.net)
+        summary = summarize(run, history, stack, trained.nets[place])
         own = {name: values[: history.epochs[place] - first, place] for name, values in table.items()}
         own["step"] = own["step"].astype(int)
         folder.append_metrics(own)
@@ -53,7 +53,7 @@ def write(trained: Trained, files: Callable[[Job], dict[str, str]]) -> Iterator[
             if isinstance(logger, TensorBoard):
                 logger.bind(folder.path)
                 logger.log_table(own, cfg.trainer.max_epochs, last=True)
-        finish(run, summary, Predictor(trained.net, part.encoder), loggers, cfg.figures is True)
+        finish(run, summary, Predictor(trained.nets[place], part.encoder), loggers, cfg.figures is True)
         seconds["total"] = before + elapsed(started)
         folder.write_summary(summary)
         yield job, summary
@@ -71,7 +71,6 @@ class Checkpoints:
         whole = trained.trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
         self._common = {key: value for key, value in whole.items() if key not in ("DataModule", "state_dict")}
         self._loops: dict[tuple[int, int], Any] = {}
-        self._names = {name: place for place, (name, _) in enumerate(trained.net.named_parameters())}
 
     def write(self, place: int) -> None:
         """Writes both files of a member."""
@@ -98,7 +97,7 @@ class Checkpoints:
         save(best_checkpoint(self._common, epochs, steps, encoder, state), folder / "best.ckpt")
 
     def _state(self, rows: torch.Tensor, buffers: dict[str, torch.Tensor], place: int) -> dict[str, Any]:
-        own = self._trained.module.stack.state(rows[place], {name: part[place] for name, part in buffers.items()})
+        own = self._trained.module.stack.state(rows[place], {n: part[place] for n, part in buffers.items()}, place)
         return {f"net.{name}": value for name, value in own.items()}
 
     def _optimizer(self, place: int) -> list[dict[str, Any]]:
@@ -108,11 +107,12 @@ class Checkpoints:
             return []
         end = history.ends[place]
         rows = {name: module.stack.unflat(part[place], place) for name, part in history.state.items()}
+        names = [name for name, _ in self._trained.nets[place].named_parameters()]
         state: dict[int, dict[str, Any]] = {}
         for name in next(iter(rows.values()), {}):
             shared = {key: copy.deepcopy(value) for key, value in end.shared.items()}
-            state[self._names[name]] = shared | {key: part[name] for key, part in rows.items()}
-        return [{"state": state, "param_groups": [end.group | {"params": list(self._names.values())}]}]
+            state[names.index(name)] = shared | {key: part[name] for key, part in rows.items()}
+        return [{"state": state, "param_groups": [end.group | {"params": list(range(len(names)))}]}]
 
     def _counted(self, epochs: int, steps: int) -> dict[str, Any]:
         """A Trainer's checkpoint as it would be after so many epochs and optimizer steps."""

@@ -22,7 +22,7 @@ from src.values import Config
 if TYPE_CHECKING:
     from torch import nn
 
-    from src.training.stack import Lone, Stack
+    from src.training.epochs import Members
 
 
 @dataclass
@@ -84,7 +84,7 @@ class Member:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
-def summarize(member: Member, history: History, trained: "Lone | Stack", net: "nn.Module") -> dict[str, Any]:
+def summarize(member: Member, history: History, trained: "Members", net: "nn.Module") -> dict[str, Any]:
     """What a run came to, ``seconds`` still open.
 
     Args:
@@ -100,7 +100,7 @@ def summarize(member: Member, history: History, trained: "Lone | Stack", net: "n
     status = history.stopped[place] or "completed"
     said = history.complaints.get(place)
     rows, buffers = weights(history, trained, place)
-    net.load_state_dict(trained.state(rows, buffers))
+    net.load_state_dict(trained.state(rows, buffers, place))
     predictor = Predictor(net, member.reference.part.encoder)
     result: dict[str, Any] = {"metrics": {}, "parameters": {}}
     if status != "diverged":
@@ -139,7 +139,7 @@ def summarize(member: Member, history: History, trained: "Lone | Stack", net: "n
     }
 
 
-def weights(history: History, trained: "Lone | Stack", place: int) -> tuple[Any, dict[str, Any]]:
+def weights(history: History, trained: "Members", place: int) -> tuple[Any, dict[str, Any]]:
     """A run's row and buffers that predict: the best epoch's where there is one, else the last."""
     if history.best_epoch[place]:
         assert history.best is not None

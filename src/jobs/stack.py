@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_SAMPLE = 64  # rows on which forms are compared and hidden values counted
+
 
 @dataclass
 class Job:
@@ -40,11 +42,11 @@ class Job:
 
 @dataclass
 class Trained:
-    """A stack at the end of its training; ``net`` is of its members' form."""
+    """A stack at the end of its training; ``nets`` are of each member's form."""
 
     jobs: list[Job]
     parts: list[Partition]
-    net: "nn.Module"
+    nets: "list[nn.Module]"
     module: "Engine"
     history: "History"
     trainer: "pl.Trainer"
@@ -59,29 +61,25 @@ class Group:
     Args:
         rows: what all of them learn from.
         jobs: of one structure.
+        nets: of each as it starts; equal starts are one object.
 
     Raises:
         Alone: they have no common form; the message says why.
         UserError: something in the configuration cannot be built.
     """
 
-    def __init__(self, rows: Table, jobs: Sequence[Job]) -> None:
+    def __init__(self, rows: Table, jobs: Sequence[Job], nets: "Sequence[nn.Module]") -> None:
         from src.training.losses import check_losses
-        from src.training.stack import stacked
 
-        self.jobs, self.cfg = list(jobs), jobs[0].cfg
+        self.jobs, self.cfg, self._nets = list(jobs), jobs[0].cfg, list(nets)
         self._parts = _parts(rows, jobs)
-        self._nets = nets(len(rows.feature_names), jobs)
-        seeds = [job.cfg.seed for job in jobs]
         self._losses = _losses(jobs)
-        sizes = {len(part.rows["train"]) for part in self._parts} | {job.cfg.data.batch_size for job in jobs}
-        check_losses(self._losses, ragged=len(sizes) > 2)
+        sizes = [(len(p.rows["train"]), job.cfg.data.batch_size) for p, job in zip(self._parts, jobs, strict=True)]
+        check_losses(self._losses, ragged=len(set(sizes)) > 1)
         first = self._parts[0]
-        features = first.sample(first_batch(self.cfg, first))[0]
-        distinct = {id(net): place for place, net in reversed(list(enumerate(self._nets)))}
-        some = sorted(distinct.values())
-        stacked([self._nets[place] for place in some], [seeds[place] for place in some], features)
-        self._features = features
+        self._features = first.sample(min(self._batch(), _SAMPLE))[0]
+        distinct = {id(net): place for place, net in reversed(list(enumerate(nets)))}
+        together([nets[p] for p in distinct.values()], [jobs[p].cfg.seed for p in distinct.values()], self._features)
 
     def width(self, wanted: str | int) -> int:
         """How many of the jobs a stack should hold; 1 where stacking them gains nothing."""
@@ -90,17 +88,22 @@ class Group:
         own = {id(part): part for part in self._parts}
         device = device_of(self.cfg)
         numbers = self._features.nbytes // len(self._features) * len(self._parts[0].rows["train"])
-        return min(
-            width_of(
-                self._nets[0],
-                self._features,
-                first_batch(self.cfg, self._parts[0], most=None),
-                numbers * 2 if len(own) > 1 else 0,
-                self.cfg.trainer.max_epochs,
-                free_memory(device),
-                device == "cpu",
-            ),
-            len(self.jobs),
+        width = width_of(
+            max(self._nets, key=lambda net: sum(parameter.numel() for parameter in net.parameters())),
+            self._features,
+            self._batch(),
+            numbers * 2 if len(own) > 1 else 0,
+            max(job.cfg.trainer.max_epochs for job in self.jobs),
+            free_memory(device),
+            device == "cpu",
+        )
+        return min(width, len(self.jobs))
+
+    def _batch(self) -> int:
+        """Rows of an optimizer step, the most of any member."""
+        return max(
+            min(job.cfg.data.batch_size or len(part.rows["train"]), len(part.rows["train"]))
+            for job, part in zip(self.jobs, self._parts, strict=True)
         )
 
     def train(self, width: int, progress: "pl.Callback | None", watch: "Watch | None") -> "Iterator[Trained]":
@@ -135,7 +138,6 @@ class Group:
         from src.training.engine import Engine
         from src.training.history import History
         from src.training.optimizers import Agreeing, Differing
-        from src.training.stack import stacked
         from src.training.threads import threads, threads_for
 
         started = time.perf_counter()
@@ -144,14 +146,14 @@ class Group:
             [items[place] for place in places] for items in (self.jobs, self._parts, self._nets, self._losses)
         )
         seeds = [job.cfg.seed for job in jobs]
-        stack = stacked(nets, seeds, self._features)
+        stack = together(nets, seeds, self._features)
         history = History(
             len(jobs),
             *build.monitored(cfg),
             _stoppers(jobs),
             watch(jobs) if watch else None,
             _lengths(jobs),
-            decoder(parts) if is_line(nets[0]) else None,
+            decoder(parts) if all(is_line(net) for net in nets) else None,
         )
         data = build.datamodule(cfg, parts, seeds, [job.cfg.data.batch_size for job in jobs], False, True)
         makes = build.makers([container(job.cfg.optimizer) for job in jobs], "optimizer")
@@ -189,16 +191,33 @@ class Group:
             assert module.epochs is not None
             module.epochs.finish(trainer.global_step, trainer.current_epoch)
         history.flush()
-        return Trained(jobs, parts, nets[0], module, history, trainer, number, elapsed(fit_started), started)
+        return Trained(jobs, parts, nets, module, history, trainer, number, elapsed(fit_started), started)
 
 
-def first_batch(cfg: Config, part: Partition, most: int | None = 64) -> int:
-    """Rows of an optimizer step, or of a batch that is large enough to compare forms on."""
-    rows = min(cfg.data.batch_size or len(part.rows["train"]), len(part.rows["train"]))
-    return rows if most is None else min(rows, most)
+def together(nets: "Sequence[nn.Module]", seeds: Sequence[int], features: Any) -> "Stack | Chains":
+    """Nets as a stack: of one form, or chains of layers whose depth, widths and activations differ.
+
+    Raises:
+        Alone: they have none.
+    """
+    from src.training.chains import chained
+    from src.training.stack import stacked
+
+    return (stacked if len({form(net) for net in nets}) == 1 else chained)(nets, seeds, features)
 
 
-def nets(features: int, jobs: Sequence[Job]) -> "list[nn.Module]":
+def form(net: "nn.Module") -> Any:
+    """Equal for nets that differ in numbers only: weights, and how often they drop values."""
+    from torch import nn
+
+    modules = [
+        (name, type(module), "" if type(module) is nn.Dropout else module.extra_repr())
+        for name, module in net.named_modules()
+    ]
+    return tuple(modules), tuple((name, part.shape, part.requires_grad) for name, part in net.named_parameters())
+
+
+def nets_of(features: int, jobs: Sequence[Job]) -> "list[nn.Module]":
     """Each job's net as it starts; equal starts are one object."""
     import torch
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from src.data.executions import Execution
 from src.data.module import attached
+from src.training.chains import Chains
 from src.training.epochs import Epochs, count
 from src.training.history import History
 from src.training.losses import Losses
@@ -101,7 +102,7 @@ class Engine(pl.LightningModule):
 
     def __init__(
         self,
-        stack: Stack,
+        stack: Stack | Chains,
         losses: Sequence[nn.Module],
         optimizer: Callable[[], StackedOptimizer],
         scheduler: Callable[[StackedOptimizer], Scheduler | None],

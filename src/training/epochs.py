@@ -13,13 +13,14 @@ from torch import Tensor, nn
 
 from src.data.module import DataModule
 from src.data.partition import Partition
+from src.training.chains import Chains
 from src.training.history import End, History
 from src.training.optimizers import StackedOptimizer
 from src.training.schedules import Scheduler, Sequences
 from src.training.stack import Lone, Stack
 from src.training.task import ABSURD, METRICS, Tally
 
-Members = Lone | Stack
+Members = Lone | Stack | Chains
 
 _MOST, _FEWEST = 1 << 18, 64  # rows of all members together that are validated at a time; a lone run's are cut before
 
@@ -123,7 +124,7 @@ class Epochs:
     def keep(self, positions: np.ndarray) -> None:
         """Keeps only these members: who has stopped leaves, and takes no time any more."""
         index = torch.from_numpy(positions)
-        assert isinstance(self.members, Stack)
+        assert not isinstance(self.members, Lone)
         assert self.optimizer is not None
         self.members.keep(index.to(self._device))
         self.optimizer.keep(index.to(self._device))

@@ -5,6 +5,7 @@ columns: an optimizer, a bound on the gradient or the best epoch's copy is then 
 """
 
 import math
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
@@ -67,8 +68,10 @@ class MemberBatchNorm(nn.Module):
             momentum = 1 / float(count[0]) if momentum is None else momentum
         found = F.batch_norm(
             flat,
-            *(None if part is None else part.view(-1) for part in (mean, variance)),
-            *(None if part is None else part.reshape(-1) for part in (self.weight, self.bias)),
+            None if mean is None else mean.view(-1),
+            None if variance is None else variance.view(-1),
+            None if self.weight is None else self.weight.reshape(-1),
+            None if self.bias is None else self.bias.reshape(-1),
             training=self.training or mean is None,
             momentum=momentum or 0.0,
             eps=self.eps,
@@ -94,9 +97,11 @@ class Matrix:
 
     Args:
         nets: of one form: parameters of equal names and shapes.
+        holders: by a parameter's name how many of the first members have it, where that is not all: its leaf holds
+            only theirs.
     """
 
-    def __init__(self, nets: list[nn.Module]) -> None:
+    def __init__(self, nets: list[nn.Module], holders: Mapping[str, int] | None = None) -> None:
         self.shapes = {name: part.shape for name, part in nets[0].named_parameters() if part.requires_grad}
         rows = {id(net): torch.cat([p.detach().flatten() for p in net.parameters() if p.requires_grad]) for net in nets}
         self.values = torch.stack([rows[id(net)] for net in nets])
@@ -107,21 +112,22 @@ class Matrix:
         for name, shape in self.shapes.items():
             self._columns[name] = (start, start + math.prod(shape))
             start += math.prod(shape)
-        self._bind()
+        self._bind(holders or {})
 
-    def replace(self, values: Tensor) -> None:
+    def replace(self, values: Tensor, holders: Mapping[str, int] | None = None) -> None:
         """Puts other rows in place: fewer members, or on another device."""
         self.values, self.gradient = values, torch.zeros_like(values)
-        self._bind()
+        self._bind(holders or {})
 
     def unflat(self, row: Tensor) -> dict[str, Tensor]:
         """A row (parameters,) by name: copies, which drag no other member into a file."""
         return {name: row[start:end].reshape(self.shapes[name]).clone() for name, (start, end) in self._columns.items()}
 
-    def _bind(self) -> None:
+    def _bind(self, holders: Mapping[str, int]) -> None:
         for name, (start, end) in self._columns.items():
-            shape = (len(self.values), *self.shapes[name])
-            view, slope = (part[:, start:end].view(shape) for part in (self.values, self.gradient))
+            count = holders.get(name, len(self.values))
+            shape = (count, *self.shapes[name])
+            view, slope = (part[:count, start:end].view(shape) for part in (self.values, self.gradient))
             if name not in self.leaves:
                 self.leaves[name] = nn.Parameter(view)
             leaf = self.leaves[name]

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -12,12 +12,27 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from src.training.members import Matrix, swap_leaf
 from src.training.noise import Noise, seed_dropout
 
-_ROWS = 64  # of the batch on which forms are compared
+ROWS = 64  # of the batch on which forms are compared
 _TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}  # of the largest output; another order of additions
 
 
 class Alone(Exception):
     """Nets cannot share a forward; the message says why."""
+
+
+class Together(Protocol):
+    """What a comparison needs of nets that share a forward."""
+
+    noise: Noise
+    noisy: bool
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Predictions (members, rows, outputs)."""
+        ...
+
+    def buffers(self) -> dict[str, Tensor]:
+        """What members hold besides weights, as it stands."""
+        ...
 
 
 class Lone:
@@ -45,8 +60,8 @@ class Lone:
         """What else it holds, with a member axis of one, copies."""
         return {name: part.detach()[None].clone() for name, part in _fixed(self.net).items()}
 
-    def state(self, row: Tensor, buffers: dict[str, Tensor]) -> dict[str, Tensor]:
-        """A row (parameters,) and buffers as the net's ``state_dict``."""
+    def state(self, row: Tensor, buffers: dict[str, Tensor], member: int = 0) -> dict[str, Tensor]:
+        """A row (parameters,) and buffers as the net's ``state_dict``; there is one member only."""
         return _state(self._keys, _unflat(self.net, row) | buffers)
 
     def to(self, device: torch.device) -> None:
@@ -91,6 +106,9 @@ class Stack:
         call = torch.func.vmap(lambda own, rows: functional_call(self.net, own, (rows,)))
         return call({**self.matrix.leaves, **self._buffers}, features)
 
+    def mend(self) -> None:
+        """Nothing: every member has every parameter. See ``Chains.mend``."""
+
     def rows(self) -> Tensor:
         """The members' weights (members, parameters), as they stand and not copied."""
         return self.matrix.values
@@ -99,22 +117,19 @@ class Stack:
         """What else they hold, each with a member axis; not copied."""
         return self._buffers
 
-    def state(self, row: Tensor, buffers: dict[str, Tensor]) -> dict[str, Tensor]:
-        """A member's row (parameters,) and buffers as its net's ``state_dict``."""
-        return _state(self._keys, self.unflat(row, 0) | {name: part.clone() for name, part in buffers.items()})
+    def state(self, row: Tensor, buffers: dict[str, Tensor], member: int = 0) -> dict[str, Tensor]:
+        """A member's row (parameters,) and buffers as its net's ``state_dict``, the same names for all of them."""
+        return _state(self._keys, self.unflat(row, member) | {name: part.clone() for name, part in buffers.items()})
 
     def unflat(self, row: Tensor, member: int) -> dict[str, Tensor]:
         """A row (parameters,) of a member, weights or what an optimizer keeps beside them, by parameter."""
         return self.matrix.unflat(row)
 
-    def mend(self) -> None:
-        """Nothing: every number of the gradient belongs to somebody."""
-
     def to(self, device: torch.device) -> None:
         """Moves all members."""
         if self.matrix.values.device != device:
             self.matrix.replace(self.matrix.values.to(device))
-            for name, part in self._buffers.items():
+            for part in self._buffers.values():
                 part.data = part.data.to(device)
 
     def keep(self, index: Tensor) -> None:
@@ -146,8 +161,7 @@ class Stack:
             found = module
             for name, leaf in own.items():
                 module._parameters[name] = leaf
-            for name, part in statistics.items():
-                module._buffers[name] = part
+            module._buffers.update(statistics)
             for name, child in children:
                 module._modules[name] = self._swapped(child, f"{path}{name}.", rates, done)
         done[id(module)] = found
@@ -168,7 +182,7 @@ def stacked(nets: Sequence[nn.Module], seeds: Sequence[int], features: Tensor) -
     Raises:
         Alone: neither gives what each net gives alone.
     """
-    features = features[:_ROWS]
+    features = features[:ROWS]
     probes = [copy.deepcopy(nets[0]) for _ in range(3)]
     generator = torch.Generator().manual_seed(0)
     for probe in probes:
@@ -178,19 +192,35 @@ def stacked(nets: Sequence[nn.Module], seeds: Sequence[int], features: Tensor) -
     reasons = []
     for mapped in (False, True):
         try:
-            _compare(Stack(probes, range(3), mapped), probes, range(3), features)
+            compare(Stack(probes, range(3), mapped), probes, range(3), features)
             stack = Stack(nets, seeds, mapped)
             first = {id(net): place for place, net in reversed(list(enumerate(nets)))}
-            _compare(stack, nets, seeds, features, sorted(first.values()))
+            compare(stack, nets, seeds, features, sorted(first.values()))
             return stack
         except (Alone, RuntimeError, ValueError, TypeError, IndexError, NotImplementedError) as error:
             reasons.append(next(iter(str(error).splitlines()), type(error).__name__))
     raise Alone(f"its net has no form with a member axis ({reasons[-1]})")
 
 
-def _compare(
-    stack: Stack, nets: Sequence[nn.Module], seeds: Sequence[int], features: Tensor, places: Sequence[int] | None = None
+def compare(
+    stack: Together,
+    nets: Sequence[nn.Module],
+    seeds: Sequence[int],
+    features: Tensor,
+    places: Sequence[int] | None = None,
 ) -> None:
+    """Compares members with their own nets alone, each with the dropout masks of its seed.
+
+    Args:
+        stack: of these nets.
+        nets: one for each member.
+        seeds: likewise.
+        features: a batch (rows, features).
+        places: the members to look at; all of them otherwise.
+
+    Raises:
+        Alone: a member comes to other numbers, or to another shape.
+    """
     before = {name: part.clone() for name, part in stack.buffers().items()}
     stack.noise.start(0)
     with torch.no_grad():
@@ -212,7 +242,7 @@ def _compare(
             raise Alone("members come to other numbers than alone")
 
 
-class _Surprises(TorchDispatchMode):
+class Surprises(TorchDispatchMode):
     """Refuses what no member axis can follow: a decision by a value, and random numbers of the net's own."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -225,7 +255,7 @@ class _Surprises(TorchDispatchMode):
 
 def _refuse_surprises(net: nn.Module, features: Tensor) -> None:
     lone = Lone(copy.deepcopy(net), 0)
-    with torch.no_grad(), _Surprises():
+    with torch.no_grad(), Surprises():
         lone.forward(features)
 
 

@@ -14,7 +14,7 @@ from src.check import check
 from src.jobs.fit import fit
 from src.jobs.grouping import structure, why_alone
 from src.jobs.members import write
-from src.jobs.stack import Group, Job
+from src.jobs.stack import Group, Job, nets_of
 from src.results.folder import RunFolder
 from src.values import Values, flatten
 
@@ -67,7 +67,9 @@ def together(configs: Sequence[DictConfig], root: Path, pruner: Any = None, widt
     assert len({structure(flat) for flat in flats}) == 1
     jobs = [Job(number, cfg, RunFolder(root / "together" / str(number)), []) for number, cfg in enumerate(values)]
     watch = (lambda jobs: pruner) if pruner else None
-    for trained in Group(build.table(configs[0]), jobs).train(width, None, watch):
+    rows = build.table(configs[0])
+    group = Group(rows, jobs, nets_of(len(rows.feature_names), jobs))
+    for trained in group.train(width, None, watch):
         for _ in write(trained, lambda job: {}):
             pass
     return [job.folder for job in jobs]

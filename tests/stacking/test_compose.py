@@ -122,7 +122,7 @@ def test_files_of_hydra_load_as_hydras_own(loader: Any) -> None:
     quick.compose(0, ["optimizer.lr=0.5", "optimizer.weight_decay=0.0"])
     composed = quick.compose(7, ["optimizer.lr=1e-05", "optimizer.weight_decay=1"])
     job = Job(7, Values.of(composed.task()), RunFolder(composed.folder), composed.task_overrides)
-    files = ComposedGroup([composed])._files(job)
+    files = ComposedGroup([composed], None, [])._files(job)
     own = loader.load_sweep_config(master, composed.overrides)
     number_job(own, 7)
     assert yaml.safe_load(files[".hydra/config.yaml"]) == resolved_task(own)
