@@ -5,8 +5,10 @@ What a configuration may construct is decided in ``src.kinds``; constructors tak
 
 import inspect
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +69,9 @@ def construct(node: DictConfig | dict[str, Any], key: str, **extra: Any) -> Any:
 
 def table(cfg: Config) -> Table:
     """The rows that ``data`` names, in the run's precision. Needs no torch."""
-    return construct(_without(cfg.data, *_MODULE_KEYS), "data", dtype=_dtype(cfg))
+    started = time.perf_counter()
+    rows: Table = construct(_without(cfg.data, *_MODULE_KEYS), "data", dtype=_dtype(cfg))
+    return replace(rows, seconds=time.perf_counter() - started)
 
 
 def partition(cfg: Config, rows: Table, seed: int) -> "Partition":
@@ -171,9 +175,16 @@ def module(cfg: Config, member: "Lone", data: "DataModule", history: "History", 
     [optimizer] = makers([container(cfg.optimizer)], "optimizer")
     found = schedules([container(cfg.scheduler)], bool(len(data.parts[0].rows["val"])))
     schedule = found[0] if found else None
-    try_out(optimizer, schedule)
+    try_out(optimizer, schedule, schedule_length(cfg, schedule, data.batches))
     arguments = (member, loss, optimizer, schedule, history, by_hand)
     return Plain(*arguments) if plain else Lonely(*arguments, clip=clip(cfg))
+
+
+def schedule_length(cfg: Config, schedule: "Schedule | None", batches: int) -> int:
+    """How often a schedule moves in a training with so many batches an epoch."""
+    trainer = cfg.trainer
+    steps = -(-batches // trainer.accumulate_grad_batches)
+    return schedule.length(trainer.max_epochs, steps, trainer.max_steps) if schedule else 0
 
 
 def clip(cfg: Config) -> "Clip | None":
@@ -225,7 +236,7 @@ def trainer(cfg: Config, callbacks: "list[pl.Callback]", loggers: list[Any], pla
     if span:
         options["limit_val_batches"] = 0  # epochs are validated inside an execution
     try:
-        return pl.Trainer(
+        made = pl.Trainer(
             **options,
             callbacks=callbacks,
             logger=loggers or False,
@@ -239,6 +250,13 @@ def trainer(cfg: Config, callbacks: "list[pl.Callback]", loggers: list[Any], pla
     except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
         asked = ", ".join(f"trainer.{name}={options[name]}" for name in ("accelerator", "devices", "strategy"))
         raise UserError(f"{asked}: {str(error).splitlines()[0]}") from error
+    if str(cfg.trainer.precision) in ("16", "16-mixed") and made.strategy.root_device.type == "cpu":
+        # Lightning would take bfloat16 without a word that is heard.
+        raise UserError(
+            f"trainer.precision={cfg.trainer.precision} needs a GPU, found the device cpu, "
+            "expected bf16-mixed or 32-true"
+        )
+    return made
 
 
 def is_by_hand(cfg: Config) -> bool:
@@ -246,8 +264,13 @@ def is_by_hand(cfg: Config) -> bool:
     return hasattr(resolve(cfg.model._target_, "model"), "step_by_hand")
 
 
-def try_out(make: Any, schedule: "Schedule | None") -> None:
+def try_out(make: Any, schedule: "Schedule | None", length: int) -> None:
     """Calls the constructors that training will call, so that a wrong argument shows now.
+
+    Args:
+        make: of the optimizer.
+        schedule: and its schedule, over so many epochs or steps.
+        length: of the training, as the schedule counts it.
 
     Raises:
         UserError: one of them refuses its arguments.
@@ -259,7 +282,10 @@ def try_out(make: Any, schedule: "Schedule | None") -> None:
         optimizer = make([torch.zeros(1, requires_grad=True)])
         key = "scheduler"
         if schedule is not None:
-            schedule.build(optimizer, 10)
+            schedule.check(length)
+            schedule.build(optimizer, length)
+    except UserError:
+        raise
     except (ValueError, TypeError) as error:
         raise UserError(f"{key}: {str(error).splitlines()[0]}") from error
 

@@ -83,12 +83,10 @@ _count_or_null = Number("a whole number from 1 on", lambda v: v >= 1, whole=True
 _natural = Number("a whole number from 0 on", lambda v: v >= 0, whole=True)
 _flag = Choice((True, False))
 _interval = Choice(("epoch", "step"))
-# Lightning's names, its aliases last.
+# Lightning's names, its aliases last. Not its 16-true and bf16-true, which round weights and updates as well.
 _precision = (
     "32-true",
     "64-true",
-    "16-true",
-    "bf16-true",
     "16-mixed",
     "bf16-mixed",
     32,
@@ -230,6 +228,17 @@ def _check_together(cfg: DictConfig) -> None:
         raise UserError(f"trainer.steps_per_execution must be auto or a whole number from 1 on, found {steps!r}")
     if optimizer.get("nesterov") and not optimizer.get("momentum"):
         raise UserError("optimizer.nesterov=true needs optimizer.momentum above 0, found 0")
+    scheduler = cfg.scheduler
+    if str(scheduler.get("_target_")).endswith(".ReduceLROnPlateau") and scheduler.get("interval") == "step":
+        raise UserError(
+            "scheduler.interval must be epoch for a plateau scheduler, which watches figures of whole epochs, "
+            "found 'step'"
+        )
+    if str(optimizer._target_).endswith(".LBFGS") and str(trainer.precision) in ("16", "16-mixed"):
+        raise UserError(
+            f"trainer.precision={trainer.precision} scales gradients, which LBFGS does not allow, "
+            "expected bf16-mixed or 32-true"
+        )
     if cfg.model._target_.endswith(".Scratch"):
         extras = [k for k in ("momentum", "nesterov", "weight_decay") if optimizer.get(k)]
         if not optimizer._target_.endswith(".SGD") or extras:

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import DTypeLike
 from torch import Tensor
 
+from src.blas import one_thread
 from src.data.table import Table
 
 _CHUNK = 1 << 11  # rows scaled at a time, so that float64 copies stay in cache and out of the peak
@@ -40,11 +42,12 @@ class Encoder:
             pivot = next(_chunks(table, rows)).mean(axis=0)
             pivots = np.tile(pivot, (_CHUNK, 1))  # contiguous operations, three times as fast as broadcast ones
             total, squares = np.zeros(width + 1), np.zeros(width + 1)
-            for columns in _chunks(table, rows):
-                columns -= pivots[: len(columns)]
-                ones = np.ones(len(columns))
-                total += ones @ columns
-                squares += ones @ np.square(columns, out=columns)
+            with one_thread():
+                for columns in _chunks(table, rows):
+                    columns -= pivots[: len(columns)]
+                    ones = np.ones(len(columns))
+                    total += ones @ columns
+                    squares += ones @ np.square(columns, out=columns)
             mean = total / len(rows)
             shift = pivot + mean
             deviation = np.sqrt(np.maximum(squares / len(rows) - mean**2, 0))
@@ -64,35 +67,35 @@ class Encoder:
         """Whether encoded values are the raw ones."""
         return not self.feature_shift.any() and bool((self.feature_scale == 1).all()) and self.target_scale == 1
 
-    def encode(self, features: np.ndarray) -> Tensor:
-        """Raw features (rows, features) as the tensor that a net sees, same shape and precision."""
-        return torch.from_numpy(np.ascontiguousarray(self._scaler(len(features))(features)))
+    def encode(self, features: np.ndarray, precision: DTypeLike) -> Tensor:
+        """Raw features (rows, features) as the tensor that a net sees: same shape, scaled, then rounded."""
+        return torch.from_numpy(np.ascontiguousarray(self._scaler(len(features), precision)(features)))
 
     def encode_rows(self, table: Table, rows: np.ndarray) -> tuple[Tensor, Tensor]:
         """These rows of a table as features (rows, features) and target (rows, 1)."""
-        precision = table.features.dtype
+        precision = table.precision
         target = (table.target[rows] - self.target_shift) / self.target_scale
         features = np.empty((len(rows), table.features.shape[1]), precision)
-        scaled = self._scaler(min(len(rows), _CHUNK))
+        scaled = self._scaler(min(len(rows), _CHUNK), precision)
         for start in range(0, len(rows), _CHUNK):
             features[start : start + _CHUNK] = scaled(table.features[rows[start : start + _CHUNK]])
         return torch.from_numpy(features), torch.from_numpy(target[:, None].astype(precision, copy=False))
 
-    def _scaler(self, rows: int) -> Callable[[np.ndarray], np.ndarray]:
-        """What scales (n, features), n up to ``rows``.
+    def _scaler(self, rows: int, precision: DTypeLike) -> Callable[[np.ndarray], np.ndarray]:
+        """What scales (n, features), n up to ``rows``, and rounds the outcome to ``precision``.
 
         In float64: a column far from zero would lose digits when its mean is taken off. In NumPy: torch's
         threads wait for each other where another thread is at work.
         """
         if self.is_identity:
-            return lambda features: features
+            return lambda features: features.astype(precision, copy=False)
         shift, scale = np.tile(self.feature_shift, (rows, 1)), np.tile(self.feature_scale, (rows, 1))
 
         def scaled(features: np.ndarray) -> np.ndarray:
             columns = features.astype(np.float64)
             columns -= shift[: len(columns)]
             columns /= scale[: len(columns)]
-            return columns.astype(features.dtype, copy=False)
+            return columns.astype(precision, copy=False)
 
         return scaled
 

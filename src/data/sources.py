@@ -1,13 +1,14 @@
 """Where rows come from. Each source is a function of plain values that returns a Table."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from src.data.digest import sha256_in_background
-from src.data.reader import read_columns, read_header
+from src.data.reader import read_header, read_rows
 from src.data.table import Table
 from src.errors import UserError, nearest
 
@@ -33,18 +34,18 @@ def csv(path: str, target: str, features: list[str] | None, dtype: DTypeLike) ->
         raise UserError(f"data.features names a column twice: {', '.join(names)}")
     before = file.stat()
     try:
-        matrix = read_columns(file, [*names, target], dtype)
+        numbers, wanted = read_rows(file, names, target, dtype)
     except UserError as error:
         if features is None and "found the text" in str(error):
             raise UserError(f"{error}; data.features=[…] takes only the columns it lists") from None
         raise
-    return Table(matrix[:, :-1], matrix[:, -1], names, target, str(file), sha256_in_background(file, before))
+    return Table(numbers, wanted, names, target, str(file), sha256_in_background(file, before), dtype)
 
 
 def cars(target: str, features: list[str] | None, dtype: DTypeLike) -> Table:
     """The 32 cars of Motor Trend 1974 that ship with the package."""
     table = csv(str(Path(__file__).with_name("cars.csv")), target, features, dtype)
-    return Table(table.features, table.target, table.feature_names, target, "cars", table.digest)
+    return replace(table, source="cars")
 
 
 def synthetic(
@@ -90,4 +91,4 @@ def synthetic(
         raise UserError(f"data.kind must be one of linear, sine, found {kind!r}")
     names = ["x"] if n_features == 1 else [f"x{index}" for index in range(n_features)]
     digest = hashlib.sha256(features.tobytes() + target.tobytes()).hexdigest
-    return Table(features.astype(dtype), target.astype(dtype), names, "y", f"synthetic {kind}", digest)
+    return Table(features.astype(dtype), target.astype(np.float64), names, "y", f"synthetic {kind}", digest, dtype)

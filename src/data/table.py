@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from src.errors import UserError
 
@@ -12,9 +13,10 @@ from src.errors import UserError
 class Table:
     """Rows to learn from.
 
-    ``features`` is (rows, features) and ``target`` (rows,), both in the precision of the run and
-    in the data's own units. ``source`` names the file or generator; ``digest`` gives the SHA-256 of its content,
-    which may still be computed when the table is made.
+    ``features`` is (rows, features) and ``target`` (rows,), in the data's own units. The target is float64, and
+    features are in the run's ``precision`` unless that would lose their digits; what a net sees is rounded to it
+    once it is scaled. ``source`` names the file or generator; ``digest`` gives the SHA-256 of its content,
+    which may still be computed when the table is made. ``seconds`` is what reading it took.
     """
 
     features: np.ndarray
@@ -23,6 +25,8 @@ class Table:
     target_name: str
     source: str
     digest: Callable[[], str]
+    precision: DTypeLike = np.float32
+    seconds: float = 0.0
 
     def __post_init__(self) -> None:
         if len(self.target) < 2:

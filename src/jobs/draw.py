@@ -1,6 +1,8 @@
 """The pictures of a run, and the same for TensorBoard."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from src import build
@@ -11,6 +13,8 @@ from src.training.tensorboard import TensorBoard
 from src.values import Config, container, flatten
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from src.data.partition import Partition
     from src.jobs.outcome import Reference
 
@@ -26,32 +30,56 @@ def draw(
     reference: "Reference",
     status: str,
 ) -> dict[str, bytes]:
-    """Writes figures/ and returns the PNGs by name: curves, and, unless diverged, fit and residuals."""
-    from src.results import figures
+    """Writes figures/ and returns the PNGs by name: curves, and, unless diverged, fit and residuals.
 
-    columns, part = folder.read_metrics(), reference.part
-    drawn = {}
-    if columns.get("epoch"):
-        drawn["curves"] = figures.curves(columns)
-    if status != "diverged":
-        features, target = part.thinned("train", figures.POINTS)
-        table = part.table
-        line, _, _ = reference.line
-        drawn["fit"] = figures.fit(features, target, predictor, line, table.feature_names, table.target_name)
-        drawn["residuals"] = figures.residuals(predictor(features), target, table.target_name)
-    folder.figures.mkdir(parents=True, exist_ok=True)
-    pictures = {name: figures.png(figure) for name, figure in drawn.items()}
-    for name, picture in pictures.items():
-        (folder.figures / f"{name}.png").write_bytes(picture)
+    One that cannot be drawn is a warning: the result stands without it.
+    """
+    pictures: dict[str, bytes] = {}
+    part = reference.part
+    with _optional("figures/"):
+        from src.results import figures
+
+        folder.figures.mkdir(parents=True, exist_ok=True)
+
+        def keep(name: str, figure: "Figure") -> None:
+            picture = figures.png(figure)
+            (folder.figures / f"{name}.png").write_bytes(picture)
+            pictures[name] = picture
+
+        if (columns := folder.read_metrics()).get("epoch"):
+            with _optional("figures/curves.png"):
+                keep("curves", figures.curves(columns))
+        if status != "diverged":
+            features, target = part.thinned("train", figures.POINTS)
+            names, wanted = part.table.feature_names, part.table.target_name
+            with _optional("figures/fit.png"):
+                line = reference.line[0] if len(names) == 1 else None
+                keep("fit", figures.fit(features, target, predictor, line, names, wanted))
+            with _optional("figures/residuals.png"):
+                keep("residuals", figures.residuals(predictor(features), target, wanted))
     if cfg.graph:
-        rows, wanted = part.sample(8)
-        net = predictor.net.train()
-        loss = build.construct(cfg.loss, "loss")(net(rows.to(next(net.parameters()).dtype)), wanted)
-        written = write_graph(autograd_graph(loss, dict(net.named_parameters())), folder.figures / "graph")
-        if written.suffix == ".dot":
-            log.info("graph: Graphviz's `dot` is not installed, so %s stays text", written.name)
-        net.eval()
+        with _optional("figures/graph"):
+            _draw_graph(cfg, folder, predictor, part)
     return pictures
+
+
+def _draw_graph(cfg: Config, folder: RunFolder, predictor: Predictor, part: "Partition") -> None:
+    rows, wanted = part.sample(8)
+    net = predictor.net.train()
+    loss = build.construct(cfg.loss, "loss")(net(rows.to(next(net.parameters()).dtype)), wanted)
+    written = write_graph(autograd_graph(loss, dict(net.named_parameters())), folder.figures / "graph")
+    if written.suffix == ".dot":
+        log.info("graph: Graphviz's `dot` is not installed, so %s stays text", written.name)
+    net.eval()
+
+
+@contextmanager
+def _optional(what: str) -> Iterator[None]:
+    """What a finished run can do without: an error in it is a line in the log."""
+    try:
+        yield
+    except Exception as error:
+        log.warning("%s is left out: %s: %s", what, type(error).__name__, " ".join(str(error).split()))
 
 
 def write_dashboard(
@@ -62,19 +90,27 @@ def write_dashboard(
     summary: dict[str, Any],
     pictures: dict[str, bytes],
 ) -> None:
-    """Ends an event file: figures and model graph where they were drawn, hyperparameters with final metrics."""
+    """Ends an event file: figures and model graph where they were drawn, hyperparameters with final metrics.
+
+    What cannot be written is a warning, as in ``draw``.
+    """
     if not isinstance(logger, TensorBoard):
-        if hasattr(logger, "log_hyperparams"):
-            logger.log_hyperparams(flat(cfg))
+        with _optional("the logger's hyperparameters"):
+            if hasattr(logger, "log_hyperparams"):
+                logger.log_hyperparams(flat(cfg))
         return
     for name, picture in pictures.items():
-        logger.file.image(name, picture, summary["epochs"])
+        with _optional(f"TensorBoard's picture {name}"):
+            logger.file.image(name, picture, summary["epochs"])
     if pictures:
-        example, _ = part.sample(2)
-        logger.file.graph(predictor.net, example.to(next(predictor.net.parameters()).dtype))
+        with _optional("TensorBoard's model graph"):
+            example, _ = part.sample(2)
+            logger.file.graph(predictor.net, example.to(next(predictor.net.parameters()).dtype))
     final = summary["metrics"]
-    logger.file.hparams(flat(cfg), {f"final/{name}": value for name, value in final.items()})
-    logger.close()
+    with _optional("TensorBoard's hyperparameters"):
+        logger.file.hparams(flat(cfg), {f"final/{name}": value for name, value in final.items()})
+    with _optional("the end of TensorBoard's file"):
+        logger.close()
 
 
 def flat(cfg: Config) -> dict[str, Any]:

@@ -56,13 +56,14 @@ def fit(
     Raises:
         UserError: something in the configuration cannot be built.
     """
-    started = time.perf_counter()
+    started = time.perf_counter() - rows.seconds
     part = build.partition(cfg, rows, cfg.seed)
+    seconds = {"load": elapsed(started)}
     callbacks = [build.construct(node, f"callbacks.{name}") for name, node in (cfg.callbacks or {}).items()]
     loggers = [build.construct(node, f"logger.{name}") for name, node in (cfg.logger or {}).items()]
     reason = way.why_plain(cfg) or way.follows_steps(callbacks)
-    if build.is_by_hand(cfg) and (several := way.several(cfg)):
-        raise UserError(f"model=scratch trains in full precision on one device, found {several}")
+    if build.is_by_hand(cfg) and (found := way.needs_lightnings_step(cfg)):
+        raise UserError(f"model=scratch trains in full precision on one device, found {found}")
     span = reason is None and all(way.is_own(callback) for callback in callbacks)
     member = Lone(build.net(cfg, len(rows.feature_names)), cfg.seed)
     history = History(
@@ -94,13 +95,14 @@ def fit(
             raise KeyboardInterrupt from None
     assert module.epochs is not None
     module.epochs.finish(trainer.global_step, trainer.current_epoch)
-    seconds = {"fit": elapsed(fit_started)}
+    trained = time.perf_counter()
+    seconds["fit"] = trained - fit_started
     surroundings = environment(str(trainer.strategy.root_device), number)
     run = Member(0, cfg, command, overrides, folder, Reference(part), surroundings, seconds)
     summary = summarize(run, history, member, member.net.cpu())
     if trainer.is_global_zero:
         finish(run, summary, Predictor(member.net, part.encoder), loggers, figures)
-        seconds["total"] = elapsed(started)
+        seconds |= {"write": elapsed(trained), "total": elapsed(started)}
         folder.write_summary(summary)
     return summary
 

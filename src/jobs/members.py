@@ -40,7 +40,8 @@ def write(trained: Trained, files: Callable[[Job], dict[str, str]]) -> Iterator[
         folder.config.parent.mkdir(exist_ok=True)
         for path, text in files(job).items():
             (folder.path / path).write_text(text, encoding="utf-8")
-        seconds = {"fit": trained.seconds / len(jobs)}
+        fit, load = trained.seconds / len(jobs), part.table.seconds / len(jobs)
+        seconds = {"load": load, "fit": fit}
         command = run_command(job.overrides, swept=True)
         run = Member(place, cfg, command, job.overrides, folder, references[id(part)], surroundings, seconds)
         summary = summarize(run, history, stack, trained.nets[place])
@@ -54,7 +55,8 @@ def write(trained: Trained, files: Callable[[Job], dict[str, str]]) -> Iterator[
                 logger.bind(folder.path)
                 logger.log_table(own, cfg.trainer.max_epochs, last=True)
         finish(run, summary, Predictor(trained.nets[place], part.encoder), loggers, cfg.figures is True)
-        seconds["total"] = before + elapsed(started)
+        own = before + elapsed(started)
+        seconds |= {"write": own - fit, "total": load + own}
         folder.write_summary(summary)
         yield job, summary
 

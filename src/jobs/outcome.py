@@ -163,7 +163,7 @@ def outcome(predictor: Predictor, part: Partition) -> dict[str, Any]:
 
 def advice(cfg: Config, part: Partition) -> str:
     """The learning rate of a run that diverged, and how large a one would have been stable where that is known."""
-    said = f" (optimizer.lr={cfg.optimizer.lr})"
+    said = f" (optimizer.lr={cfg.optimizer.get('lr')})"
     straight = cfg.model._target_.endswith((".Scratch", ".linear"))
     optimizer, rows = cfg.optimizer, len(part.rows["train"])
     if (

@@ -3,6 +3,8 @@
 from collections.abc import Collection
 from pathlib import Path
 
+import numpy as np
+
 from src.errors import UserError
 from src.jobs.restore import load_config, load_predictor
 from src.results.folder import RunFolder
@@ -33,7 +35,8 @@ def predict(run: str, input: str, output: str | None, checkpoint: str, trust: Co
     header = read_header(source)
     predictor = load_predictor(folder, load_config(folder, ("model",), trust), checkpoint)
     encoder = predictor.encoder
-    features = read_columns(source, encoder.feature_names, predictor.dtype)
+    # Unrounded, because the encoder takes the mean off first.
+    features = read_columns(source, encoder.feature_names, np.float64, fits=predictor.dtype)
     name = f"{encoder.target_name}_predicted"
     if name in header:
         raise UserError(f"{source}: has a column {name!r} already")

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     import lightning.pytorch as pl
     from torch import nn
 
+    from src.training.chains import Chains
     from src.training.engine import Engine
     from src.training.history import History, Pruner
     from src.training.schedules import Schedule
+    from src.training.stack import Stack
 
     Watch = Callable[[Sequence["Job"]], Pruner | None]
 
@@ -159,7 +161,9 @@ class Group:
         makes = build.makers([container(job.cfg.optimizer) for job in jobs], "optimizer")
         nodes = [container(job.cfg.scheduler) for job in jobs]
         schedules = build.schedules(nodes, bool(len(parts[0].rows["val"])))
-        build.try_out(makes[0], schedules[0] if schedules else None)
+        lengths = [build.schedule_length(job.cfg, schedules and schedules[0], data.batches) for job in jobs]
+        for place in {id(s): place for place, s in enumerate(schedules or [])}.values():
+            build.try_out(makes[place], schedules[place] if schedules else None, lengths[place])
         agree = len({id(make) for make in makes}) == 1 and not data.gather.ragged
         agree &= schedules is None or (len({id(s.factory) for s in schedules}) == 1 and not schedules[0].plateau)
         agree &= history.max_epochs is None
@@ -175,7 +179,7 @@ class Group:
             stack,
             losses,
             optimizer,
-            lambda made: _scheduler(made, schedules, makes, [_length(job, data, schedules) for job in jobs]),
+            lambda made: _scheduler(made, schedules, makes, lengths),
             history,
             build.clip(cfg),
             by_hand,
@@ -295,11 +299,6 @@ def _longest(cfg: Config, jobs: Sequence[Job]) -> Config:
     """The configuration with the epochs of whoever trains longest."""
     most = max(int(job.cfg.trainer.max_epochs) for job in jobs)
     return Values(cfg, trainer=Values(cfg.trainer, max_epochs=most))
-
-
-def _length(job: Job, data: Any, schedules: "list[Schedule] | None") -> int:
-    trainer = job.cfg.trainer
-    return schedules[0].length(trainer.max_epochs, data.batches, trainer.max_steps) if schedules else 0
 
 
 def _scheduler(made: Any, schedules: "list[Schedule] | None", makes: list[Any], lengths: list[int]) -> Any:

@@ -1,8 +1,11 @@
 """Figures: arrays in, matplotlib Figure out. Points are red and the fitted line is blue, as in the lessons."""
 
 from collections.abc import Callable, Mapping
+from functools import wraps
 from io import BytesIO
+from typing import Any, ParamSpec
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,26 +16,41 @@ Predict = Callable[[np.ndarray], np.ndarray]  # raw features (rows, features) to
 POINTS = 2000  # more points than a picture can show apart
 _POINT, _LINE, _REFERENCE = "tab:red", "tab:blue", "0.45"
 
+Arguments = ParamSpec("Arguments")
 
+
+def _as_written(figure: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
+    """Names are text, whatever stands in them: ``$`` begins no formula."""
+
+    @wraps(figure)
+    def drawn(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Figure:
+        with matplotlib.rc_context({"text.parse_math": False, "text.usetex": False}):
+            return figure(*args, **kwargs)
+
+    return drawn
+
+
+@_as_written
 def fit(
     features: np.ndarray,
     target: np.ndarray,
     predict: Predict,
-    reference: Predict,
+    reference: Predict | None,
     feature_names: list[str],
     target_name: str,
 ) -> Figure:
     """The fitted line or curve over the points; predicted against actual for several features.
 
     ``features`` is (rows, features), ``target`` (rows,), both raw; ``predict`` and ``reference`` (the
-    least-squares line) take raw features.
+    least-squares line, where it is to be shown beside that of one feature) take raw features.
     """
     features, target = thin(features, target)
     figure, axes = _canvas(6, 4.2)
     if features.shape[1] == 1:
         grid = np.linspace(features.min(), features.max(), 200, dtype=features.dtype)[:, None]
         axes.scatter(features[:, 0], target, s=18, color=_POINT, label="data")
-        axes.plot(grid, reference(grid), "--", color=_REFERENCE, label="least squares")
+        if reference is not None:
+            axes.plot(grid, reference(grid), "--", color=_REFERENCE, label="least squares")
         axes.plot(grid, predict(grid), color=_LINE, label="fitted")
         axes.set(xlabel=feature_names[0], ylabel=target_name)
     else:
@@ -41,10 +59,11 @@ def fit(
         axes.scatter(target, prediction, s=12, color=_POINT, label="data")
         axes.plot(ends, ends, color=_LINE, label="prediction = target")
         axes.set(xlabel=f"{target_name}, actual", ylabel=f"{target_name}, predicted")
-    axes.legend()
+    _legend(axes)
     return figure
 
 
+@_as_written
 def residuals(prediction: np.ndarray, target: np.ndarray, target_name: str) -> Figure:
     """What is left over, against the prediction: both (rows,)."""
     prediction, target = thin(prediction, target)
@@ -55,6 +74,7 @@ def residuals(prediction: np.ndarray, target: np.ndarray, target_name: str) -> F
     return figure
 
 
+@_as_written
 def curves(columns: dict[str, list[float]]) -> Figure:
     """Loss, and slope and intercept where there are such columns, over epochs."""
     panels: list[tuple[str, list[str]]] = [("loss", [n for n in ("train/loss", "val/mse") if n in columns])]
@@ -68,10 +88,11 @@ def curves(columns: dict[str, list[float]]) -> Figure:
         _log_if_positive(axes, title == "loss")
         axes.set(title=title, xlabel="epoch")
         if len(names) > 1:
-            axes.legend()
+            _legend(axes)
     return figure
 
 
+@_as_written
 def compare_curves(runs: dict[str, dict[str, list[float]]], by: str) -> Figure:
     """The training loss of several runs, by name, over ``by`` (epoch or step)."""
     figure, axes = _canvas(7.5, 4.6)
@@ -80,10 +101,11 @@ def compare_curves(runs: dict[str, dict[str, list[float]]], by: str) -> Figure:
         axes.plot(positions, values, label=name)
     _log_if_positive(axes, True)
     axes.set(xlabel="epochs" if by == "epoch" else "optimizer steps", ylabel="training loss")
-    axes.legend(fontsize="small")
+    _legend(axes, fontsize="small")
     return figure
 
 
+@_as_written
 def compare_fits(
     features: np.ndarray, target: np.ndarray, fits: Mapping[str, Predict], feature_name: str, target_name: str
 ) -> Figure:
@@ -95,7 +117,7 @@ def compare_fits(
     for name, predict in fits.items():
         axes.plot(grid, predict(grid), label=name)
     axes.set(xlabel=feature_name, ylabel=target_name)
-    axes.legend(fontsize="small")
+    _legend(axes, fontsize="small")
     return figure
 
 
@@ -116,6 +138,14 @@ def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
     # Fixed margins: working them out would draw everything twice.
     figure = Figure(figsize=(width, height), dpi=100)
     return figure, figure.add_axes((0.8 / width, 0.6 / height, 1 - 1.0 / width, 1 - 0.8 / height))
+
+
+def _legend(axes: Axes, **options: Any) -> None:
+    # To matplotlib a label that begins with an underscore means that there is none, so the names come afterwards.
+    shown: list[Any] = [*axes.collections, *axes.lines]
+    legend = axes.legend(shown, [str(index) for index in range(len(shown))], **options)
+    for text, artist in zip(legend.get_texts(), shown, strict=True):
+        text.set_text(str(artist.get_label()))
 
 
 def _finite(positions: list[float], values: list[float]) -> tuple[np.ndarray, np.ndarray]:

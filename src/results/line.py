@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from src.blas import one_thread
+
 Chunks = Callable[[], Iterable[tuple[np.ndarray, np.ndarray]]]
 
 
@@ -43,10 +45,11 @@ def least_squares(chunks: Chunks) -> tuple[Line, float, float]:
     means = total / count
     width = len(means) - 1
     factor = np.empty((0, width + 1))
-    for features, target in chunks():
-        block = np.column_stack([features, target]).astype(np.float64)
-        factor = np.asarray(np.linalg.qr(np.vstack([factor, block - means]), mode="r"))
-    slopes = np.linalg.lstsq(factor[:, :width], factor[:, width], rcond=None)[0]
+    with one_thread():
+        for features, target in chunks():
+            block = np.column_stack([features, target]).astype(np.float64)
+            factor = np.asarray(np.linalg.qr(np.vstack([factor, block - means]), mode="r"))
+        slopes = np.linalg.lstsq(factor[:, :width], factor[:, width], rcond=None)[0]
     residual = factor[:, width] - factor[:, :width] @ slopes
     variance = float(factor[:, width] @ factor[:, width]) / count
     mse = float(residual @ residual) / count

@@ -49,4 +49,5 @@ def print_metrics(result: dict[str, Any], source: str, target: str, splits: list
 
 
 def _console() -> Console:
-    return Console(highlight=False, soft_wrap=True)
+    # No markup: a column may be called price [/kg].
+    return Console(highlight=False, soft_wrap=True, markup=False)

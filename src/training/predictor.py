@@ -32,7 +32,7 @@ class Predictor:
         # One thread: the same bits on a machine with another number of cores.
         with torch.inference_mode(), threads(1):
             for start in range(0, len(features), _CHUNK):
-                encoded = self.encoder.encode(features[start : start + _CHUNK].astype(self.dtype, copy=False))
+                encoded = self.encoder.encode(features[start : start + _CHUNK], self.dtype)
                 parts.append(self.encoder.decode(self.net(encoded.to(self._precision))))
         return np.concatenate(parts)
 

@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 
+from src.errors import UserError
 from src.training.optimizers import Differing, Make
 
 Figures = Mapping[str, np.ndarray]  # (members,) by name
@@ -45,6 +46,31 @@ class Schedule:
         limits = (epochs * batches if epochs != -1 else -1, max_steps)
         steps = min((limit for limit in limits if limit != -1), default=1)
         return max(steps if self.interval == "step" else -(-steps // batches), 1)
+
+    def check(self, length: int) -> None:
+        """Holds one cycle against the length of its training.
+
+        Raises:
+            UserError: the training is too short to go up and down, or longer than the cycle.
+        """
+        if not isinstance(self.factory, partial) or self.factory.func is not OneCycleLR:
+            return
+        unit, options = self.interval, self.factory.keywords
+        total, start = options.get("total_steps") or length, options.get("pct_start")
+        if length < 2:
+            raise UserError(
+                f"scheduler=onecycle needs at least 2 {unit}s to go up and down, found {length}; "
+                "trainer.max_epochs or a smaller data.batch_size gives more"
+            )
+        if total < length:
+            raise UserError(
+                f"scheduler.total_steps must be null or at least the {length} {unit}s of this training, found {total}"
+            )
+        if start is not None and start * total == 1:  # torch divides by one less
+            raise UserError(
+                f"scheduler.pct_start={start} of {total} {unit}s is a single one, in which nothing can go up, "
+                "expected a little more or less"
+            )
 
     def build(self, optimizer: Optimizer, length: int) -> LRScheduler:
         """The scheduler of a run.

@@ -23,30 +23,27 @@ _STEP_HOOKS = (
 
 def why_plain(cfg: Config) -> str | None:
     """Why the engine cannot serve this configuration, from its values alone; None where it can."""
-    trainer = cfg.trainer
-    if trainer.steps_per_execution == 1:
-        return "trainer.steps_per_execution=1 asks for it"
-    if reason := several(cfg):
+    if reason := needs_lightnings_step(cfg):
         return reason
+    return "trainer.steps_per_execution=1 asks for it" if cfg.trainer.steps_per_execution == 1 else None
+
+
+def needs_lightnings_step(cfg: Config) -> str | None:
+    """Why a training needs Lightning's own step, asked for or not; an update written by hand cannot have it."""
+    trainer = cfg.trainer
+    if str(trainer.precision) not in FULL_PRECISION:
+        return f"trainer.precision={trainer.precision} needs Lightning's own step"
+    if str(trainer.devices) != "1" or trainer.strategy not in ("auto", "single_device"):
+        return f"trainer.devices={trainer.devices}, trainer.strategy={trainer.strategy}: several devices"
     if trainer.accumulate_grad_batches != 1:
         return f"trainer.accumulate_grad_batches={trainer.accumulate_grad_batches}"
     target = str(cfg.optimizer.get("_target_"))
     if not target.startswith("torch.optim."):
         return f"{target} is no optimizer of torch.optim"
     if target.endswith(".LBFGS"):
-        return "LBFGS looks at a batch more than once"
+        return f"{target} evaluates the loss several times in a step"
     option = next((name for name in _LOOP_OPTIONS if trainer.get(name) is not None), None)
     return f"trainer.{option}={trainer[option]}" if option else None
-
-
-def several(cfg: Config) -> str | None:
-    """What an update that is written by hand cannot do either: mixed precision, several devices."""
-    trainer = cfg.trainer
-    if str(trainer.precision) not in FULL_PRECISION:
-        return f"trainer.precision={trainer.precision} needs Lightning's own step"
-    if str(trainer.devices) != "1" or trainer.strategy not in ("auto", "single_device"):
-        return f"trainer.devices={trainer.devices}, trainer.strategy={trainer.strategy}: several devices"
-    return None
 
 
 def follows_steps(callbacks: Iterable[Any]) -> str | None:

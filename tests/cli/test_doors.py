@@ -85,7 +85,9 @@ def test_the_summary_says_what_was_run_and_what_came_out(default_run: tuple[RunF
     assert set(summary["reference"]) == {"slope", "intercept", "mse", "r2"}
     assert summary["reference"]["slope"] == pytest.approx(-5.344472, abs=1e-6)  # R: lm(mpg ~ wt, mtcars)
     assert summary["reference"]["intercept"] == pytest.approx(37.285126, abs=1e-6)
-    assert set(summary["seconds"]) == {"fit", "total"}
+    seconds = summary["seconds"]
+    assert set(seconds) == {"load", "fit", "write", "total"}
+    assert 0 < seconds["load"] + seconds["fit"] + seconds["write"] < seconds["total"]
     data = summary["data"]
     assert (data["rows"], data["features"], data["target"]) == (32, ["wt"], "mpg")
     assert len(data["sha256"]) == 64

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from src.results.folder import RunFolder
 from src.results.line import least_squares
 from tests.compose import trained
 
@@ -69,3 +70,17 @@ def test_standardized_line_is_shown_in_raw_units(tmp_path: Path) -> None:
     summary = trained(tmp_path, "data.standardize=true", "optimizer.lr=0.1", "trainer.max_epochs=500", DOUBLE)
     for name, value in summary["parameters"].items():
         assert value == pytest.approx(summary["reference"][name], rel=1e-6)
+
+
+def test_lbfgs_trains_by_lightnings_own_loop(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It calls for the loss several times a step; the reason is logged, and a straight line is found at once."""
+    keys = ("momentum", "nesterov", "weight_decay", "lr")
+    lbfgs = ("optimizer._target_=torch.optim.LBFGS", *(f"~optimizer.{key}" for key in keys))
+    with caplog.at_level("INFO"):
+        summary = trained(tmp_path, *lbfgs, "trainer.max_epochs=20", "data.val_fraction=0.1")
+    assert "plain path, one optimizer step per execution: torch.optim.LBFGS evaluates the loss" in caplog.text
+    assert (summary["status"], summary["epochs"], summary["steps"]) == ("completed", 20, 20)
+    rows = RunFolder(tmp_path).read_metrics()
+    assert rows["epoch"] == list(range(1, 21))
+    assert rows["train/loss"][0] > 10 * rows["train/loss"][1]  # the loss before the first update is that of the start
+    assert summary["metrics"]["train/mse"] < 1.0001 * summary["reference"]["mse"]

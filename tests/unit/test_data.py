@@ -1,11 +1,15 @@
 """Reading, encoding, splitting and ordering rows."""
 
 import hashlib
+import threading
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from src.data import reader, sources
 from src.data.digest import sha256_in_background
@@ -14,6 +18,9 @@ from src.data.executions import Executions
 from src.data.order import row_order, split
 from src.data.partition import Partition
 from src.data.table import Table
+from src.errors import UserError
+from src.results.line import least_squares
+from tests.compose import trained
 
 
 def table(rows: int, features: int = 2, offset: float = 0.0) -> Table:
@@ -51,6 +58,42 @@ def test_pieces_of_blank_lines_only_are_no_rows(tmp_path: Path, monkeypatch: pyt
     np.testing.assert_array_equal(reader.read_columns(path, ["a", "b"], np.float32), [[1, 2], [3, 4]])
 
 
+QUOTED = ['"a\nb"', '"\n"', '"a ""b""\r\nc, d"', '""', "plain", '5" pipe', '"\n\n\n"']
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("header", ["name,a,b", '"na\nme",a,b', '\ufeff"na\n""me""\n","a",b', '\n"na\nme",a,b'])
+@pytest.mark.parametrize("processors", [1, 2, 5])
+@pytest.mark.parametrize("segment", [7, 64, 1000, 1 << 20])
+def test_newlines_in_quotes_end_no_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, header: str, processors: int, segment: int
+) -> None:
+    """However many processors parse how large a segment."""
+    monkeypatch.setattr("pyarrow.cpu_count", lambda: processors)
+    monkeypatch.setattr(reader, "_SEGMENT", segment)
+    monkeypatch.setattr(reader, "_WORTH_A_THREAD", 16)
+    path = tmp_path / "rows.csv"
+    rows = [f"{QUOTED[i % 7]},{i},{2 * i}" for i in range(150)]
+    path.write_bytes(ending.join([header, *rows]).encode())
+    expected = np.arange(150)[:, None] * [2.0, 1.0]
+    np.testing.assert_array_equal(reader.read_columns(path, ["b", "a"], np.float64), expected)
+
+
+@pytest.mark.parametrize("segment", range(20, 60))
+def test_a_quote_near_the_end_is_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, segment: int) -> None:
+    monkeypatch.setattr(reader, "_SEGMENT", segment)
+    path = tmp_path / "rows.csv"
+    path.write_text("a,name,b\n" + "1,x,1\n" * 100 + '2000000000000000,"' + "\n" * 300 + '",2\n')
+    assert reader.read_columns(path, ["b"], np.float32).sum() == 102
+
+
+def test_a_mistake_below_a_quoted_newline_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text('name,a\n"x\ny",1\nz,two\n')
+    with pytest.raises(UserError, match=r"row 2 \(line 4\), column 'a': found the text 'two'"):
+        reader.read_columns(path, ["a"], np.float32)
+
+
 def test_the_digest_is_of_the_file_that_was_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "rows.csv"
     path.write_text("a,y\n1,2\n3,4\n")
@@ -66,6 +109,52 @@ def test_the_digest_is_of_the_file_that_was_read(tmp_path: Path, caplog: pytest.
     assert "changed while it was read" in caplog.text
 
 
+def test_nobody_waits_for_a_digest_that_gets_no_processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine a thread of low priority hardly runs; whoever needs the digest goes on where it is."""
+    path = tmp_path / "rows.csv"
+    path.write_bytes(b"1,2\n" * 1_000_000)
+    held, asleep = threading.Event(), threading.Event()
+
+    def sleep(*_: object) -> None:
+        asleep.set()
+        held.wait(20)
+
+    monkeypatch.setattr("os.setpriority", sleep)
+    monkeypatch.setattr("sys.platform", "linux")
+    try:
+        digest = sha256_in_background(path, path.stat())
+        assert asleep.wait(20)
+        started = time.monotonic()
+        assert digest() == hashlib.sha256(path.read_bytes()).hexdigest()
+        assert time.monotonic() - started < 10
+    finally:
+        held.set()
+    assert digest() == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_linear_algebra_over_chunks_takes_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two spin while they wait for each other, seconds where another process wants a core."""
+    before = {pool["filepath"]: pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+    used: list[int] = []
+
+    def noted(function: Any) -> Any:
+        def call(*args: Any, **options: Any) -> Any:
+            used.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+            return function(*args, **options)
+
+        return call
+
+    monkeypatch.setattr("numpy.linalg.qr", noted(np.linalg.qr))
+    monkeypatch.setattr("numpy.square", noted(np.square))
+    with threadpool_limits(2):
+        data = Partition(table(5000), 0.0, 0.0, True, seed=0)
+        encoding = len(used)
+        least_squares(lambda: data.chunks("train"))
+    assert 0 < encoding < len(used)
+    assert set(used) == {1}
+    assert before == {pool["filepath"]: pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+
 @pytest.mark.parametrize("offset", [0.0, 1e4])
 def test_standardized_rows_have_mean_0_and_deviation_1_and_decode_to_themselves(offset: float) -> None:
     rows = table(70_000, offset=offset)
@@ -76,7 +165,68 @@ def test_standardized_rows_have_mean_0_and_deviation_1_and_decode_to_themselves(
     torch.testing.assert_close(features.double().std(0), torch.ones(2).double(), atol=2e-4, rtol=0)
     np.testing.assert_allclose(encoder.decode(target), rows.target, rtol=1e-5, atol=1e-5)
     again = Encoder.from_state_dict(encoder.state_dict())
-    np.testing.assert_array_equal(again.encode(rows.features[:9]), encoder.encode(rows.features[:9]))
+    np.testing.assert_array_equal(
+        again.encode(rows.features[:9], np.float32), encoder.encode(rows.features[:9], np.float32)
+    )
+
+
+def far_rows(path: Path) -> None:
+    """y = 1e9 + 3 a + 2 (b - 1.7e9) + noise of deviation 5: what float32 rounds to multiples of 64 and 128."""
+    generator = np.random.default_rng(0)
+    a, b = generator.normal(size=(2, 400))
+    b += 1.7e9
+    y = 1e9 + 3 * a + 2 * (b - 1.7e9) + generator.normal(0, 5, 400)
+    np.savetxt(path, np.column_stack([a, b, y]), "%.17g", ",", header="a,b,y", comments="")
+
+
+@pytest.mark.parametrize("model", ["linear", "mlp"])
+def test_columns_far_from_zero_keep_their_digits(tmp_path: Path, model: str) -> None:
+    """The fit, the figures and least squares are those of the same rows moved to zero."""
+    from src.jobs.evaluate import evaluate
+    from src.jobs.predict import predict
+
+    path = tmp_path / "rows.csv"
+    far_rows(path)
+    data = ("data=csv", f"data.path={path}", "data.target=y", "data.val_fraction=0", "data.test_fraction=0.2")
+    options = (f"model={model}", "data.standardize=true", "optimizer.lr=0.1", "trainer.max_epochs=100")
+    summary = trained(tmp_path / "run", *data, *options)
+    assert 20 < summary["reference"]["mse"] < 30
+    assert 20 < summary["metrics"]["train/mse"] < 30
+    assert 0 < summary["metrics"]["train/r2"] < 0.6
+    assert summary["reference"]["slope/a"] == pytest.approx(3, abs=1)
+    assert summary["reference"]["slope/b"] == pytest.approx(2, abs=1)
+    assert evaluate(str(tmp_path / "run"), "best") == summary["metrics"]
+    rows = sources.csv(str(path), "y", None, np.float32)
+    pairs = np.loadtxt(predict(str(tmp_path / "run"), str(path), None, "best"), delimiter=",", skiprows=1)
+    assert np.mean((pairs[:, 3] - rows.target) ** 2) < 30
+    (tmp_path / "one.csv").write_text("\n".join(path.read_text().splitlines()[:2]))
+    alone = np.loadtxt(
+        predict(str(tmp_path / "run"), str(tmp_path / "one.csv"), None, "best"), delimiter=",", skiprows=1
+    )
+    assert alone[3] == pytest.approx(pairs[0, 3], abs=1e-4)
+
+
+def test_features_stay_in_float32_where_it_holds_them(tmp_path: Path) -> None:
+    """A float64 matrix of what needs none would be twice the memory."""
+    path = tmp_path / "rows.csv"
+    years = "year,constant,kelvin,share,y\n" + "".join(f"{1950 + i},0.1,{280.15 + i},{i / 70},1\n" for i in range(70))
+    path.write_text(years)
+    rows = sources.csv(str(path), "y", None, np.float32)
+    assert (rows.features.dtype, rows.target.dtype) == (np.float32, np.float64)
+    far_rows(path)
+    assert sources.csv(str(path), "y", ["a"], np.float32).features.dtype == np.float32
+    assert sources.csv(str(path), "y", ["b"], np.float32).features.dtype == np.float64
+    assert sources.csv(str(path), "y", ["a"], np.float64).features.dtype == np.float64
+
+
+def test_a_straight_line_on_raw_values_is_held_against_the_unrounded_target(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    far_rows(path)
+    data = ("data=csv", f"data.path={path}", "data.target=y", "data.val_fraction=0", "data.test_fraction=0")
+    start = ("data.features=[a]", "model.init.weight=0", "model.init.bias=1000000000", "optimizer.lr=1e-30")
+    summary = trained(tmp_path / "run", *data, *start, "trainer.max_epochs=1")
+    target = np.loadtxt(path, delimiter=",", skiprows=1)[:, 2]
+    assert summary["metrics"]["train/mse"] == pytest.approx(np.mean((target - 1e9) ** 2), rel=1e-9)
 
 
 def test_a_constant_column_stays_finite() -> None:

@@ -3,14 +3,20 @@
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from matplotlib.text import Text
 
+from src import build
 from src.errors import UserError
+from src.jobs.fit import fit
+from src.results import figures
 from src.results.folder import RunFolder
 from src.results.graph import autograd_graph
-from tests.compose import trained
+from tests.compose import composed, trained
 
 
 def test_tensorboard_reads_curves_pictures_graph_and_hyperparameters(tmp_path: Path) -> None:
@@ -32,6 +38,62 @@ def test_tensorboard_reads_curves_pictures_graph_and_hyperparameters(tmp_path: P
         png = (tmp_path / "figures" / f"{name}.png").read_bytes()
         assert events.Images(name)[0].encoded_image_string == png
         assert png.startswith(b"\x89PNG")
+
+
+STRANGE = ("revenue $ per_unit_$", "x^2 \\\\ $\\\\frac{1$", "_hidden", "$$", "price [/kg] [bold]")
+
+
+@pytest.mark.parametrize("features", [1, 2])
+@pytest.mark.parametrize("name", STRANGE)
+def test_column_names_are_text_in_every_figure(
+    tmp_path: Path, name: str, features: int, capfd: Any, caplog: Any
+) -> None:
+    """A dollar sign begins no formula, and an underscore hides nothing."""
+    from src.results.terminal import print_summary
+
+    table = tmp_path / "rows.csv"
+    names = [f"{name} {i}" for i in range(features)]
+    rows = [",".join(str(i * i % (7 + j)) for j in range(features + 1)) for i in range(30)]
+    table.write_text("\n".join([",".join([*names, name]), *rows]))
+    cfg = composed("data=csv", f"data.path={table}", "data.target=y", "trainer.max_epochs=2")
+    cfg.data.target = name
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    summary = fit(cfg, build.table(cfg), folder, "", [], True)
+    assert not [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert {path.name for path in folder.figures.iterdir()} == {"curves.png", "fit.png", "residuals.png"}
+    print_summary(summary, tmp_path)
+    assert name in capfd.readouterr().out
+    x, y = np.arange(6.0).reshape(-1, 1), np.arange(6.0)
+    drawn = [
+        figures.fit(x, y, lambda rows: rows[:, 0], lambda rows: rows[:, 0], [name], name),
+        figures.compare_fits(x, y, {name: lambda rows: rows[:, 0]}, name, name),
+        figures.compare_curves({name: {"epoch": [1.0, 2.0], "train/loss": [2.0, 1.0]}}, "epoch"),
+    ]
+    for figure in drawn:
+        figures.png(figure)
+        assert name in {text.get_text() for text in figure.findobj(Text)}
+        assert not any(text.get_parse_math() for text in figure.findobj(Text) if name in text.get_text())
+
+
+def test_what_cannot_be_drawn_leaves_the_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One line each, and summary.json is written."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("no\nink")
+
+    for place in ("figures.fit", "figures.curves", "events.EventFile.graph", "events.EventFile.hparams"):
+        monkeypatch.setattr(f"src.results.{place}", broken)
+    monkeypatch.setattr("src.jobs.draw.write_graph", broken)
+    summary = trained(tmp_path, "trainer.max_epochs=2", "graph=true", figures=True)
+    assert summary["status"] == "completed"
+    assert RunFolder(tmp_path).read_summary()["metrics"] == summary["metrics"]
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == {"residuals.png"}
+    said = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert len(said) == 5
+    assert all(line.endswith("is left out: RuntimeError: no ink") for line in said)
 
 
 def test_all_points_where_asked_for(tmp_path: Path) -> None:
