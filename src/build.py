@@ -67,6 +67,16 @@ def construct(node: DictConfig | dict[str, Any], key: str, **extra: Any) -> Any:
         raise UserError(f"{key}: {' '.join(str(error.__cause__ or error).split())}") from error
 
 
+def alike(nodes: Sequence[tuple[Any, str]]) -> list[Any]:
+    """The objects of nodes, each with its key; equal nodes are one object."""
+    made: dict[str, Any] = {}
+    texts = [f"{key}: {container(node)}" for node, key in nodes]
+    for text, (node, key) in zip(texts, nodes, strict=True):
+        if text not in made:
+            made[text] = construct(node, key)
+    return [made[text] for text in texts]
+
+
 def table(cfg: Config) -> Table:
     """The rows that ``data`` names, in the run's precision. Needs no torch."""
     started = time.perf_counter()
@@ -193,7 +203,7 @@ def clip(cfg: Config) -> "Clip | None":
     return None if bound is None else (float(bound), str(cfg.trainer.gradient_clip_algorithm))
 
 
-def monitored(cfg: Config) -> tuple[str, bool] | tuple[None, bool]:
+def monitored(cfg: Config) -> tuple[str | None, bool]:
     """The figure that decides which weights are best, and whether larger is better; None without validation rows."""
     if not cfg.data.val_fraction:
         return None, False

@@ -149,9 +149,8 @@ class Gather(Dataset[Execution]):
 
     def keep(self, index: Sequence[int]) -> None:
         """Keeps only these members; what is ragged stays as wide as it is."""
-        self.parts, self.seeds, self.sizes, self.steps = (
-            [items[i] for i in index] for items in (self.parts, self.seeds, self.sizes, self.steps)
-        )
+        self.parts, self.seeds = [self.parts[i] for i in index], [self.seeds[i] for i in index]
+        self.sizes, self.steps = [self.sizes[i] for i in index], [self.steps[i] for i in index]
         self._fixed, self._order = {}, None
 
     def __getitem__(self, stretches: list[Stretch]) -> Execution:
@@ -224,8 +223,8 @@ class Gather(Dataset[Execution]):
             self._order = (stretch.epoch, index)
         chosen = self._order[1][:, stretch.start : stretch.stop]
         features, target, _ = self._each(chosen)
-        steps = slice(stretch.start // self.batch_size, -(-stretch.stop // self.batch_size))
-        counts = self.counts()[steps].T  # (members, steps)
+        first, last = stretch.start // self.batch_size, -(-stretch.stop // self.batch_size)
+        counts = self.counts()[first:last].T  # (members, steps)
         place = torch.arange(self.batch_size)
         share = (place < counts[:, :, None]) / counts[:, :, None].clamp(min=1)
         return features, target, share.flatten(1)[:, :, None].to(target.dtype)

@@ -66,9 +66,11 @@ def fit(
         raise UserError(f"model=scratch trains in full precision on one device, found {found}")
     span = reason is None and all(way.is_own(callback) for callback in callbacks)
     member = Lone(build.net(cfg, len(rows.feature_names)), cfg.seed)
+    monitor, maximize = build.monitored(cfg)
     history = History(
         1,
-        *build.monitored(cfg),
+        monitor,
+        maximize,
         [("stopped early", each.rule) for each in callbacks if isinstance(each, EarlyStopping)],
         pruner,
         decode=decoder([part]) if is_line(member.net) else None,

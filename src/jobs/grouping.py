@@ -19,8 +19,8 @@ _OWN = (
 )
 _STOPPING = "src.training.early_stopping.EarlyStopping"
 _HOW = ("fused", "foreach")  # ways of torch to do the same arithmetic
-# What may differ between members whatever they are.
-_MEMBERS = {"name", "seed", "figures", "graph"}
+# What training reads, besides the loss and the nets: everything else may differ between members.
+_READ = ("objective", "data", "optimizer", "scheduler", "trainer", "callbacks", "logger")
 _FIXED_SCHEDULE = {"scheduler._target_", "scheduler._partial_", "scheduler.interval", "scheduler.monitor"}
 _STOPPING_SETTINGS = ("patience", "min_delta", "mode", "stopping_threshold", "divergence_threshold", "check_finite")
 
@@ -54,7 +54,7 @@ def structure(flat: Flat) -> tuple[tuple[str, str], ...]:
     common = []
     for name, value in flat.items():
         group, _, last = name.partition(".")
-        if name in _MEMBERS or name.startswith("loss.") or (group == "model" and last != "standardize"):
+        if group not in _READ and name != "model.standardize":
             continue
         if group == "callbacks" and name.rpartition(".")[2] in _STOPPING_SETTINGS:
             continue
@@ -62,7 +62,8 @@ def structure(flat: Flat) -> tuple[tuple[str, str], ...]:
             continue
         if settings and (name == "trainer.max_epochs" or (group == "scheduler" and name not in _FIXED_SCHEDULE)):
             continue
-        if settings and name == "data.batch_size" and value is not None:
+        by_step = flat.get("scheduler.interval") == "step"  # a schedule that counts steps counts those of all members
+        if settings and name == "data.batch_size" and value is not None and not by_step:
             value = int(math.log2(value))  # within a factor of two, filling up costs less than another stack
         common.append((name, repr(value)))
     return tuple(sorted(common))

@@ -29,9 +29,11 @@ def write(trained: Trained, files: Callable[[Job], dict[str, str]]) -> Iterator[
     history, jobs, stack = trained.history, trained.jobs, trained.module.stack
     surroundings = environment(str(trained.trainer.strategy.root_device), trained.threads)
     references = {id(part): Reference(part) for part in trained.parts}
-    table, first = history.table(), history.first
+    table = history.table()
     checkpoints = Checkpoints(trained)
     before = elapsed(trained.started) / len(jobs)
+    nodes = jobs[0].cfg.logger or {}  # equal in all members
+    templates = [build.construct(node, f"logger.{name}") for name, node in nodes.items()]
     for place, job in enumerate(jobs):
         started = time.perf_counter()
         folder, cfg, part = job.folder, job.cfg, trained.parts[place]
@@ -45,18 +47,19 @@ def write(trained: Trained, files: Callable[[Job], dict[str, str]]) -> Iterator[
         command = run_command(job.overrides, swept=True)
         run = Member(place, cfg, command, job.overrides, folder, references[id(part)], surroundings, seconds)
         summary = summarize(run, history, stack, trained.nets[place])
-        own = {name: values[: history.epochs[place] - first, place] for name, values in table.items()}
-        own["step"] = own["step"].astype(int)
-        folder.append_metrics(own)
+        own = {name: values[: history.epochs[place], place] for name, values in table.items()}
+        if history.epochs[place]:  # as alone, who diverges in the first epoch has no rows
+            folder.append_metrics(own)
         checkpoints.write(place)
-        loggers = [build.construct(node, f"logger.{name}") for name, node in (cfg.logger or {}).items()]
+        loggers = [copy.copy(logger) for logger in templates]
         for logger in loggers:
             if isinstance(logger, TensorBoard):
                 logger.bind(folder.path)
-                logger.log_table(own, cfg.trainer.max_epochs, last=True)
+                if history.epochs[place]:
+                    logger.log_table(own, cfg.trainer.max_epochs, last=True)
         finish(run, summary, Predictor(trained.nets[place], part.encoder), loggers, cfg.figures is True)
-        own = before + elapsed(started)
-        seconds |= {"write": own - fit, "total": load + own}
+        took = before + elapsed(started)
+        seconds |= {"write": took - fit, "total": load + took}
         folder.write_summary(summary)
         yield job, summary
 

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     import lightning.pytorch as pl
     from torch import nn
 
+    from src.data.module import DataModule
     from src.training.chains import Chains
     from src.training.engine import Engine
     from src.training.history import History, Pruner
-    from src.training.schedules import Schedule
     from src.training.stack import Stack
 
     Watch = Callable[[Sequence["Job"]], Pruner | None]
@@ -57,6 +57,16 @@ class Trained:
     started: float
 
 
+@dataclass(frozen=True)
+class Ready:
+    """A job with what it is made of; equal parts are one object."""
+
+    job: Job
+    part: Partition
+    net: "nn.Module"
+    loss: "nn.Module"
+
+
 class Group:
     """Jobs that can be trained as one, made ready.
 
@@ -72,41 +82,42 @@ class Group:
 
     def __init__(self, rows: Table, jobs: Sequence[Job], nets: "Sequence[nn.Module]") -> None:
         from src.training.losses import check_losses
+        from src.training.stack import Alone
 
-        self.jobs, self.cfg, self._nets = list(jobs), jobs[0].cfg, list(nets)
-        self._parts = _parts(rows, jobs)
-        self._losses = _losses(jobs)
-        sizes = [(len(p.rows["train"]), job.cfg.data.batch_size) for p, job in zip(self._parts, jobs, strict=True)]
-        check_losses(self._losses, ragged=len(set(sizes)) > 1)
-        first = self._parts[0]
-        self._features = first.sample(min(self._batch(), _SAMPLE))[0]
-        distinct = {id(net): place for place, net in reversed(list(enumerate(nets)))}
-        together([nets[p] for p in distinct.values()], [jobs[p].cfg.seed for p in distinct.values()], self._features)
+        self.cfg = jobs[0].cfg
+        parts = _parts(rows, jobs)
+        losses = build.alike([(job.cfg.loss, "loss") for job in jobs])
+        self._ready = [Ready(*each) for each in zip(jobs, parts, nets, losses, strict=True)]
+        sizes = {(len(each.part.rows["train"]), each.job.cfg.data.batch_size) for each in self._ready}
+        check_losses(losses, ragged=len(sizes) > 1)
+        if len(sizes) > 1 and any(sees_rows(net) for net in nets):
+            raise Alone("its net looks at all rows of a batch, and batches differ between members")
+        self._features = parts[0].sample(min(self._batch(), _SAMPLE))[0]
+        distinct = list({id(each.net): each for each in reversed(self._ready)}.values())
+        together([each.net for each in distinct], [each.job.cfg.seed for each in distinct], self._features)
 
     def width(self, wanted: str | int) -> int:
         """How many of the jobs a stack should hold; 1 where stacking them gains nothing."""
         if wanted != "auto":
             return int(wanted)
-        own = {id(part): part for part in self._parts}
+        apart = len({id(each.part) for each in self._ready}) > 1
         device = device_of(self.cfg)
-        numbers = self._features.nbytes // len(self._features) * len(self._parts[0].rows["train"])
+        numbers = self._features.nbytes // len(self._features) * len(self._ready[0].part.rows["train"])
         width = width_of(
-            max(self._nets, key=lambda net: sum(parameter.numel() for parameter in net.parameters())),
+            max((each.net for each in self._ready), key=lambda net: sum(p.numel() for p in net.parameters())),
             self._features,
             self._batch(),
-            numbers * 2 if len(own) > 1 else 0,
-            max(job.cfg.trainer.max_epochs for job in self.jobs),
+            numbers * 2 if apart else 0,
+            max(each.job.cfg.trainer.max_epochs for each in self._ready),
             free_memory(device),
             device == "cpu",
         )
-        return min(width, len(self.jobs))
+        return min(width, len(self._ready))
 
     def _batch(self) -> int:
         """Rows of an optimizer step, the most of any member."""
-        return max(
-            min(job.cfg.data.batch_size or len(part.rows["train"]), len(part.rows["train"]))
-            for job, part in zip(self.jobs, self._parts, strict=True)
-        )
+        counts = [(each.job.cfg.data.batch_size, len(each.part.rows["train"])) for each in self._ready]
+        return max(min(size or rows, rows) for size, rows in counts)
 
     def train(self, width: int, progress: "pl.Callback | None", watch: "Watch | None") -> "Iterator[Trained]":
         """Trains the jobs, so many at a time, and yields each stack as it is done.
@@ -118,8 +129,7 @@ class Group:
             progress: shows the training.
             watch: makes from a stack's jobs who decides which of them to prune.
         """
-        places = range(len(self.jobs))
-        waiting = [list(places[start : start + width]) for start in range(0, len(places), width)]
+        waiting = _cut(self._ready, width)
         while waiting:
             some = waiting.pop(0)
             try:
@@ -129,61 +139,36 @@ class Group:
                     raise
                 half = -(-len(some) // 2)
                 log.warning("a stack of %d ran out of memory; going on with %d at a time", len(some), half)
-                rest = [place for each in (some, *waiting) for place in each]
-                waiting = [rest[start : start + half] for start in range(0, len(rest), half)]
+                waiting = _cut([each for part in (some, *waiting) for each in part], half)
                 continue
             yield trained
 
-    def _train(self, places: list[int], progress: "pl.Callback | None", watch: "Watch | None") -> Trained:
+    def _train(self, some: list[Ready], progress: "pl.Callback | None", watch: "Watch | None") -> Trained:
         from lightning.pytorch.callbacks import Checkpoint
 
         from src.training.engine import Engine
         from src.training.history import History
-        from src.training.optimizers import Agreeing, Differing
         from src.training.threads import threads, threads_for
 
         started = time.perf_counter()
-        cfg = self.cfg
-        jobs, parts, nets, losses = (
-            [items[place] for place in places] for items in (self.jobs, self._parts, self._nets, self._losses)
-        )
+        cfg, jobs, parts = self.cfg, [each.job for each in some], [each.part for each in some]
         seeds = [job.cfg.seed for job in jobs]
+        nets, losses = [each.net for each in some], [each.loss for each in some]
         stack = together(nets, seeds, self._features)
+        monitor, maximize = build.monitored(cfg)
         history = History(
             len(jobs),
-            *build.monitored(cfg),
+            monitor,
+            maximize,
             _stoppers(jobs),
             watch(jobs) if watch else None,
-            _lengths(jobs),
+            _epochs(jobs),
             decoder(parts) if all(is_line(net) for net in nets) else None,
         )
         data = build.datamodule(cfg, parts, seeds, [job.cfg.data.batch_size for job in jobs], False, True)
-        makes = build.makers([container(job.cfg.optimizer) for job in jobs], "optimizer")
-        nodes = [container(job.cfg.scheduler) for job in jobs]
-        schedules = build.schedules(nodes, bool(len(parts[0].rows["val"])))
-        lengths = [build.schedule_length(job.cfg, schedules and schedules[0], data.batches) for job in jobs]
-        for place in {id(s): place for place, s in enumerate(schedules or [])}.values():
-            build.try_out(makes[place], schedules[place] if schedules else None, lengths[place])
-        agree = len({id(make) for make in makes}) == 1 and not data.gather.ragged
-        agree &= schedules is None or (len({id(s.factory) for s in schedules}) == 1 and not schedules[0].plateau)
-        agree &= history.max_epochs is None
-        by_hand = [float(job.cfg.optimizer.lr) for job in jobs] if build.is_by_hand(cfg) else None
-
-        def optimizer() -> Any:
-            if agree:
-                return Agreeing(stack.matrix, makes[0])
-            cycled = ("momentum",) if schedules and not schedules[0].plateau else ()
-            return Differing(stack.matrix, makes, cycled)
-
-        module = Engine(
-            stack,
-            losses,
-            optimizer,
-            lambda made: _scheduler(made, schedules, makes, lengths),
-            history,
-            build.clip(cfg),
-            by_hand,
-        )
+        rates = [float(job.cfg.optimizer.lr) for job in jobs] if build.is_by_hand(cfg) else None
+        moves = Moves(jobs, data, stack, agree=not data.gather.ragged and history.max_epochs is None)
+        module = Engine(stack, losses, moves.optimizer, moves.scheduler, history, build.clip(cfg), rates)
         # A callback of this kind, even an idle one, keeps Lightning from writing checkpoints of its own.
         callbacks: list[Any] = [Checkpoint(), *([progress] if progress else [])]
         with quiet():
@@ -196,6 +181,60 @@ class Group:
             module.epochs.finish(trainer.global_step, trainer.current_epoch)
         history.flush()
         return Trained(jobs, parts, nets, module, history, trainer, number, elapsed(fit_started), started)
+
+
+class Moves:
+    """The optimizer and the schedule of a stack: torch's own where members agree, rules where they differ.
+
+    Args:
+        jobs: the members.
+        data: of them.
+        stack: of their nets.
+        agree: whether nothing else keeps them from being updated alike.
+
+    Raises:
+        UserError: an optimizer or a scheduler refuses its arguments.
+    """
+
+    def __init__(self, jobs: Sequence[Job], data: "DataModule", stack: "Stack | Chains", agree: bool) -> None:
+        self._stack = stack
+        self._makes = build.makers([container(job.cfg.optimizer) for job in jobs], "optimizer")
+        validated = bool(len(data.parts[0].rows["val"]))
+        self._schedules = build.schedules([container(job.cfg.scheduler) for job in jobs], validated)
+        first = self._schedules[0] if self._schedules else None
+        self._lengths = [build.schedule_length(job.cfg, first, data.batches) for job in jobs]
+        factories = [schedule.factory for schedule in self._schedules or ()]
+        for place in {id(factory): place for place, factory in enumerate(factories or self._makes)}.values():
+            schedule = self._schedules[place] if self._schedules else None
+            build.try_out(self._makes[place], schedule, self._lengths[place])
+        self._agree = agree and len({id(make) for make in self._makes}) == 1 and len({id(f) for f in factories}) < 2
+        self._agree &= first is None or not first.plateau
+
+    def optimizer(self) -> Any:
+        """Of all members, over their matrix as it lies on the training's device."""
+        from src.training.optimizers import Agreeing, Differing
+
+        if self._agree:
+            return Agreeing(self._stack.matrix, self._makes[0])
+        cycled = ("momentum",) if self._schedules and not self._schedules[0].plateau else ()
+        return Differing(self._stack.matrix, self._makes, cycled)
+
+    def scheduler(self, optimizer: Any) -> Any:
+        """What moves that optimizer's learning rates; None where nothing does."""
+        from src.training.optimizers import Agreeing
+        from src.training.schedules import MemberSchedulers, TorchScheduler
+
+        schedules = self._schedules
+        if schedules is None:
+            return None
+        if isinstance(optimizer, Agreeing):
+            made = schedules[0].build(optimizer.torch, self._lengths[0])
+            return TorchScheduler(optimizer.torch, made, schedules[0])
+        return MemberSchedulers(schedules, self._makes, self._lengths, optimizer)
+
+
+def _cut(ready: Sequence[Ready], width: int) -> list[list[Ready]]:
+    return [list(ready[start : start + width]) for start in range(0, len(ready), width)]
 
 
 def together(nets: "Sequence[nn.Module]", seeds: Sequence[int], features: Any) -> "Stack | Chains":
@@ -219,6 +258,14 @@ def form(net: "nn.Module") -> Any:
         for name, module in net.named_modules()
     ]
     return tuple(modules), tuple((name, part.shape, part.requires_grad) for name, part in net.named_parameters())
+
+
+def sees_rows(net: "nn.Module") -> bool:
+    """Whether rows that only fill up a batch would change what a net gives for the others, or what it draws."""
+    from torch import nn
+    from torch.nn.modules.batchnorm import _BatchNorm
+
+    return any(isinstance(module, nn.Dropout | _BatchNorm) for module in net.modules())
 
 
 def nets_of(features: int, jobs: Sequence[Job]) -> "list[nn.Module]":
@@ -267,17 +314,6 @@ def _parts(rows: Table, jobs: Sequence[Job]) -> list[Partition]:
     return found
 
 
-def _losses(jobs: Sequence[Job]) -> list[Any]:
-    made: dict[str, Any] = {}
-    found = []
-    for job in jobs:
-        text = repr(container(job.cfg.loss))
-        if text not in made:
-            made[text] = build.construct(job.cfg.loss, "loss")
-        found.append(made[text])
-    return found
-
-
 def _stoppers(jobs: Sequence[Job]) -> list[Any]:
     """Early stopping of members that have it, with settings of their own."""
     from src.training.early_stopping import EarlyStopping, EarlyStops
@@ -290,7 +326,7 @@ def _stoppers(jobs: Sequence[Job]) -> list[Any]:
     return found
 
 
-def _lengths(jobs: Sequence[Job]) -> list[int] | None:
+def _epochs(jobs: Sequence[Job]) -> list[int] | None:
     epochs = [int(job.cfg.trainer.max_epochs) for job in jobs]
     return epochs if len(set(epochs)) > 1 else None
 
@@ -299,20 +335,3 @@ def _longest(cfg: Config, jobs: Sequence[Job]) -> Config:
     """The configuration with the epochs of whoever trains longest."""
     most = max(int(job.cfg.trainer.max_epochs) for job in jobs)
     return Values(cfg, trainer=Values(cfg.trainer, max_epochs=most))
-
-
-def _scheduler(made: Any, schedules: "list[Schedule] | None", makes: list[Any], lengths: list[int]) -> Any:
-    """What moves the learning rates of an optimizer's members."""
-    import torch
-
-    from src.training.optimizers import Agreeing
-    from src.training.schedules import Plateau, Sequences, TorchScheduler
-
-    if schedules is None:
-        return None
-    if isinstance(made, Agreeing):
-        return TorchScheduler(made.torch, schedules[0].build(made.torch, lengths[0]), schedules[0])
-    if schedules[0].plateau:
-        own = [s.build(make([torch.zeros(1, requires_grad=True)]), 1) for s, make in zip(schedules, makes, strict=True)]
-        return Plateau(own, schedules[0].monitor, made)  # type: ignore[arg-type]
-    return Sequences(schedules, makes, lengths)

@@ -121,6 +121,10 @@ class Chains:
         """The members' weights (members, columns), as they stand and not copied."""
         return self.matrix.values
 
+    def line(self) -> Tensor:
+        """See ``Stack``."""
+        return self.matrix.values.clone()
+
     def buffers(self) -> dict[str, Tensor]:
         """Nothing: chains hold weights only."""
         return {}

@@ -28,10 +28,10 @@ class Checkpoints(Checkpoint):
     def __init__(self, every_n_seconds: float) -> None:
         self.every_n_seconds = every_n_seconds
         self._folder: Path | None = None
-        self._flush: Callable[[pl.Trainer], None] = lambda trainer: None
+        self._flush: Callable[[pl.Trainer, bool], None] = lambda trainer, last: None
         self._written = 0.0
 
-    def bind(self, folder: Path, member: Lone, history: History, flush: Callable[[pl.Trainer], None]) -> None:
+    def bind(self, folder: Path, member: Lone, history: History, flush: Callable[[pl.Trainer, bool], None]) -> None:
         """Tells where to write, and what brings the history to the disk before: no kill loses a row that is known."""
         self._folder, self._member, self._history, self._flush = folder, member, history, flush
 
@@ -46,13 +46,13 @@ class Checkpoints(Checkpoint):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Writes the end of the training."""
-        self._write(trainer)
+        self._write(trainer, last=True)
 
-    def _write(self, trainer: pl.Trainer) -> None:
+    def _write(self, trainer: pl.Trainer, last: bool = False) -> None:
         if self._folder is None or not trainer.is_global_zero:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._flush(trainer)
+        self._flush(trainer, last)
         history = self._history
         checkpoint = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
         save(checkpoint | {"History": history.best_state()}, self._folder / "last.ckpt")

@@ -22,7 +22,7 @@ from src.training.history import History
 from src.training.losses import Losses
 from src.training.optimizers import Differing, Resting, StackedOptimizer, bare_step
 from src.training.plain import Plain
-from src.training.schedules import Scheduler, Sequences
+from src.training.schedules import Scheduler
 from src.training.stack import Stack
 
 Step = Callable[[Tensor, Tensor, Tensor | None], None]
@@ -51,17 +51,18 @@ class Lonely(Plain):
         assert self.epochs is not None
         self._step = self._step_by_hand(self.epochs) if self.by_hand is not None else self._fast_step(self.epochs)
 
-    def training_step(self, execution: Execution, batch_idx: int) -> None:  # type: ignore[override]
+    def training_step(self, execution: Execution, batch_idx: int) -> None:
         """A whole execution."""
         assert self._step is not None
         assert self.epochs is not None
         execute(self._step, self.epochs, execution, self.trainer, attached(self.trainer).span)
 
     def _step_by_hand(self, epochs: Epochs) -> Step:
-        losses, lr, net = Losses([self.loss], stacked=False), self.by_hand, self.net
+        losses, lr = Losses([self.loss], stacked=False), self.by_hand
+        update: Any = self.net.step_by_hand
 
         def step(features: Tensor, target: Tensor, share: Tensor | None) -> None:
-            epochs.losses.append(net.step_by_hand(features, target, losses, lr))
+            epochs.losses.append(update(features, target, losses, lr))
 
         return step
 
@@ -79,7 +80,8 @@ class Lonely(Plain):
             loss.backward()
             if clip is not None:
                 _bound(parameters, *clip)
-            bare(optimizer)
+            with torch.no_grad():
+                bare(optimizer)
             if scheduler is not None:
                 scheduler.stepped()
             losses.append(loss.detach())
@@ -130,9 +132,6 @@ class Engine(pl.LightningModule):
         stack.net.to(self.device).train()
         self.optimizer = self._make()
         scheduler = self._make_scheduler(self.optimizer)
-        if isinstance(scheduler, Sequences):
-            assert isinstance(self.optimizer, Differing)
-            scheduler.bind(self.optimizer, self.device)
         data = attached(self.trainer)
         self.epochs = Epochs(stack, self._modules_of_losses, data, self.history, self.device, scheduler, self.optimizer)
         self._resting: Resting | None = None
@@ -150,7 +149,7 @@ class Engine(pl.LightningModule):
         if not alive.all() and alive.any() and execution.stretches[-1].ends_epoch:
             positions = np.flatnonzero(alive)
             self.epochs.keep(positions)
-            self._losses.keep(positions)
+            self._losses.keep(positions.tolist())
             if self._rates is not None:
                 self._rates = self._rates[torch.from_numpy(positions)]
             self._ready()
@@ -174,12 +173,10 @@ class Engine(pl.LightningModule):
         """One optimizer step of every member."""
         epochs, stack = self.epochs, self.stack
         assert epochs is not None
-        if epochs.scheduler is not None:
-            epochs.scheduler.begin(self._at, self._at // self._batches)
         if self._rates is not None:
             rows = features if features.dim() == 3 else features.expand(stack.size, *features.shape)
-            losses = stack.net.step_by_hand(rows, target, self._losses, self._rates.to(rows))
-            epochs.losses.append(losses)
+            update: Any = stack.net.step_by_hand
+            epochs.losses.append(update(rows, target, self._losses, self._rates.to(rows)))
             self._at += 1
             return
         gradient = stack.matrix.gradient.zero_()
@@ -222,7 +219,7 @@ def execute(step: Step, epochs: Epochs, execution: Execution, trainer: pl.Traine
             due = (stretch.epoch + 1) % cadence == 0
             epochs.end(stretch.epoch, before + done, figures=epochs.validate() if due else None)
             # Rows that were gathered for a larger stack fit no smaller one; Lightning fetches the rest again.
-            if history.over or (history.members > 1 and (~history.alive).sum() * _LEAVE > len(history.present)):
+            if history.over or (len(history.present) - history.learning) * _LEAVE > len(history.present):
                 break
     # Lightning itself counts the epoch in which this training step lies, whole or not.
     count(trainer, done, index)

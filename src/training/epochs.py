@@ -16,7 +16,7 @@ from src.data.partition import Partition
 from src.training.chains import Chains
 from src.training.history import End, History
 from src.training.optimizers import StackedOptimizer
-from src.training.schedules import Scheduler, Sequences
+from src.training.schedules import Scheduler
 from src.training.stack import Lone, Stack
 from src.training.task import ABSURD, METRICS, Tally
 
@@ -94,24 +94,25 @@ class Epochs:
             figures: of validation, where it was due.
         """
         history, scheduler = self.history, self.scheduler
-        loss, all_losses = self._mean_loss()
-        own = self._own_steps(epoch, step)
-        with np.errstate(invalid="ignore"):
-            lost = ~(np.isfinite(loss) & (loss <= self._bound)) & history.alive
-        if lost.any():
-            self._lose(lost, all_losses, epoch, step, own)
-        if history.over:
-            return
-        known = {"train/loss": loss} | dict(figures or {})
+        loss, losses = self._mean_loss()
+        own = self._own_steps(epoch, step) if self.data.gather.ragged else step
+        sound = loss <= self._bound  # neither infinite nor nan is
+        if not sound.all():
+            lost = ~sound & history.alive
+            if lost.any():
+                self._lose(lost, losses, epoch, own)
+            if history.over:
+                return
         row: dict[str, Any] = {"step": own, "train/loss": loss}
         if scheduler is not None:
             row["lr"] = scheduler.lr()
         if self._validation:
-            nothing = np.full(len(history.present), np.nan)
-            row |= {f"val/{name}": known.get(f"val/{name}", nothing) for name in METRICS}
-        rows = self.members.rows() if self._line else None
-        history.add(row, rows.clone() if rows is not None and self.optimizer is not None else rows)
-        history.improve(known, epoch + 1, own, lambda: (self.members.rows(), self.members.buffers()))
+            row |= figures or self._nothing
+        history.add(row, self.members.line() if self._line else None)
+        if not history.watched and scheduler is None:
+            return
+        known = {"train/loss": loss, **(figures or {})}
+        history.improve(known, epoch + 1, own, self._weights)
         if whole and scheduler is not None:
             scheduler.close(known)
         for reason, asked in history.judge(epoch + 1, known).items():
@@ -119,7 +120,8 @@ class Epochs:
 
     def finish(self, step: int, epochs: int) -> None:
         """Closes the training of all who went through to its end."""
-        self._stop(np.flatnonzero(self.history.alive), "completed", self._own_steps(epochs - 1, step), epochs)
+        own = self._own_steps(epochs - 1, step) if self.data.gather.ragged else step
+        self._stop(np.flatnonzero(self.history.alive), "completed", own, epochs)
 
     def keep(self, positions: np.ndarray) -> None:
         """Keeps only these members: who has stopped leaves, and takes no time any more."""
@@ -149,34 +151,39 @@ class Epochs:
             if (id(part), id(loss)) not in bounds:
                 target = part.scale[1]
                 bounds[id(part), id(loss)] = float(loss(torch.zeros_like(target), target)) * ABSURD or np.inf
-        self._bound = np.array([bounds[id(p), id(loss)] for p, loss in zip(parts, self._loss_modules, strict=True)])
+        largest = np.finfo(float).max
+        pairs = zip(parts, self._loss_modules, strict=True)
+        self._bound = np.array([min(bounds[id(part), id(loss)], largest) for part, loss in pairs])
+        self._nothing = dict.fromkeys((f"val/{name}" for name in METRICS), np.full(len(parts), np.nan))
+
+    def _weights(self) -> tuple[Tensor, dict[str, Tensor]]:
+        return self.members.rows(), self.members.buffers()
 
     def _mean_loss(self) -> tuple[np.ndarray, Tensor]:
         """The mean (present,) of the epoch's batch losses, weighted by rows, and the losses (steps, present)."""
-        losses = torch.stack(self.losses) if len(self.losses) > 1 else self.losses[0][None]
+        steps, first = len(self.losses), self.losses[0]
+        if steps == 1:
+            self.losses.clear()
+            # A number costs less to read than a tensor of one: a lone run's full batch notices.
+            loss = first.double().cpu().numpy() if first.dim() else np.array([first.item()])
+            return loss, torch.from_numpy(loss)[None] if first.dim() else first.view(1, 1)
+        losses = torch.stack(self.losses).double().cpu().view(steps, -1)
         self.losses.clear()
-        losses = losses.reshape(len(losses), -1).double().cpu()
-        if len(losses) == 1:
-            return losses[0].numpy(), losses
-        counts = self._counts[: len(losses)]
+        counts = self._counts[:steps]
         weighted = losses * counts if counts.shape[1] == 1 else torch.where(counts > 0, losses * counts, 0.0)
         return (weighted.sum(0) / counts.sum(0)).numpy(), losses
 
-    def _own_steps(self, epoch: int, step: int) -> Any:
+    def _own_steps(self, epoch: int, step: int) -> np.ndarray:
         """Optimizer steps of each member, where their epochs have different numbers of them."""
-        gather = self.data.gather
-        if not gather.ragged:
-            return step
-        own = np.array(gather.steps)
+        own = np.array(self.data.gather.steps)
         return own * epoch + np.minimum(step - epoch * self.data.batches, own)
 
-    def _lose(self, lost: np.ndarray, losses: Tensor, epoch: int, step: int, own: Any) -> None:
+    def _lose(self, lost: np.ndarray, losses: Tensor, epoch: int, own: Any) -> None:
         """Members whose loss was no number, or absurd, end here with the weights that they have."""
         first = np.broadcast_to(own, len(lost)) - len(losses)
         for position in np.flatnonzero(lost):
             column = losses[:, position].numpy()
-            with np.errstate(invalid="ignore"):
-                bad = np.flatnonzero(~(column <= self._bound[position]))
+            bad = np.flatnonzero(~(column <= self._bound[position]))
             at = int(bad[0]) if len(bad) else len(column) - 1
             self.history.complaints[int(self.history.present[position])] = complaint(
                 f"the loss of optimizer step {max(int(first[position]), 0) + at + 1}", float(column[at])
@@ -194,13 +201,10 @@ class Epochs:
             return
         ends = []
         for position in positions.tolist():
-            group, shared = optimizer.group(position)
-            end = End(group, shared)
-            if isinstance(self.scheduler, Sequences):
-                end.group, state = self.scheduler.ended(position, int(steps[position]), epochs)
-                end.schedulers = [state]
-            elif self.scheduler is not None:
-                end.schedulers = self.scheduler.state(position, int(steps[position]), epochs)
+            end = End(*optimizer.group(position))
+            if self.scheduler is not None:
+                end.group |= self.scheduler.group(position)
+                end.schedulers = [self.scheduler.state(position)]
             ends.append(end)
         history.store(positions, (self.members.rows(), self.members.buffers()), optimizer.rows(), ends)
 

@@ -68,38 +68,45 @@ class History:
         self.last: Weights | None = None  # what members had when they stopped …
         self.state: dict[str, Tensor] = {}  # … an optimizer's rows (members, parameters) …
         self.ends: dict[int, End] = {}  # … and the rest
-        self._columns: dict[str, list[np.ndarray]] = {}
-        self._waiting: list[Tensor] = []
+        self.length = 0  # epochs that were closed in this training
+        self.learning = members  # how many still do
+        self._alive = np.ones(members, bool)
+        self._columns: dict[str, list[np.ndarray]] = {}  # blocks (epochs, members)
+        self._figures: list[Mapping[str, Any]] = []  # of epochs that are in no block yet …
+        self._rows: list[Any] = []  # … and the weights of straight lines
 
     @property
     def alive(self) -> np.ndarray:
         """Of those present, who still learns: (present,) booleans."""
-        return np.array([self.stopped[member] is None for member in self.present], dtype=bool)
+        return self._alive[self.present]
 
     @property
     def over(self) -> bool:
         """Whether nobody still learns."""
-        return all(self.stopped[member] is not None for member in self.present)
+        return not self.learning
 
     @property
-    def length(self) -> int:
-        """How many epochs were closed in this training."""
-        return sum(len(block) for block in self._columns.get("step", ()))
+    def watched(self) -> bool:
+        """Whether anything looks at the figures of an epoch."""
+        return bool(self.monitor or self.pruner or self.stoppers or self.max_epochs is not None or self.asked)
 
-    def add(self, figures: Mapping[str, Column], rows: Tensor | None) -> None:
+    def add(self, figures: Mapping[str, Column], rows: Tensor | list[list[float]] | None) -> None:
         """Adds an epoch: per figure (present,) numbers; ``rows`` (present, parameters) of straight lines wait."""
-        for name, values in figures.items():
-            self._columns.setdefault(name, []).append(self._spread(np.atleast_1d(np.asarray(values, float))[None]))
+        self._figures.append(figures)
+        self.length += 1
         if rows is not None:
-            self._waiting.append(rows)
+            self._rows.append(rows)
 
     def flush(self) -> None:
-        """Brings what has gathered on the device to the host."""
-        if self._waiting and self.decode is not None:
-            block = torch.stack(self._waiting).cpu().double().numpy()  # (epochs, present, parameters)
-            for name, values in self.decode(block, self.present).items():
-                self._columns.setdefault(name, []).append(self._spread(values))
-        self._waiting = []
+        """Turns what has gathered into blocks, and brings it to the host."""
+        found, self._figures = self._figures, []
+        rows, self._rows = self._rows, []
+        blocks = {name: np.array([each[name] for each in found], float) for name in (found[0] if found else ())}
+        if rows and self.decode is not None:
+            block = torch.stack(rows).cpu().double().numpy() if isinstance(rows[0], Tensor) else np.array(rows)
+            blocks |= self.decode(block, self.present)
+        for name, block in blocks.items():
+            self._columns.setdefault(name, []).append(self._spread(block.reshape(len(found), -1)))
 
     def stop(self, reason: str) -> None:
         """Asks all members to end with the epoch that they are in; the first reason stands."""
@@ -110,6 +117,8 @@ class History:
         member = int(self.present[position])
         if self.stopped[member] is None:
             self.stopped[member], self.steps[member], self.epochs[member] = reason, step, epochs
+            self._alive[member] = False
+            self.learning -= 1
 
     def judge(self, epoch: int, figures: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Who has to stop at the end of an epoch, (present,) booleans by reason; the first reason stands."""
@@ -128,7 +137,7 @@ class History:
 
     def improve(self, figures: Mapping[str, np.ndarray], epoch: int, step: Any, weights: Callable[[], Weights]) -> None:
         """Keeps the weights of those whose monitored figure is their best so far."""
-        if self.monitor not in figures:
+        if self.monitor is None or self.monitor not in figures:
             return
         values, before = figures[self.monitor], self.best_value[self.present]
         with np.errstate(invalid="ignore"):
@@ -159,23 +168,30 @@ class History:
     def columns(self, since: int = 0) -> dict[str, np.ndarray]:
         """Per figure (epochs, members), from epoch ``since`` of this training on; nan where a figure was not due."""
         self.flush()
-        return {name: np.concatenate(blocks)[since:] for name, blocks in self._columns.items()}
+        for blocks in self._columns.values():
+            if len(blocks) > 1:
+                blocks[:] = [np.concatenate(blocks)]
+        return {name: blocks[0][since:] for name, blocks in self._columns.items()}
 
     def table(self, since: int = 0) -> dict[str, np.ndarray]:
         """metrics.csv's columns (epochs, members), in its order, from epoch ``since`` of this training on."""
         columns = self.columns(since)
         count = len(columns.get("step", ()))
         numbers = np.arange(self.first + since + 1, self.first + since + count + 1)
-        head = {"epoch": np.broadcast_to(numbers[:, None], (count, self.members)), "step": columns.pop("step", None)}
-        order = sorted(columns, key=lambda name: (name.startswith("val/"), name in ("slope", "intercept")))
-        return {**head, **{name: columns[name] for name in order}} if count else {}
+        if not count:
+            return {}
+        columns["step"] = np.nan_to_num(columns["step"]).astype(int)
+        columns["epoch"] = np.broadcast_to(numbers[:, None], (count, self.members))
+        place = ("epoch", "step", "train/loss", "lr", "slope", "intercept")
+        order = sorted(columns, key=lambda name: place.index(name) if name in place else len(place))
+        return {name: columns[name] for name in order}
 
     def best_state(self, member: int = 0) -> dict[str, Any]:
         """What a run that goes on has to know of its best epoch; plain values and tensors."""
         if self.best is None or not self.best_epoch[member]:
             return {}
         rows, buffers = self.best
-        numbers = {"epoch": int(self.best_epoch[member]), "step": int(self.best_step[member])}
+        numbers: dict[str, Any] = {"epoch": int(self.best_epoch[member]), "step": int(self.best_step[member])}
         numbers["value"] = float(self.best_value[member])
         return {
             **numbers,

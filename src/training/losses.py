@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Sequence
 from itertools import groupby
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -50,7 +51,7 @@ class Losses:
         self._arrange()
 
     def _arrange(self) -> None:
-        apart: dict[int, nn.Module] = {}
+        apart: dict[int, Any] = {}
         for loss in self.kinds:
             if id(loss) not in apart:
                 apart[id(loss)] = copy.copy(loss) if self._stacked else loss

@@ -53,12 +53,12 @@ class Agreeing:
     def __init__(self, matrix: Matrix, make: Make) -> None:
         self._matrix = matrix
         self.torch = make([self._parameter()])
-        # Without the profiler's wrapper, which costs as much as a small model's update.
         self._step = bare_step(self.torch)
 
     def step(self) -> None:
         """See ``StackedOptimizer``."""
-        self._step(self.torch)
+        with torch.no_grad():
+            self._step(self.torch)
 
     def rows(self) -> Values:
         """See ``StackedOptimizer``."""
@@ -95,9 +95,15 @@ def _is_row(part: Any, values: Tensor) -> bool:
 
 
 def bare_step(optimizer: Optimizer) -> Callable[[Optimizer], Any]:
-    """The optimizer's step as its class defines it."""
+    """The optimizer's step as its class defines it, to be called where no gradients are recorded.
+
+    Without torch's wrappers, for profilers and differentiable steps, which cost as much as a small model's update.
+    """
     optimizer._opt_called = True  # type: ignore[attr-defined]  # what a scheduler's wrapper would note
-    return getattr(type(optimizer).step, "__wrapped__", type(optimizer).step)
+    found: Any = type(optimizer).step
+    while hasattr(found, "__wrapped__"):
+        found = found.__wrapped__
+    return found
 
 
 class Differing:

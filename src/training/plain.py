@@ -89,7 +89,8 @@ class Plain(pl.LightningModule):
             self.epochs.start(stretch.epoch)
         features, target, _ = execution.rows[0]
         if self.by_hand is not None:
-            loss = self.net.step_by_hand(features, target, Losses([self.loss], stacked=False), self.by_hand)
+            update: Any = self.net.step_by_hand
+            loss = update(features, target, Losses([self.loss], stacked=False), self.by_hand)
             self.epochs.losses.append(loss)
             count_step(self.trainer)
             return None

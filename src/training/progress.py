@@ -83,12 +83,13 @@ class StackProgress(pl.Callback):
         self._total = members * epochs
         self._done = self._seen = 0
         self._time = time.monotonic()
-        self._wanted, self._bar = bar, None
+        self._wanted = bar
+        self._bar: _Bar | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Opens the bar."""
         self._seen = 0
-        self._bar: _Bar | None = _Bar("members × epochs", self._total, self._done) if self._wanted else None
+        self._bar = _Bar("members × epochs", self._total, self._done) if self._wanted else None
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Adds the epochs that were done since the last time."""

@@ -51,10 +51,15 @@ class Lone:
         self.noisy = seed_dropout(net, self.noise)
         self.forward: Callable[[Tensor], Tensor] = net  # (rows, features) to (rows, outputs)
         self._keys = _keys(net)
+        self._trained = [part for part in net.parameters() if part.requires_grad]
 
     def rows(self) -> Tensor:
         """Its weights as one row (1, parameters), a copy."""
-        return torch.cat([p.detach().flatten() for p in self.net.parameters() if p.requires_grad])[None]
+        return torch.cat([part.detach().flatten() for part in self._trained])[None]
+
+    def line(self) -> list[list[float]]:
+        """The numbers of a straight line, (1, parameters): to read them costs less than a tensor of them."""
+        return [[part.item() for part in self._trained]]
 
     def buffers(self) -> dict[str, Tensor]:
         """What else it holds, with a member axis of one, copies."""
@@ -112,6 +117,10 @@ class Stack:
     def rows(self) -> Tensor:
         """The members' weights (members, parameters), as they stand and not copied."""
         return self.matrix.values
+
+    def line(self) -> Tensor:
+        """The numbers of straight lines (members, parameters), a copy."""
+        return self.matrix.values.clone()
 
     def buffers(self) -> dict[str, Tensor]:
         """What else they hold, each with a member axis; not copied."""

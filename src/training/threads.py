@@ -5,10 +5,10 @@ from contextlib import contextmanager
 
 import torch
 
-# Multiply-adds of one batch's forward pass below which a second thread does not pay: an MLP 10-64-64-1 at batch
-# 1,024 (5 million) takes as long with two as with one, a 10-256-256-1 (70 million) 3/4. Where another process
-# wants the core, threads that wait for each other cost dearly: up to 15 times as long, on two cores.
-_SMALL = 1 << 23
+# Multiply-adds of a step's forward pass, all members together, below which a second thread gains too little: on two
+# cores an MLP 10-64-64-1 at batch 1,024 (5 million) takes as long with two as with one, an 18-64-64-1 at 1,920 rows
+# (11 million) 0.9 times, a 10-256-256-1 at 1,024 (70 million) 0.75 times.
+_SMALL = 1 << 26
 
 
 def threads_for(weights: int, batch_size: int, wanted: int | str) -> int:

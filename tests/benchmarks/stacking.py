@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tests.benchmarks.timing import Row, in_turn
 
@@ -72,12 +73,12 @@ def seeds(launcher: str, members: int, rows: int) -> Callable[[], None]:
 
 def search_1024(rounds: int, size: float) -> list[Row]:
     """1,024 learning rates against Optuna with the raw loop."""
-    return [_search_row("stacked-1024", 1024, rounds, size, 1 / 4, 1 / 10)]
+    return [_search_row("stacked-1024", 1024, rounds, size, 0.1, 0.04)]
 
 
 def search_128(rounds: int, size: float) -> list[Row]:
     """128 of the same."""
-    return [_search_row("stacked-128", 128, rounds, size, 1 / 2, 1 / 3)]
+    return [_search_row("stacked-128", 128, rounds, size, 0.25, 0.15)]
 
 
 def search_128_basic(rounds: int, size: float) -> list[Row]:
@@ -113,7 +114,7 @@ def growth(rounds: int, size: float) -> list[Row]:
     epochs = max(int(1000 * size), 50)
     times = in_turn(lambda: per_member(1024, epochs), lambda: per_member(64, epochs), rounds)
     what = f"training a member of 1,024, cars, linear, {epochs:,} epochs | of 64"
-    return [Row("stacked-growth", what, *times, 1.0, 1 / 8)]
+    return [Row("stacked-growth", what, *times, 0.2, 0.11)]
 
 
 def gpu(rounds: int, size: float) -> list[Row]:
@@ -137,23 +138,95 @@ def gpu(rounds: int, size: float) -> list[Row]:
 
 def per_member(members: int, epochs: int) -> float:
     """Seconds of training per member of one stack, in this process."""
-    from omegaconf import OmegaConf
-    from src.jobs.ingredients import Job
-    from src.stacking.groups import flatten
-
-    from src import build
-    from src.jobs.stack import train
-    from src.results.folder import RunFolder
-    from tests.stacking.pairs import config
+    from tests.stacking.pairs import config, variants
 
     base = config(f"trainer.max_epochs={epochs}")
-    flat = flatten(OmegaConf.to_container(base))
-    jobs = [
-        Job(number, flat | {"optimizer.lr": 0.001 + 0.07 * number / members}, RunFolder("unused"), [])
-        for number in range(members)
+    changes = ({"optimizer.lr": 0.001 + 0.07 * number / members} for number in range(members))
+    return _trained(variants(base, *changes)) / members
+
+
+def random_mlps(rounds: int, size: float) -> list[Row]:
+    """64 random trials of sweep=mlp: 40 structures, most with a depth, width or activation of their own."""
+    trials = max(int(64 * size), 2)
+
+    def side(launcher: str) -> Callable[[], None]:
+        return lambda: _train(
+            f"hydra/launcher={launcher}", "sweep=mlp", "hydra/sweeper/sampler=random", "hydra.sweeper.sampler.seed=0",
+            f"hydra.sweeper.n_trials={trials}",
+        )  # fmt: skip
+
+    times = in_turn(side("stacked"), side("basic"), rounds, 0)
+    return [Row("stacked-random", f"{trials} random trials of sweep=mlp | own basic launcher", *times, 0.35, 0.2)]
+
+
+def residual(rounds: int, size: float) -> list[Row]:
+    """Training alone, 64 seeds of a net that nobody here knows."""
+    from tests.stacking.pairs import config, variants
+
+    members = max(int(64 * size), 2)
+    net = (
+        "model._target_=tests.benchmarks.nets.Residual",
+        "~model.activation",
+        "~model.dropout",
+        "~model.hidden",
+        "+model.width=64",
+    )
+    base = config("model=mlp", *net, "data=synthetic", "data.kind=sine", "data.n_samples=4096", "data.n_features=8",
+                  "data.batch_size=256", "optimizer=adamw", "trainer.max_epochs=5")  # fmt: skip
+    configs = variants(base, *({"seed": seed} for seed in range(members)))
+
+    def one_by_one() -> float:
+        return sum(_fitted(cfg) for cfg in configs)
+
+    times = in_turn(lambda: _trained(configs), one_by_one, rounds, 0)
+    what = f"training {members} seeds of a residual net of one's own, LayerNorm, batch 256 | one by one"
+    return [Row("stacked-residual", what, *times, 0.7, 0.5)]
+
+
+def ten_thousand(rounds: int, size: float) -> list[Row]:
+    """Ten thousand seeds of a line: seconds and peak memory of the whole command, against what they were."""
+    import resource
+
+    members = max(int(10_000 * size), 2)
+    taken = []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        _train("hydra/launcher=stacked", f"seed=range({members})", "trainer.max_epochs=50")
+        taken.append(time.perf_counter() - started)
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    what = f"{members:,} seeds, cars, linear, 50 epochs"
+    return [
+        Row("stacked-many", f"{what} | as it was", taken, [41.0] * rounds, 1.0, 0.5),
+        Row("stacked-many", f"{what}: peak memory | as it was", [peak], [575.0], 1.0, 0.5, "MiB"),
     ]
-    [trained] = train(base, build.table(base), jobs, members)
-    return trained.seconds / members
+
+
+def _trained(configs: list[Any]) -> float:
+    """Seconds of the training of one stack."""
+    from omegaconf import OmegaConf
+
+    from src import build
+    from src.jobs.stack import Group, Job, nets_of
+    from src.results.folder import RunFolder
+    from src.values import Values
+
+    rows = build.table(configs[0])
+    jobs = [
+        Job(number, Values.of(OmegaConf.to_container(cfg)), RunFolder("unused"), [])  # type: ignore[arg-type]
+        for number, cfg in enumerate(configs)
+    ]
+    group = Group(rows, jobs, nets_of(len(rows.feature_names), jobs))
+    return sum(trained.seconds for trained in group.train(group.width("auto"), None, None))
+
+
+def _fitted(cfg: Any) -> float:
+    """Seconds of the training of a lone run."""
+    from src import build
+    from src.jobs.fit import fit
+    from src.results.folder import RunFolder
+
+    with tempfile.TemporaryDirectory() as folder:
+        return fit(cfg, build.table(cfg), RunFolder(folder), "", [], False)["seconds"]["fit"]
 
 
 def _search_row(name: str, trials: int, rounds: int, size: float, must: float, aim: float) -> Row:
@@ -188,6 +261,9 @@ ROWS = {
     "stacked-128": search_128,
     "stacked-128-basic": search_128_basic,
     "stacked-seeds": seeds_mlp,
+    "stacked-random": random_mlps,
+    "stacked-residual": residual,
+    "stacked-many": ten_thousand,
     "stacked-wide": wide,
     "stacked-growth": growth,
     "stacked-gpu": gpu,

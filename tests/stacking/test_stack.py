@@ -111,11 +111,11 @@ def test_out_of_memory_halves_the_stack(tmp_path: Path, monkeypatch: pytest.Monk
     sizes = []
     whole = Group._train
 
-    def scarce(group: Group, places: list[int], *rest: Any) -> object:
-        sizes.append(len(places))
-        if len(places) > 2:
+    def scarce(group: Group, some: list[Any], *rest: Any) -> object:
+        sizes.append(len(some))
+        if len(some) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return whole(group, places, *rest)
+        return whole(group, some, *rest)
 
     monkeypatch.setattr(Group, "_train", scarce)
     configs = variants(config(*SMALL, "optimizer.lr=0.01"), *({"seed": seed} for seed in range(5)))
