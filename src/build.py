@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -225,21 +226,26 @@ def objectives(cfg: Config) -> list[str]:
     return [cfg.objective or ("val/mse" if cfg.data.val_fraction else "train/mse")]
 
 
-def trainer(cfg: Config, callbacks: "list[pl.Callback]", loggers: list[Any], plain: bool, span: bool) -> "pl.Trainer":
+def trainer(
+    cfg: Config, callbacks: "list[pl.Callback]", loggers: list[Any], plain: bool, span: bool, root: Path | None = None
+) -> "pl.Trainer":
     """Lightning's Trainer.
 
     Args:
         plain: whether the module leaves steps to it.
         span: whether executions may hold several epochs, as the DataModule says.
+        root: where callbacks write that are not told where; None for the current folder, where nothing should.
 
     Raises:
         UserError: Lightning refuses an option, or the accelerator is not there.
     """
     import lightning.pytorch as pl
     from lightning.fabric.utilities.exceptions import MisconfigurationException
-    from lightning.pytorch.callbacks import Checkpoint
+    from lightning.pytorch.callbacks import Checkpoint, ProgressBar
+    from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
+    from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 
-    options: Any = _without(cfg.trainer, "steps_per_execution", "threads")
+    options: Any = {"default_root_dir": root} | _without(cfg.trainer, "steps_per_execution", "threads")
     if not plain:
         # The engine clips; to Lightning such a module optimizes "manually".
         options |= {"gradient_clip_val": None, "gradient_clip_algorithm": None}
@@ -252,7 +258,7 @@ def trainer(cfg: Config, callbacks: "list[pl.Callback]", loggers: list[Any], pla
             logger=loggers or False,
             # Or Lightning would add its own, which writes to wherever the command was started.
             enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
-            enable_progress_bar=False,
+            enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
             enable_model_summary=False,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
@@ -260,6 +266,11 @@ def trainer(cfg: Config, callbacks: "list[pl.Callback]", loggers: list[Any], pla
     except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
         asked = ", ".join(f"trainer.{name}={options[name]}" for name in ("accelerator", "devices", "strategy"))
         raise UserError(f"{asked}: {str(error).splitlines()[0]}") from error
+    if not isinstance(made.strategy, SingleDeviceStrategy) and not (
+        isinstance(made.strategy, DDPStrategy) and isinstance(made.strategy.launcher, _SubprocessScriptLauncher)
+    ):
+        # Others hand back no history, or keep a part of the weights only.
+        raise UserError(f"trainer.strategy={cfg.trainer.strategy}: expected auto or ddp")
     if str(cfg.trainer.precision) in ("16", "16-mixed") and made.strategy.root_device.type == "cpu":
         # Lightning would take bfloat16 without a word that is heard.
         raise UserError(

@@ -9,11 +9,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import ModelCheckpoint
+
 from src import build
 from src.data.table import Table
 from src.errors import UserError
 from src.jobs.environment import environment
 from src.jobs.outcome import Member, Reference, decoder, elapsed, is_line, summarize
+from src.jobs.ranks import ranks
 from src.jobs.restore import resumable
 from src.results.folder import RunFolder
 from src.training import way
@@ -21,6 +25,7 @@ from src.training.checkpoints import Checkpoints
 from src.training.early_stopping import EarlyStopping
 from src.training.history import History, Pruner
 from src.training.live import Live
+from src.training.plain import Closing
 from src.training.predictor import Predictor
 from src.training.progress import Progress
 from src.training.stack import Lone
@@ -51,7 +56,7 @@ def fit(
         pruner: asked after each epoch whether to prune.
 
     Returns:
-        The summary.
+        The summary; {} in all but the first of several processes.
 
     Raises:
         UserError: something in the configuration cannot be built.
@@ -60,6 +65,8 @@ def fit(
     part = build.partition(cfg, rows, cfg.seed)
     seconds = {"load": elapsed(started)}
     callbacks = [build.construct(node, f"callbacks.{name}") for name, node in (cfg.callbacks or {}).items()]
+    named = dict(zip(cfg.callbacks or {}, callbacks, strict=True))
+    way.check_callbacks(named, bool(len(part.rows["val"])))
     loggers = [build.construct(node, f"logger.{name}") for name, node in (cfg.logger or {}).items()]
     reason = way.why_plain(cfg) or way.follows_steps(callbacks)
     if build.is_by_hand(cfg) and (found := way.needs_lightnings_step(cfg)):
@@ -79,33 +86,41 @@ def fit(
     module = build.module(cfg, member, data, history, reason is not None)
     live = Live(folder, history)
     with quiet():
-        trainer = build.trainer(cfg, [*callbacks, live], loggers, reason is not None, span)
+        trainer = build.trainer(cfg, [Closing(), *callbacks, live], loggers, reason is not None, span, folder.path)
     checkpoint = resumable(cfg.resume, folder.path, module, rows.feature_names) if cfg.resume else None
     if trainer.is_global_zero:
         folder.clear(overrides)
     for each in (*callbacks, *loggers):
         _bind(each, folder, member, history, live)
+    for name, each in named.items():
+        if isinstance(each, ModelCheckpoint) and each.dirpath is None:
+            each.dirpath = str(folder.checkpoints / name)  # apart from best.ckpt and last.ckpt, which are ours
     if reason:
         log.info("plain path, one optimizer step per execution: %s", reason)
 
     fit_started = time.perf_counter()
     number = threads_for(sum(p.numel() for p in module.parameters()), data.batch_size, cfg.trainer.threads)
-    with interruptible(history), quiet(), threads(number):
+    with interruptible(history), quiet(), threads(number), ranks(trainer, cfg, folder):
         try:
             trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
         except SystemExit:  # Lightning's answer to a second Ctrl-C
             raise KeyboardInterrupt from None
+        except MisconfigurationException as error:  # a callback that needs a logger where there is none, say
+            raise UserError(" ".join(str(error).split())) from error
+    if not trainer.is_global_zero:
+        return {}
     assert module.epochs is not None
-    module.epochs.finish(trainer.global_step, trainer.current_epoch)
+    # A callback of Lightning's or one's own has no reason to give; it just asks the Trainer to stop.
+    early = trainer.should_stop and trainer.current_epoch != trainer.max_epochs
+    module.epochs.finish(trainer.global_step, trainer.current_epoch, "stopped early" if early else "completed")
     trained = time.perf_counter()
     seconds["fit"] = trained - fit_started
     surroundings = environment(str(trainer.strategy.root_device), number)
     run = Member(0, cfg, command, overrides, folder, Reference(part), surroundings, seconds)
     summary = summarize(run, history, member, member.net.cpu())
-    if trainer.is_global_zero:
-        finish(run, summary, Predictor(member.net, part.encoder), loggers, figures)
-        seconds |= {"write": elapsed(trained), "total": elapsed(started)}
-        folder.write_summary(summary)
+    finish(run, summary, Predictor(member.net, part.encoder), loggers, figures)
+    seconds |= {"write": elapsed(trained), "total": elapsed(started)}
+    folder.write_summary(summary)
     return summary
 
 

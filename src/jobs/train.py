@@ -1,6 +1,7 @@
 """What ``python -m src.train`` does for each job, alone or in a sweep."""
 
 import logging
+import math
 import os
 from pathlib import Path
 from shutil import rmtree
@@ -39,7 +40,7 @@ def run(cfg: DictConfig) -> float | list[float]:
     alone = hydra.mode == RunMode.RUN
     overrides = list(hydra.overrides.task)
     command = run_command(overrides, swept=not alone)
-    if alone or os.environ.get("LOCAL_RANK", "0") != "0":
+    if alone or not _is_first():
         # src.plugins.folders holds the folder, or the first of several processes does.
         return _run(cfg, folder, alone, command, overrides)
     with claimed(folder.path, str(folder.path), overrides):
@@ -48,12 +49,14 @@ def run(cfg: DictConfig) -> float | list[float]:
 
 def _run(cfg: DictConfig, folder: RunFolder, alone: bool, command: str, overrides: list[str]) -> float | list[float]:
     hydra = HydraConfig.get()
+    first = _is_first()
     try:
         check(cfg)
         rows = build.table(cfg)
         OmegaConf.resolve(cfg)
-        # Resolved, so that the folder can be read where Hydra's own resolvers are not.
-        OmegaConf.save(cfg, folder.config)
+        if first:
+            # Resolved, so that the folder can be read where Hydra's own resolvers are not.
+            OmegaConf.save(cfg, folder.config)
         import_lightning()
         from src.jobs.fit import fit
 
@@ -65,6 +68,8 @@ def _run(cfg: DictConfig, folder: RunFolder, alone: bool, command: str, override
         pruning = pruner(hydra, aim, larger_is_better(aim), cfg.trainer.max_epochs, [] if alone else [trial_of(hydra)])
         summary = fit(cfg, rows, folder, command, overrides, drawn, pruning)
     except UserError as error:
+        if not first:
+            raise
         if alone:
             forget(folder.path)
         else:
@@ -73,12 +78,19 @@ def _run(cfg: DictConfig, folder: RunFolder, alone: bool, command: str, override
             )
         raise
     except Exception as error:
+        if not first:
+            raise
         message = f"{type(error).__name__}: {error}"
         folder.write_summary({"status": "failed", "message": message, "command": command, "overrides": overrides})
         raise
-    if os.environ.get("LOCAL_RANK", "0") != "0":
-        return summary["objective"]["value"]  # one of several processes of this run has told it
+    if not summary:
+        return math.nan  # the first of several processes has more to say
     return show(summary, folder, alone)
+
+
+def _is_first() -> bool:
+    """False in all but the first of several processes that somebody else started, torchrun say: it alone writes."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
 def show(summary: dict[str, Any], folder: RunFolder, alone: bool) -> float | list[float]:

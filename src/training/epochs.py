@@ -118,10 +118,10 @@ class Epochs:
         for reason, asked in history.judge(epoch + 1, known).items():
             self._stop(np.flatnonzero(asked & history.alive), reason, own, epoch + 1)
 
-    def finish(self, step: int, epochs: int) -> None:
+    def finish(self, step: int, epochs: int, reason: str = "completed") -> None:
         """Closes the training of all who went through to its end."""
         own = self._own_steps(epochs - 1, step) if self.data.gather.ragged else step
-        self._stop(np.flatnonzero(self.history.alive), "completed", own, epochs)
+        self._stop(np.flatnonzero(self.history.alive), reason, own, epochs)
 
     def keep(self, positions: np.ndarray) -> None:
         """Keeps only these members: who has stopped leaves, and takes no time any more."""

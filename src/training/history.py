@@ -56,6 +56,8 @@ class History:
         self.max_epochs = None if max_epochs is None else np.array(max_epochs)
         self.present = np.arange(members)  # whose weights the rows of the training are
         self.asked: str | None = None  # why all should end with the epoch they are in
+        # Of several processes that train together: from what each is asked, once an epoch, to what all of them do.
+        self.agreed: Callable[[str | None], str | None] = lambda asked: asked
         self.stopped: list[str | None] = [None] * members
         self.complaints: dict[int, str] = {}  # what was wrong with a member that diverged
         self.first = 0  # epochs that an earlier training of this run had
@@ -127,12 +129,12 @@ class History:
             pruned = self.pruner(epoch, self.present, self.alive, figures)
             if pruned is not None:
                 found["pruned"] = pruned
-        for reason, asked in self.stoppers:
-            found[reason] = asked(self.present, figures)
+        for why, asked in self.stoppers:
+            found[why] = asked(self.present, figures)
         if self.max_epochs is not None:
             found["completed"] = self.max_epochs[self.present] <= epoch
-        if self.asked:
-            found[self.asked] = np.ones(len(self.present), bool)
+        if reason := self.agreed(self.asked):
+            found[reason] = np.ones(len(self.present), bool)
         return found
 
     def improve(self, figures: Mapping[str, np.ndarray], epoch: int, step: Any, weights: Callable[[], Weights]) -> None:

@@ -11,7 +11,8 @@ from src.data.order import noise_seed
 class SeededDropout(nn.Module):
     """``nn.Dropout`` for one net or for many, each with a probability and a stream of random numbers of its own.
 
-    On a CPU the numbers are those that ``nn.Dropout`` would draw after ``torch.manual_seed``.
+    On a CPU the numbers are those that ``nn.Dropout`` would draw after ``torch.manual_seed``. Of several processes that
+    share a batch each draws the mask of the whole and takes that of its own rows, so that all of them do what one does.
 
     Args:
         rates: per member the probability of a value being zeroed while training.
@@ -27,7 +28,8 @@ class SeededDropout(nn.Module):
         """Values with some of them zeroed and the others scaled up; the same shape."""
         if not self.training or not any(self.rates):
             return values
-        mask = torch.empty_like(values, memory_format=torch.contiguous_format)
+        rank, processes, rows = self.noise.share or (0, 1, len(values))
+        mask = values.new_empty((rows, *values.shape[1:]))
         for part, rate, generator in zip(
             mask if self.stacked else [mask], self.rates, self.noise.generators(values.device), strict=True
         ):
@@ -35,7 +37,7 @@ class SeededDropout(nn.Module):
                 part.bernoulli_(1 - rate, generator=generator).div_(1 - rate)
             else:
                 part.fill_(1)
-        return values * mask
+        return values * (mask[rank::processes] if rank < rows else mask[:1])
 
 
 class Noise:
@@ -48,6 +50,8 @@ class Noise:
     def __init__(self, seeds: Sequence[int]) -> None:
         self.seeds = list(seeds)
         self.layers: list[SeededDropout] = []
+        # This process, how many there are, and the rows of their batch together; None where it has all of them.
+        self.share: tuple[int, int, int] | None = None
         self._epoch = 0
         self._generators: list[torch.Generator] = []
 

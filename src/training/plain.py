@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from src.data.executions import Execution
 from src.data.module import attached
 from src.training.epochs import Epochs
-from src.training.history import History, Pruner
+from src.training.history import History
 from src.training.losses import Losses
 from src.training.schedules import Schedule, TorchScheduler
 from src.training.stack import Lone
@@ -80,6 +80,8 @@ class Plain(pl.LightningModule):
             assert self.schedule is not None
             scheduler = TorchScheduler(trainer.optimizers[0], configs[0].scheduler, self.schedule)
         self.epochs = Epochs(self.member, [self.loss], attached(trainer), self.history, self.device, scheduler)
+        if trainer.world_size > 1:
+            _together(trainer, self.history)
 
     def training_step(self, execution: Execution, batch_idx: int) -> Tensor | None:
         """The loss of one batch; of several processes each sees its share of the rows, and all of them the mean."""
@@ -96,15 +98,21 @@ class Plain(pl.LightningModule):
             return None
         if self.trainer.world_size == 1:
             loss = self.loss(self.net(features), target)
-        elif len(target):
-            # Processes average their gradients, whatever their numbers of rows.
-            part = len(target) * self.trainer.world_size / (stretch.stop - stretch.start)
-            loss = self.loss(self.net(features), target) * part
         else:
-            loss = self.net(features.new_zeros(1, features.shape[1])).sum() * 0
+            loss = self._share(features, target, stretch.stop - stretch.start)
         if len(self.epochs.losses) <= batch_idx:  # an optimizer may look at a batch more than once
             self.epochs.losses.append(loss.detach())
         return loss
+
+    def _share(self, features: Tensor, target: Tensor, rows: int) -> Tensor:
+        """What this process's rows, of so many in the batch, add to the mean over processes."""
+        trainer = self.trainer
+        self.member.noise.share = (trainer.global_rank, trainer.world_size, rows)
+        if len(target):
+            # Processes average their gradients, whatever their numbers of rows.
+            return self.loss(self.net(features), target) * (len(target) * trainer.world_size / rows)
+        # A last batch may be too small for all; who has no row of it averages a gradient of zeros.
+        return self.net(features.new_zeros(1, features.shape[1])).sum() * 0
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Lightning's own step, then a per-step schedule's."""
@@ -124,13 +132,14 @@ class Plain(pl.LightningModule):
         self._validated, self._tally = self.epochs.figures(self._tally), Tally()
         self.log_dict({n: float(v[0]) for n, v in self._validated.items()}, logger=False, batch_size=1)
 
-    def on_train_epoch_end(self) -> None:
+    def close(self) -> None:
         """Closes the epoch where that was not done inside an execution; shows its figures to callbacks."""
         trainer, history, epochs = self.trainer, self.history, self.epochs
         assert epochs is not None
         if epochs.losses and not history.over:
             whole = len(epochs.losses) == attached(trainer).batches
-            _agree(trainer, epochs)
+            if trainer.world_size > 1:  # what each process saw of the epoch becomes what all of them saw
+                epochs.losses[:] = list(trainer.strategy.reduce(torch.stack(epochs.losses), reduce_op="mean"))
             epochs.end(trainer.current_epoch, trainer.global_step, whole, self._validated)
             self._validated = {}
         if history.over:
@@ -141,6 +150,18 @@ class Plain(pl.LightningModule):
             self.log_dict(shown, logger=False, batch_size=1)
 
 
+class Closing(pl.Callback):
+    """Closes the epoch before other callbacks hear of its end; it has to be the first of them.
+
+    Lightning tells most callbacks before the module, and they would see the figures of the epoch before.
+    """
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Closes it."""
+        assert isinstance(pl_module, Plain)
+        pl_module.close()
+
+
 def count_step(trainer: pl.Trainer) -> None:
     """Tells Lightning of an optimizer step that was written by hand."""
     progress = trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
@@ -149,32 +170,15 @@ def count_step(trainer: pl.Trainer) -> None:
         tracker.completed += 1
 
 
-def _agree(trainer: pl.Trainer, epochs: Epochs) -> None:
-    """Of several processes: what each of them saw of the epoch becomes what all of them saw, so that none drifts."""
-    if trainer.world_size == 1:
-        return
-    strategy, history = trainer.strategy, epochs.history
-    mean = strategy.reduce(torch.stack(epochs.losses), reduce_op="mean")
-    epochs.losses[:] = list(mean)
-    asked = torch.tensor(float(history.asked is not None), device=mean.device)
-    if float(strategy.reduce(asked, reduce_op="max")):
-        history.stop("interrupted")
-    if not isinstance(history.pruner, _Told):
-        history.pruner = _Told(trainer, history.pruner)
+def _together(trainer: pl.Trainer, history: History) -> None:
+    """Of several processes: whatever could end one of them ends all, so that none waits for another for ever."""
+    told, strategy = history.pruner, trainer.strategy
 
+    def pruner(*arguments: Any) -> Any:
+        return strategy.broadcast(told(*arguments) if told is not None and trainer.is_global_zero else None)
 
-class _Told:
-    """What the first process's pruner answers, in every process.
+    def agreed(asked: str | None) -> str | None:
+        answer = strategy.reduce(torch.tensor(float(asked is not None), device=strategy.root_device), reduce_op="max")
+        return "interrupted" if float(answer) else None
 
-    Args:
-        trainer: of this process.
-        pruner: the study's; only the first process has one.
-    """
-
-    def __init__(self, trainer: pl.Trainer, pruner: Pruner | None) -> None:
-        self._trainer, self._pruner = trainer, pruner
-
-    def __call__(self, *arguments: Any) -> Any:
-        """See ``Pruner``."""
-        asked = self._trainer.is_global_zero and self._pruner is not None
-        return self._trainer.strategy.broadcast(self._pruner(*arguments) if asked and self._pruner else None)
+    history.pruner, history.agreed = pruner, agreed
