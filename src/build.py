@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_elementwise: dict[str, bool] = {}  # what trying an optimizer has shown, by its node
 _MODULE_KEYS = ("batch_size", "shuffle", "val_fraction", "test_fraction", "standardize")
 
 
@@ -283,6 +284,24 @@ def trainer(
 def is_by_hand(cfg: Config) -> bool:
     """Whether the model brings its own update."""
     return hasattr(resolve(cfg.model._target_, "model"), "step_by_hand")
+
+
+def why_not_elementwise(cfg: Config) -> str | None:
+    """Why an optimizer of another package needs Lightning's own step; None where the engine can take it.
+
+    Raises:
+        UserError: it cannot be constructed, or is of another kind.
+    """
+    target = str(cfg.optimizer.get("_target_"))
+    if target.startswith("torch.optim."):
+        return None
+    from src.training.optimizers import is_elementwise
+
+    text = repr(container(cfg.optimizer))
+    if text not in _elementwise:
+        [make] = makers([container(cfg.optimizer)], "optimizer")
+        _elementwise[text] = is_elementwise(make)
+    return None if _elementwise[text] else f"{target} is not seen to update each number by itself"
 
 
 def try_out(make: Any, schedule: "Schedule | None", length: int) -> None:

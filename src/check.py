@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from src.errors import UserError
+from src.training.task import METRICS, SPLITS
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ _precision = (
     "16",
     "bf16",
 )
-_MONITORED = ("train/loss", "val/mse", "val/rmse", "val/mae", "val/r2")
+_MONITORED = ("train/loss", *(f"val/{name}" for name in METRICS))
 
 # What a key may be, wherever it stands: an optimizer that is added with a known key is checked already.
 RULES: dict[str, dict[str, Rule]] = {
@@ -257,13 +258,12 @@ def _check_together(cfg: DictConfig) -> None:
         raise UserError(f"objective must be one figure or a list of different ones, found {list(cfg.objective)}")
     for objective in [] if cfg.objective is None else cfg.objective if several else [cfg.objective]:
         split, _, metric = str(objective).partition("/")
-        if split not in ("train", "val", "test") or metric not in ("mse", "rmse", "mae", "r2"):
-            raise UserError(
-                f"objective must be train, val or test with mse, rmse, mae or r2, as in val/mse, found {objective!r}"
-            )
+        if split not in SPLITS or metric not in METRICS:
+            said = " with ".join(f"{', '.join(names[:-1])} or {names[-1]}" for names in (SPLITS, list(METRICS)))
+            raise UserError(f"objective must be {said}, as in val/mse, found {objective!r}")
         if split != "train" and not data[f"{split}_fraction"]:
             raise UserError(f"objective={objective} needs {split} rows, found data.{split}_fraction=0")
-    for key in ("scheduler.monitor", "callbacks.early_stopping.monitor"):
+    for key in ("scheduler.monitor", *(f"callbacks.{name}.monitor" for name in cfg.get("callbacks") or {})):
         if figure := OmegaConf.select(cfg, key):
             _check_monitor(key, str(figure), bool(data.val_fraction))
 

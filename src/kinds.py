@@ -75,7 +75,7 @@ KINDS = {
     "callbacks": Kind(
         "lightning.pytorch:Callback",
         (
-            r"src\.training\.(checkpoints\.Checkpoints|progress\.Progress|early_stopping\.EarlyStopping)",
+            r"src\.training\.(checkpoints\.Checkpoints|progress\.Progress|early_stopping\.[A-Z]\w*)",
             r"lightning\.pytorch\.callbacks\.(early_stopping\.)?EarlyStopping",
         ),
         "a callback of ours or EarlyStopping of lightning.pytorch.callbacks",

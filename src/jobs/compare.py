@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from src.errors import UserError
 from src.results.folder import RunFolder
+from src.results.status import PRUNED, has_result
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -66,7 +67,8 @@ def _fits(runs: dict[str, RunFolder]) -> "dict[str, Figure]":
     from src.results import figures
 
     summaries = {name: folder.read_summary() for name, folder in runs.items()}
-    fitted = {n: f for n, f in runs.items() if summaries[n].get("status") in ("completed", "pruned")}
+    ends = {name: summary.get("status") for name, summary in summaries.items()}
+    fitted = {name: folder for name, folder in runs.items() if has_result(ends[name]) or ends[name] == PRUNED}
     tables = {summaries[name]["data"]["sha256"] for name in fitted}
     if len(tables) != 1 or any(len(summaries[name]["data"]["features"]) != 1 for name in fitted):
         return {}

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 from src import build
 from src.results.folder import RunFolder
 from src.results.graph import autograd_graph, write_graph
+from src.results.status import DIVERGED
 from src.training.predictor import Predictor
 from src.training.tensorboard import TensorBoard
 from src.values import Config, container, flatten
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from src.data.partition import Partition
     from src.jobs.outcome import Reference
 
@@ -40,23 +39,23 @@ def draw(
         from src.results import figures
 
         folder.figures.mkdir(parents=True, exist_ok=True)
-
-        def keep(name: str, figure: "Figure") -> None:
-            picture = figures.png(figure)
-            (folder.figures / f"{name}.png").write_bytes(picture)
-            pictures[name] = picture
-
-        if (columns := folder.read_metrics()).get("epoch"):
-            with _optional("figures/curves.png"):
-                keep("curves", figures.curves(columns))
-        if status != "diverged":
-            features, target = part.thinned("train", figures.POINTS)
-            names, wanted = part.table.feature_names, part.table.target_name
-            with _optional("figures/fit.png"):
-                line = reference.line[0] if len(names) == 1 else None
-                keep("fit", figures.fit(features, target, predictor, line, names, wanted))
-            with _optional("figures/residuals.png"):
-                keep("residuals", figures.residuals(predictor(features), target, wanted))
+        names = part.table.feature_names
+        features, target = part.thinned("train", figures.POINTS)
+        run = figures.Run(
+            columns=folder.read_metrics(),
+            features=features,
+            target=target,
+            predict=predictor,
+            line=lambda: reference.line[0] if len(names) == 1 else None,
+            feature_names=names,
+            target_name=part.table.target_name,
+            fitted=status != DIVERGED,
+        )
+        for name, figure in figures.FIGURES.items():
+            with _optional(f"figures/{name}.png"):
+                if drawn := figure(run):
+                    pictures[name] = figures.png(drawn)
+                    (folder.figures / f"{name}.png").write_bytes(pictures[name])
     if cfg.graph:
         with _optional("figures/graph"):
             _draw_graph(cfg, folder, predictor, part)

@@ -22,7 +22,7 @@ from src.jobs.restore import resumable
 from src.results.folder import RunFolder
 from src.training import way
 from src.training.checkpoints import Checkpoints
-from src.training.early_stopping import EarlyStopping
+from src.training.early_stopping import Stopping
 from src.training.history import History, Pruner
 from src.training.live import Live
 from src.training.plain import Closing
@@ -68,7 +68,7 @@ def fit(
     named = dict(zip(cfg.callbacks or {}, callbacks, strict=True))
     way.check_callbacks(named, bool(len(part.rows["val"])))
     loggers = [build.construct(node, f"logger.{name}") for name, node in (cfg.logger or {}).items()]
-    reason = way.why_plain(cfg) or way.follows_steps(callbacks)
+    reason = way.why_plain(cfg) or build.why_not_elementwise(cfg) or way.follows_steps(callbacks)
     if build.is_by_hand(cfg) and (found := way.needs_lightnings_step(cfg)):
         raise UserError(f"model=scratch trains in full precision on one device, found {found}")
     span = reason is None and all(way.is_own(callback) for callback in callbacks)
@@ -78,7 +78,7 @@ def fit(
         1,
         monitor,
         maximize,
-        [("stopped early", each.rule) for each in callbacks if isinstance(each, EarlyStopping)],
+        [(each.reason, each.rule) for each in callbacks if isinstance(each, Stopping)],
         pruner,
         decode=decoder([part]) if is_line(member.net) else None,
     )

@@ -12,7 +12,7 @@ from src.data.table import Table
 from src.jobs.compose import Composed, within
 from src.jobs.grouping import model
 from src.jobs.members import write
-from src.jobs.stack import Group, Job, nets_of, sees_rows
+from src.jobs.stack import Group, Job, nets_of
 from src.results.folder import RunFolder
 from src.results.yaml_files import dump
 from src.sweeping.pruning import pruner, prunes
@@ -126,17 +126,17 @@ def split(members: list[Composed]) -> list[ComposedGroup]:
     jobs = [job_of(each) for each in members]
     rows = build.table(jobs[0].cfg)
     nets = nets_of(len(rows.feature_names), jobs)
-    apart: dict[Any, list[int]] = {}
-    for place, (job, net) in enumerate(zip(jobs, nets, strict=True)):
-        apart.setdefault(job.cfg.data.batch_size if sees_rows(net) else None, []).append(place)
-    found: list[list[int]] = []
-    for places in apart.values():
-        chains = [[places[i] for i in group] for group in groups([nets[place] for place in places])]
-        others: dict[Any, list[int]] = {}
-        for place in set(places) - {place for group in chains for place in group}:
-            others.setdefault(model(members[place].flat), []).append(place)
-        found += [*chains, *map(sorted, others.values())]
-    return [ComposedGroup([members[p] for p in places], rows, [nets[p] for p in places]) for places in found]
+    found = groups(nets)
+    chains = {place for places in found for place in places}
+    others: dict[Any, list[int]] = {}
+    for place, composed in enumerate(members):
+        if place not in chains:
+            # What is no chain may look at a whole batch, as BatchNorm does: it has to be of one size.
+            others.setdefault((model(composed.flat), jobs[place].cfg.data.batch_size), []).append(place)
+    return [
+        ComposedGroup([members[place] for place in places], rows, [nets[place] for place in places])
+        for places in (*found, *others.values())
+    ]
 
 
 def _write_log(job: Job, summary: dict[str, Any], name: str, trained: "Trained") -> None:

@@ -5,8 +5,11 @@ A job is given by its resolved configuration, flattened: dotted names to plain v
 
 import math
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
+from src import build
+from src.kinds import resolve
 from src.training import way
 from src.values import Values
 
@@ -17,12 +20,10 @@ _OWN = (
     "src.training.progress.Progress",
     "src.training.tensorboard.TensorBoard",
 )
-_STOPPING = "src.training.early_stopping.EarlyStopping"
 _HOW = ("fused", "foreach")  # ways of torch to do the same arithmetic
 # What training reads, besides the loss and the nets: everything else may differ between members.
 _READ = ("objective", "data", "optimizer", "scheduler", "trainer", "callbacks", "logger")
 _FIXED_SCHEDULE = {"scheduler._target_", "scheduler._partial_", "scheduler.interval", "scheduler.monitor"}
-_STOPPING_SETTINGS = ("patience", "min_delta", "mode", "stopping_threshold", "divergence_threshold", "check_finite")
 
 
 def why_alone(flat: Flat, cfg: Values) -> str | None:
@@ -32,16 +33,16 @@ def why_alone(flat: Flat, cfg: Values) -> str | None:
         flat: its configuration.
         cfg: the same, nested.
     """
-    if reason := way.why_plain(cfg):
+    if reason := way.why_plain(cfg) or build.why_not_elementwise(cfg):
         return reason
     target = str(flat["optimizer._target_"])
-    if _optimizer(target) not in _elementwise():
+    if target.startswith("torch.optim.") and _optimizer(target) not in _elementwise():
         return f"optimizer {target} is not element-wise"
     if str(flat["scheduler._target_"]).endswith(".ReduceLROnPlateau") and not _settings(target):
         return f"scheduler=plateau gives each member a learning rate of its own, and {target} has no rule for that"
     for group in ("callbacks", "logger"):
         for name, node in (cfg.get(group) or {}).items():
-            if node.get("_target_") not in (*_OWN, _STOPPING):
+            if node.get("_target_") not in _OWN and not _is_stopping(str(node.get("_target_"))):
                 return f"{group}.{name} follows a training of its own"
     if flat["resume"] is not None:
         return "it resumes another run"
@@ -56,14 +57,16 @@ def structure(flat: Flat) -> tuple[tuple[str, str], ...]:
         group, _, last = name.partition(".")
         if group not in _READ and name != "model.standardize":
             continue
-        if group == "callbacks" and name.rpartition(".")[2] in _STOPPING_SETTINGS:
+        node, _, setting = name.rpartition(".")
+        if group == "callbacks" and setting not in ("_target_", "monitor") and _is_stopping(flat[f"{node}._target_"]):
             continue
         if settings and (last in settings and group == "optimizer"):
             continue
         if settings and (name == "trainer.max_epochs" or (group == "scheduler" and name not in _FIXED_SCHEDULE)):
             continue
-        by_step = flat.get("scheduler.interval") == "step"  # a schedule that counts steps counts those of all members
-        if settings and name == "data.batch_size" and value is not None and not by_step:
+        # A schedule that counts steps counts those of all members, and a limit of steps cuts each size elsewhere.
+        counted = flat.get("scheduler.interval") == "step" or flat["trainer.max_steps"] != -1
+        if settings and name == "data.batch_size" and value is not None and not counted:
             value = int(math.log2(value))  # within a factor of two, filling up costs less than another stack
         common.append((name, repr(value)))
     return tuple(sorted(common))
@@ -82,10 +85,20 @@ def differing(flats: list[Flat]) -> list[str]:
     return [name for name in names if any(flat.get(name) != first.get(name) for flat in flats[1:])]
 
 
+@cache
+def _is_stopping(target: str) -> bool:
+    """Whether a callback is a reason to stop, which the history asks for each member."""
+    from src.training.early_stopping import Stopping
+
+    found = resolve(target, "callbacks")
+    return isinstance(found, type) and issubclass(found, Stopping)
+
+
 def _optimizer(target: str) -> Any:
+    """torch's optimizer of this name; None for one of another package."""
     import torch
 
-    return getattr(torch.optim, target.rpartition(".")[2], None)
+    return getattr(torch.optim, target.rpartition(".")[2], None) if target.startswith("torch.optim.") else None
 
 
 def _elementwise() -> tuple[Any, ...]:

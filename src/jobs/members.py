@@ -15,6 +15,7 @@ from src.jobs.stack import Job, Trained
 from src.results.checkpoint_files import save
 from src.results.folder import run_command
 from src.training.checkpoints import best_checkpoint
+from src.training.optimizers import own_rows
 from src.training.predictor import Predictor
 from src.training.tensorboard import TensorBoard
 
@@ -91,7 +92,8 @@ class Checkpoints:
             "state_dict": self._state(*history.last, place),
             "optimizer_states": self._optimizer(place),
             "lr_schedulers": history.ends[place].schedulers,
-            "History": history.best_state(place),
+            "callbacks": {n: state for n, (_, rule) in trained.stops.items() if (state := rule.state(place))},
+            "History": self._best(place),
         }
         save(last, folder / "last.ckpt")
         state = last["state_dict"]
@@ -105,13 +107,22 @@ class Checkpoints:
         own = self._trained.module.stack.state(rows[place], {n: part[place] for n, part in buffers.items()}, place)
         return {f"net.{name}": value for name, value in own.items()}
 
+    def _best(self, place: int) -> dict[str, Any]:
+        """What the history knows of a member's best epoch, its weights a row as its own net has them."""
+        found = self._trained.history.best_state(place)
+        if found:
+            own = self._trained.module.stack.unflat(found["row"], place)
+            found["row"] = torch.cat([part.flatten() for part in own.values()])
+        return found
+
     def _optimizer(self, place: int) -> list[dict[str, Any]]:
         """torch's ``state_dict`` of the member's optimizer; none for an update that is written by hand."""
         history, module = self._trained.history, self._trained.module
         if module.by_hand:
             return []
         end = history.ends[place]
-        rows = {name: module.stack.unflat(part[place], place) for name, part in history.state.items()}
+        kept = own_rows(history.state, end.group)
+        rows = {name: module.stack.unflat(part[place], place) for name, part in kept.items()}
         names = [name for name, _ in self._trained.nets[place].named_parameters()]
         state: dict[int, dict[str, Any]] = {}
         for name in next(iter(rows.values()), {}):

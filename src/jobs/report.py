@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src.errors import UserError
+from src.results.status import FAILED
 from src.sweeping.leaderboard import Row, print_table, ranked, write_csv
 from src.sweeping.runs import Found, read
 from src.sweeping.storage import shown
@@ -117,7 +118,7 @@ def _sweep(
             "std": best.spread,
         },
         "commands": commands,
-        "failures": {row.folder: row.message for row in rows if row.status == "failed"},
+        "failures": {row.folder: row.message for row in rows if row.status == FAILED},
     }
 
 

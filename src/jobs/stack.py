@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from src.data.module import DataModule
     from src.training.chains import Chains
+    from src.training.early_stopping import Stops
     from src.training.engine import Engine
     from src.training.history import History, Pruner
     from src.training.stack import Stack
@@ -51,6 +52,7 @@ class Trained:
     nets: "list[nn.Module]"
     module: "Engine"
     history: "History"
+    stops: "dict[str, tuple[str, Stops]]"
     trainer: "pl.Trainer"
     threads: int
     seconds: float
@@ -82,19 +84,19 @@ class Group:
 
     def __init__(self, rows: Table, jobs: Sequence[Job], nets: "Sequence[nn.Module]") -> None:
         from src.training.losses import check_losses
-        from src.training.stack import Alone
 
         self.cfg = jobs[0].cfg
         parts = _parts(rows, jobs)
         losses = build.alike([(job.cfg.loss, "loss") for job in jobs])
         self._ready = [Ready(*each) for each in zip(jobs, parts, nets, losses, strict=True)]
         sizes = {(len(each.part.rows["train"]), each.job.cfg.data.batch_size) for each in self._ready}
-        check_losses(losses, ragged=len(sizes) > 1)
-        if len(sizes) > 1 and any(sees_rows(net) for net in nets):
-            raise Alone("its net looks at all rows of a batch, and batches differ between members")
+        self._ragged = len(sizes) > 1
+        check_losses(losses, self._ragged)
         self._features = parts[0].sample(min(self._batch(), _SAMPLE))[0]
         distinct = list({id(each.net): each for each in reversed(self._ready)}.values())
-        together([each.net for each in distinct], [each.job.cfg.seed for each in distinct], self._features)
+        together(
+            [each.net for each in distinct], [each.job.cfg.seed for each in distinct], self._features, self._ragged
+        )
 
     def width(self, wanted: str | int) -> int:
         """How many of the jobs a stack should hold; 1 where stacking them gains nothing."""
@@ -154,13 +156,14 @@ class Group:
         cfg, jobs, parts = self.cfg, [each.job for each in some], [each.part for each in some]
         seeds = [job.cfg.seed for job in jobs]
         nets, losses = [each.net for each in some], [each.loss for each in some]
-        stack = together(nets, seeds, self._features)
+        stack = together(nets, seeds, self._features, self._ragged)
         monitor, maximize = build.monitored(cfg)
+        stops = _stops(jobs)
         history = History(
             len(jobs),
             monitor,
             maximize,
-            _stoppers(jobs),
+            list(stops.values()),
             watch(jobs) if watch else None,
             _epochs(jobs),
             decoder(parts) if all(is_line(net) for net in nets) else None,
@@ -180,7 +183,7 @@ class Group:
             assert module.epochs is not None
             module.epochs.finish(trainer.global_step, trainer.current_epoch)
         history.flush()
-        return Trained(jobs, parts, nets, module, history, trainer, number, elapsed(fit_started), started)
+        return Trained(jobs, parts, nets, module, history, stops, trainer, number, elapsed(fit_started), started)
 
 
 class Moves:
@@ -202,7 +205,8 @@ class Moves:
         validated = bool(len(data.parts[0].rows["val"]))
         self._schedules = build.schedules([container(job.cfg.scheduler) for job in jobs], validated)
         first = self._schedules[0] if self._schedules else None
-        self._lengths = [build.schedule_length(job.cfg, first, data.batches) for job in jobs]
+        steps = data.gather.steps
+        self._lengths = [build.schedule_length(job.cfg, first, own) for job, own in zip(jobs, steps, strict=True)]
         factories = [schedule.factory for schedule in self._schedules or ()]
         for place in {id(factory): place for place, factory in enumerate(factories or self._makes)}.values():
             schedule = self._schedules[place] if self._schedules else None
@@ -216,7 +220,7 @@ class Moves:
 
         if self._agree:
             return Agreeing(self._stack.matrix, self._makes[0])
-        cycled = ("momentum",) if self._schedules and not self._schedules[0].plateau else ()
+        cycled = ("momentum",) if self._schedules and self._schedules[0].cycles_momentum else ()
         return Differing(self._stack.matrix, self._makes, cycled)
 
     def scheduler(self, optimizer: Any) -> Any:
@@ -237,8 +241,14 @@ def _cut(ready: Sequence[Ready], width: int) -> list[list[Ready]]:
     return [list(ready[start : start + width]) for start in range(0, len(ready), width)]
 
 
-def together(nets: "Sequence[nn.Module]", seeds: Sequence[int], features: Any) -> "Stack | Chains":
+def together(nets: "Sequence[nn.Module]", seeds: Sequence[int], features: Any, ragged: bool) -> "Stack | Chains":
     """Nets as a stack: of one form, or chains of layers whose depth, widths and activations differ.
+
+    Args:
+        nets, seeds: of each member.
+        features: a batch (rows, features).
+        ragged: whether members' batches have other numbers of rows. The smaller are filled up, which only layers that
+            take each row by itself do not notice: a chain's.
 
     Raises:
         Alone: they have none.
@@ -246,7 +256,7 @@ def together(nets: "Sequence[nn.Module]", seeds: Sequence[int], features: Any) -
     from src.training.chains import chained
     from src.training.stack import stacked
 
-    return (stacked if len({form(net) for net in nets}) == 1 else chained)(nets, seeds, features)
+    return (stacked if not ragged and len({form(net) for net in nets}) == 1 else chained)(nets, seeds, features)
 
 
 def form(net: "nn.Module") -> Any:
@@ -258,14 +268,6 @@ def form(net: "nn.Module") -> Any:
         for name, module in net.named_modules()
     ]
     return tuple(modules), tuple((name, part.shape, part.requires_grad) for name, part in net.named_parameters())
-
-
-def sees_rows(net: "nn.Module") -> bool:
-    """Whether rows that only fill up a batch would change what a net gives for the others, or what it draws."""
-    from torch import nn
-    from torch.nn.modules.batchnorm import _BatchNorm
-
-    return any(isinstance(module, nn.Dropout | _BatchNorm) for module in net.modules())
 
 
 def nets_of(features: int, jobs: Sequence[Job]) -> "list[nn.Module]":
@@ -280,6 +282,10 @@ def nets_of(features: int, jobs: Sequence[Job]) -> "list[nn.Module]":
         init = model.pop("init", None)
         key = (job.cfg.seed, repr(model), repr(init))
         if key not in made:
+            if any("_target_" in repr(value) for name, value in model.items() if name != "_target_"):
+                made[key] = build.net(job.cfg, features)  # a factory would make the layers within once for all
+                found.append(made[key])
+                continue
             if key[1] not in factories:
                 factories[key[1]] = build.net_factory(job.cfg, features)
             torch.manual_seed(job.cfg.seed)
@@ -314,15 +320,15 @@ def _parts(rows: Table, jobs: Sequence[Job]) -> list[Partition]:
     return found
 
 
-def _stoppers(jobs: Sequence[Job]) -> list[Any]:
-    """Early stopping of members that have it, with settings of their own."""
-    from src.training.early_stopping import EarlyStopping, EarlyStops
+def _stops(jobs: Sequence[Job]) -> "dict[str, tuple[str, Stops]]":
+    """By the name of its state in a checkpoint each reason to stop, with a rule for all members."""
+    from src.training.early_stopping import Stopping
 
-    found = []
-    for name, node in (jobs[0].cfg.callbacks or {}).items():
-        if str(node.get("_target_")).endswith(f".{EarlyStopping.__name__}"):
-            settings = [build.construct(job.cfg.callbacks[name], f"callbacks.{name}") for job in jobs]
-            found.append(("stopped early", EarlyStops(settings)))
+    found: dict[str, tuple[str, Stops]] = {}
+    for name in jobs[0].cfg.callbacks or {}:
+        settings = build.alike([(job.cfg.callbacks[name], f"callbacks.{name}") for job in jobs])
+        if isinstance(settings[0], Stopping):
+            found[settings[0].state_key] = (settings[0].reason, settings[0].together(settings))
     return found
 
 

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from src.errors import UserError
 from src.results.folder import RunFolder
 from src.results.lock import claimed
+from src.results.status import DIVERGED, PRUNED, has_result
 from src.sweeping.plan import Plan
 from src.sweeping.progress import Progress
 from src.sweeping.pruning import NUMBER
@@ -182,7 +183,7 @@ class Sweep:
             return self._failed(said, trial, folder)
         status = folder.read_summary().get("status", "completed")
         notes = {"folder": self._name(folder)} | ({} if status == "completed" else {"status": status})
-        if status == "pruned":
+        if status == PRUNED:
             return Outcome("PRUNED", None, notes)
         answer = ret.return_value
         try:
@@ -205,10 +206,10 @@ class Sweep:
             return None
         status = summary.get("status")
         notes = {"folder": str(trial.number)} | ({} if status == "completed" else {"status": status})
-        if status == "pruned":
+        if status == PRUNED:
             return Outcome("PRUNED", None, notes)
         values = [part["value"] for part in summary.get("objectives", [summary.get("objective", {})]) if part]
-        if status not in ("completed", "diverged") or len(values) != len(self.plan.directions):
+        if not (has_result(status) or status == DIVERGED) or len(values) != len(self.plan.directions):
             return None
         worst = [math.inf if direction == "minimize" else -math.inf for direction in self.plan.directions]
         # JSON has no infinity: a diverged run's objective is null there.

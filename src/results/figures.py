@@ -1,6 +1,7 @@
 """Figures: arrays in, matplotlib Figure out. Points are red and the fitted line is blue, as in the lessons."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import wraps
 from io import BytesIO
 from typing import Any, ParamSpec
@@ -119,6 +120,41 @@ def compare_fits(
     axes.set(xlabel=feature_name, ylabel=target_name)
     _legend(axes, fontsize="small")
     return figure
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the figures of a run are made of.
+
+    Args:
+        columns: metrics.csv.
+        features, target: raw training rows, no more than can be shown: (rows, features) and (rows,).
+        predict: from raw features.
+        line: gives the least-squares line of one feature; None where there are more.
+        feature_names, target_name: of the table.
+        fitted: whether there is anything to predict with.
+    """
+
+    columns: dict[str, list[float]]
+    features: np.ndarray
+    target: np.ndarray
+    predict: Predict
+    line: Callable[[], Predict | None]
+    feature_names: list[str]
+    target_name: str
+    fitted: bool
+
+
+# figures/NAME.png of a run; None where there is nothing to draw.
+FIGURES: dict[str, Callable[[Run], Figure | None]] = {
+    "curves": lambda run: curves(run.columns) if run.columns.get("epoch") else None,
+    "fit": lambda run: (
+        fit(run.features, run.target, run.predict, run.line(), run.feature_names, run.target_name)
+        if run.fitted
+        else None
+    ),
+    "residuals": lambda run: residuals(run.predict(run.features), run.target, run.target_name) if run.fitted else None,
+}
 
 
 def png(figure: Figure) -> bytes:

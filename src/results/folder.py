@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from src.errors import UserError
 from src.results.metrics_file import append, read
+from src.results.status import FAILED, INTERRUPTED
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,7 +75,7 @@ class RunFolder:
             summary = self.read_summary()
         except UserError:
             return None  # torn, as a power cut may leave it
-        finished = summary and summary.get("status") not in ("failed", "interrupted")
+        finished = summary and summary.get("status") not in (FAILED, INTERRUPTED)
         if finished and _of_the_task(summary.get("overrides", [])) != _of_the_task(again):
             return "holds a run with other overrides: move it away"
         return None

@@ -36,8 +36,9 @@ def print_metrics(result: dict[str, Any], source: str, target: str, splits: list
             table.add_column(name, justify="right")
         for split in splits:
             table.add_row(split, *(f"{metrics[f'{split}/{name}']:.6g}" for name in METRICS))
-        mse = reference["mse"]
-        table.add_row("least squares, train", f"{mse:.6g}", f"{mse**0.5:.6g}", "", f"{reference['r2']:.6g}")
+        known = {"mse": reference["mse"], "rmse": reference["mse"] ** 0.5, "r2": reference["r2"]}
+        fitted = (f"{known[name]:.6g}" if name in known else "" for name in METRICS)
+        table.add_row("least squares, train", *fitted)
         console.print(table)
     if learned:
         table = Table()

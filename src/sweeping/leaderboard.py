@@ -2,11 +2,13 @@
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, Literal
+
+from src.results.status import FAILED, has_result, place
 
 SHOWN = 10  # rows on the terminal
 
@@ -35,6 +37,15 @@ class Row:
     spread: float | None = None
 
 
+# What leaderboard.csv and the report say of each run, besides its figures and its parameters.
+COLUMNS: dict[str, Callable[[Row], Any]] = {
+    "status": lambda row: row.status,
+    "seconds": lambda row: row.seconds,
+    "folder": lambda row: row.folder,
+    "message": lambda row: row.message,
+}
+
+
 def ranked(rows: Sequence[Row], directions: Sequence[str]) -> list[Row]:
     """The rows, best first; then pruned, diverged, failed and unfinished ones.
 
@@ -53,7 +64,7 @@ def ranked(rows: Sequence[Row], directions: Sequence[str]) -> list[Row]:
     done: list[Row] = []
     rest: list[Row] = []
     for row in rows:
-        whole = row.status == "completed" and row.values and all(map(math.isfinite, row.values))
+        whole = has_result(row.status) and row.values and all(map(math.isfinite, row.values))
         (done if whole else rest).append(row)
     if len(signs) > 1:
         _rank_fronts(done, [cost(row) for row in done])
@@ -68,10 +79,9 @@ def ranked(rows: Sequence[Row], directions: Sequence[str]) -> list[Row]:
             mark = order[id(row)] if row.seeds else row.folder
             rank += mark != previous
             previous, row.rank = mark, rank
-    places = ("completed", "pruned", "diverged", "failed")
     rest.sort(
         key=lambda row: (
-            places.index(row.status) if row.status in places else len(places),
+            place(row.status),
             [math.inf if math.isnan(value) else value for value in cost(row)],
             row.number,
         )
@@ -117,10 +127,7 @@ def columns(rows: Sequence[Row]) -> tuple[list[str], list[list[Any]]]:
         *(["seeds", "mean", "std"] if seeds else []),
         *metrics,
         *params,
-        "status",
-        "seconds",
-        "folder",
-        "message",
+        *COLUMNS,
     ]
     cells = []
     for row in rows:
@@ -132,10 +139,7 @@ def columns(rows: Sequence[Row]) -> tuple[list[str], list[list[Any]]]:
                 *([row.seeds, row.average, row.spread] if seeds else []),
                 *(row.metrics.get(name) for name in metrics),
                 *(row.params.get(name) for name in params),
-                row.status,
-                row.seconds,
-                row.folder,
-                row.message,
+                *(get(row) for get in COLUMNS.values()),
             ]
         )
     return header, cells
@@ -185,7 +189,7 @@ def print_table(rows: Sequence[Row], title: str) -> None:
         f"{len(rows)} runs: " + ", ".join(f"{count} {status}" for status, count in counts.items()),
         markup=False,
     )
-    for row in [row for row in rows if row.status == "failed"][:3]:
+    for row in [row for row in rows if row.status == FAILED][:3]:
         console.print(f"failed: {row.folder}: {(row.message or 'no message').splitlines()[0]}", markup=False)
 
 

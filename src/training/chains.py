@@ -212,11 +212,13 @@ class Chains:
         mask = torch.ones_like(values, memory_format=torch.contiguous_format)
         generators = self.noise.generators(values.device)
         for part, member, width, rate in zip(mask, self._members, layer.widths, layer.rates, strict=False):
-            if rate:
-                own = part if width == part.shape[1] else part.new_empty(len(part), width)  # contiguous, as alone
+            rows = len(part) if self.noise.rows is None else self.noise.rows[member]
+            if rate and rows:
+                # Contiguous, as alone.
+                own = part[:rows] if width == part.shape[1] else part.new_empty(rows, width)
                 own.bernoulli_(1 - rate, generator=generators[member]).div_(1 - rate)
-                if own is not part:
-                    part[:, :width] = own
+                if width != part.shape[1]:
+                    part[:rows, :width] = own
         return mask
 
 

@@ -1,13 +1,61 @@
-"""Early stopping as a reason of the history to stop: alone and in a stack by the same rule."""
+"""Reasons to stop, asked by the history after each epoch: alone and in a stack by the same rule.
+
+Another reason is a subclass of ``Stopping`` in this file, and a node of conf/callbacks.
+"""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import cached_property
+from typing import Any, ClassVar
 
 import lightning.pytorch as pl
 import numpy as np
 
 
-class EarlyStopping(pl.Callback):
+class Stops:
+    """A rule for many members, each with settings of its own; as it stands here it remembers nothing."""
+
+    def __call__(self, present: np.ndarray, figures: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Which of the present members have to stop after an epoch with these figures (present,)."""
+        raise NotImplementedError
+
+    def state(self, member: int) -> dict[str, Any]:
+        """What a member's checkpoint needs for the rule to go on."""
+        return {}
+
+    def load(self, member: int, state: Mapping[str, Any]) -> None:
+        """Takes it."""
+
+
+class Stopping(pl.Callback):
+    """A reason to stop with its settings; whoever trains asks its rule, so it follows no hook of Lightning."""
+
+    reason: ClassVar[str]  # what summary.json has as ``status``
+    monitor: str  # the figure that it looks at
+
+    @classmethod
+    def together(cls, settings: "Sequence[Any]") -> Stops:
+        """The rule for many members.
+
+        Args:
+            settings: per member a callback of this class; they share a monitor.
+        """
+        raise NotImplementedError
+
+    @cached_property
+    def rule(self) -> Stops:
+        """The rule for a lone run."""
+        return self.together([self])
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the rule remembers, so that a resumed run stops where the whole one does."""
+        return self.rule.state(0)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes it."""
+        self.rule.load(0, state_dict)
+
+
+class EarlyStopping(Stopping):
     """Stops a run whose monitored figure no longer improves; settings and rule are Lightning's, by their names.
 
     Only epochs that have the figure count.
@@ -22,6 +70,8 @@ class EarlyStopping(pl.Callback):
         check_finite: stop where the figure is not finite.
     """
 
+    reason = "stopped early"
+
     def __init__(
         self,
         monitor: str,
@@ -35,18 +85,14 @@ class EarlyStopping(pl.Callback):
         self.monitor, self.mode, self.patience, self.min_delta = monitor, mode, patience, min_delta
         self.stopping_threshold, self.divergence_threshold = stopping_threshold, divergence_threshold
         self.check_finite = check_finite
-        self.rule = EarlyStops([self])
 
-    def state_dict(self) -> dict[str, Any]:
-        """The best value so far and the epochs since, so that a resumed run stops where the whole one does."""
-        return {"best": float(self.rule.best[0]), "waited": int(self.rule.waited[0])}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes them."""
-        self.rule.best[0], self.rule.waited[0] = state_dict["best"], state_dict["waited"]
+    @classmethod
+    def together(cls, settings: "Sequence[EarlyStopping]") -> Stops:
+        """See ``Stopping``."""
+        return EarlyStops(settings)
 
 
-class EarlyStops:
+class EarlyStops(Stops):
     """The rule for many members.
 
     Args:
@@ -65,8 +111,16 @@ class EarlyStops:
         self.best = np.full(len(settings), np.inf)
         self.waited = np.zeros(len(settings), int)
 
+    def state(self, member: int) -> dict[str, Any]:
+        """The best value so far and the epochs since."""
+        return {"best": float(self.best[member]), "waited": int(self.waited[member])}
+
+    def load(self, member: int, state: Mapping[str, Any]) -> None:
+        """Takes them."""
+        self.best[member], self.waited[member] = state["best"], state["waited"]
+
     def __call__(self, present: np.ndarray, figures: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Which of the present members have to stop after an epoch with these figures (present,)."""
+        """See ``Stops``."""
         if self._monitor not in figures:
             return np.zeros(len(present), bool)
         value = self._sign[present] * figures[self._monitor]

@@ -155,6 +155,13 @@ class Engine(pl.LightningModule):
             self._ready()
         self.history.flush()
 
+    def on_train_epoch_end(self) -> None:
+        """Closes an epoch that ``max_steps`` cut short."""
+        trainer, epochs = self.trainer, self.epochs
+        assert epochs is not None
+        if epochs.losses and not self.history.over:
+            epochs.end(trainer.current_epoch, trainer.global_step, whole=False)
+
     def on_train_end(self) -> None:
         """Whoever is left went through to the end."""
         assert self.epochs is not None
@@ -168,11 +175,15 @@ class Engine(pl.LightningModule):
         self._batches = self.epochs.data.batches
         steps = torch.tensor(self.epochs.data.gather.steps, device=self.device)
         self._active = torch.arange(self._batches, device=self.device)[:, None] < steps  # (steps, members)
+        gather = self.epochs.data.gather
+        self._rows = gather.counts().int().tolist() if gather.ragged else None  # of each step, by member
 
     def _step(self, features: Tensor, target: Tensor, share: Tensor | None) -> None:
         """One optimizer step of every member."""
         epochs, stack = self.epochs, self.stack
         assert epochs is not None
+        if self._rows is not None:
+            stack.noise.rows = self._rows[self._at % self._batches]
         if self._rates is not None:
             rows = features if features.dim() == 3 else features.expand(stack.size, *features.shape)
             update: Any = stack.net.step_by_hand

@@ -129,8 +129,12 @@ class History:
             pruned = self.pruner(epoch, self.present, self.alive, figures)
             if pruned is not None:
                 found["pruned"] = pruned
-        for why, asked in self.stoppers:
-            found[why] = asked(self.present, figures)
+        alive = self.alive  # who has stopped and not left yet is not asked again, so that rules remember its end
+        own = figures if alive.all() else {name: values[alive] for name, values in figures.items()}
+        for why, rule in self.stoppers:
+            asked = np.zeros(len(alive), bool)
+            asked[alive] = rule(self.present[alive], own)
+            found[why] = found.get(why, False) | asked
         if self.max_epochs is not None:
             found["completed"] = self.max_epochs[self.present] <= epoch
         if reason := self.agreed(self.asked):

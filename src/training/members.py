@@ -52,7 +52,8 @@ class MemberBatchNorm(nn.Module):
         self, layer: nn.BatchNorm1d, weight: nn.Parameter | None, bias: nn.Parameter | None, buffers: dict[str, Tensor]
     ) -> None:
         super().__init__()
-        self.eps, self.momentum, self.channels = layer.eps, layer.momentum, layer.num_features
+        # Without a momentum torch averages over all batches by their number, a value that it decides by in Python.
+        self.eps, self.momentum, self.channels = layer.eps, layer.momentum or 0.0, layer.num_features
         self.weight, self.bias = weight, bias
         self.statistics = buffers  # the stack's own tensors, which it keeps and stores
 
@@ -61,11 +62,8 @@ class MemberBatchNorm(nn.Module):
         members = len(values)
         flat = values.transpose(0, 1).flatten(1, 2)  # (rows, members · channels, …)
         mean, variance = self.statistics.get("running_mean"), self.statistics.get("running_var")
-        momentum = self.momentum
         if self.training and mean is not None:
-            count = self.statistics["num_batches_tracked"]
-            count += 1
-            momentum = 1 / float(count[0]) if momentum is None else momentum
+            self.statistics["num_batches_tracked"] += 1
         found = F.batch_norm(
             flat,
             None if mean is None else mean.view(-1),
@@ -73,7 +71,7 @@ class MemberBatchNorm(nn.Module):
             None if self.weight is None else self.weight.reshape(-1),
             None if self.bias is None else self.bias.reshape(-1),
             training=self.training or mean is None,
-            momentum=momentum or 0.0,
+            momentum=self.momentum,
             eps=self.eps,
         )
         return found.unflatten(1, (members, self.channels)).transpose(0, 1)

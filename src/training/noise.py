@@ -52,6 +52,7 @@ class Noise:
         self.layers: list[SeededDropout] = []
         # This process, how many there are, and the rows of their batch together; None where it has all of them.
         self.share: tuple[int, int, int] | None = None
+        self.rows: Sequence[int] | None = None  # of each member's batch that count, where batches are filled up
         self._epoch = 0
         self._generators: list[torch.Generator] = []
 
@@ -85,8 +86,8 @@ def seed_dropout(net: nn.Module, noise: Noise) -> bool:
     """Replaces the net's dropout layers by seeded ones, in place; whether there were any that do something."""
     found = False
     for module in list(net.modules()):
-        for name, child in list(module.named_children()):
+        for name, child in list(module._modules.items()):  # named_children() leaves out who occurs twice
             if type(child) is nn.Dropout:
-                setattr(module, name, noise.layer([child.p], stacked=False))
+                setattr(module, name, noise.layer([child.p], stacked=False).train(child.training))
                 found |= child.p > 0
     return found

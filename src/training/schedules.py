@@ -4,6 +4,7 @@ Where members differ, torch's schedulers run beside the training on an optimizer
 member, so every number is the one a lone run would see.
 """
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -38,6 +39,13 @@ class Schedule:
     def plateau(self) -> bool:
         """Whether it looks at the training."""
         return isinstance(self.factory, partial) and self.factory.func is ReduceLROnPlateau
+
+    @property
+    def cycles_momentum(self) -> bool:
+        """Whether it moves momentum, too."""
+        bound = self.factory.keywords if isinstance(self.factory, partial) else {}
+        known = inspect.signature(self.factory).parameters.get("cycle_momentum")
+        return known is not None and bool(bound.get("cycle_momentum", known.default))
 
     def length(self, epochs: int, batches: int, max_steps: int) -> int:
         """Scheduler steps of a training of so many epochs (-1 for no limit) and steps (likewise)."""

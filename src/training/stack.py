@@ -160,7 +160,8 @@ class Stack:
             key = self._keys[f"{path}{name}"]
             own[name] = self.matrix.leaves[key] if part.requires_grad else nn.Parameter(self._buffers[key], False)
         statistics = {name: self._buffers[f"{path}{name}"] for name, _ in module.named_buffers(recurse=False)}
-        children = list(module.named_children())
+        # Not named_children(), which leaves out who occurs twice.
+        children = [(name, child) for name, child in module._modules.items() if child is not None]
         if type(module) is nn.Dropout:
             found: nn.Module | None = self.noise.layer([each[path[:-1]] for each in rates], stacked=True)
         else:
@@ -201,7 +202,10 @@ def stacked(nets: Sequence[nn.Module], seeds: Sequence[int], features: Tensor) -
     reasons = []
     for mapped in (False, True):
         try:
-            compare(Stack(probes, range(3), mapped), probes, range(3), features)
+            tried = Stack(probes, range(3), mapped)
+            compare(tried, probes, range(3), features)
+            tried.net.eval()
+            compare(tried, [copy.deepcopy(probe).eval() for probe in probes], range(3), features)
             stack = Stack(nets, seeds, mapped)
             first = {id(net): place for place, net in reversed(list(enumerate(nets)))}
             compare(stack, nets, seeds, features, sorted(first.values()))
@@ -228,12 +232,13 @@ def compare(
         places: the members to look at; all of them otherwise.
 
     Raises:
-        Alone: a member comes to other numbers, or to another shape.
+        Alone: a member comes to other numbers, or to another shape, or its buffers do.
     """
     before = {name: part.clone() for name, part in stack.buffers().items()}
     stack.noise.start(0)
     with torch.no_grad():
         together = stack.forward(features)
+    after = {name: part.clone() for name, part in stack.buffers().items()}
     for name, part in stack.buffers().items():
         part.copy_(before[name])
     for place in range(len(nets)) if places is None else places:
@@ -246,9 +251,17 @@ def compare(
             alone = lone.forward(features)
         if together.shape[1:] != alone.shape:
             raise Alone(f"expected outputs {tuple(alone.shape)} a member, found {tuple(together.shape[1:])}")
-        bound = _TOLERANCE.get(alone.dtype, 1e-2) * max(1.0, float(alone.abs().max().nan_to_num(0, 0, 0)))
-        if not torch.allclose(together[place], alone, rtol=0, atol=bound, equal_nan=True):
+        if not _close(together[place], alone):
             raise Alone("members come to other numbers than alone")
+        if not all(_close(after[name][place], part[0]) for name, part in lone.buffers().items()):
+            raise Alone("its forward does not change its buffers in place, as members' could be")
+
+
+def _close(one: Tensor, other: Tensor) -> bool:
+    if not other.is_floating_point():
+        return torch.equal(one, other)
+    bound = _TOLERANCE.get(other.dtype, 1e-2) * max(1.0, float(other.abs().max().nan_to_num(0, 0, 0)))
+    return torch.allclose(one, other, rtol=0, atol=bound, equal_nan=True)
 
 
 class Surprises(TorchDispatchMode):
@@ -264,8 +277,18 @@ class Surprises(TorchDispatchMode):
 
 def _refuse_surprises(net: nn.Module, features: Tensor) -> None:
     lone = Lone(copy.deepcopy(net), 0)
-    with torch.no_grad(), Surprises():
-        lone.forward(features)
+    with Surprises():
+        lone.net.eval()
+        with torch.no_grad():
+            lone.forward(features)
+        lone.net.train()
+        found = lone.forward(features)
+    if found.requires_grad:
+        found.sum().backward()
+        # torch's optimizers pass such a one by; in a matrix it would have a gradient of zero, and decay.
+        idle = [name for name, part in lone.net.named_parameters() if part.requires_grad and part.grad is None]
+        if idle:
+            raise Alone(f"{idle[0]} takes no part in its forward")
 
 
 def _fixed(net: nn.Module) -> dict[str, Tensor]:

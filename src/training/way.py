@@ -49,8 +49,6 @@ def needs_lightnings_step(cfg: Config) -> str | None:
     if trainer.accumulate_grad_batches != 1:
         return f"trainer.accumulate_grad_batches={trainer.accumulate_grad_batches}"
     target = str(cfg.optimizer.get("_target_"))
-    if not target.startswith("torch.optim."):
-        return f"{target} is no optimizer of torch.optim"
     if target.endswith(".LBFGS"):
         return f"{target} evaluates the loss several times in a step"
     option = next((name for name in _LOOP_OPTIONS if trainer.get(name) is not None), None)
