@@ -35,11 +35,6 @@ def door(command: Callable[[], Any]) -> None:
         sys.exit(2)
 
 
-def packages(trust: Any) -> tuple[str, ...]:
-    """``trust`` of the command line as names: nothing, one, or a list."""
-    return () if trust is None else (str(trust),) if isinstance(trust, str) else tuple(str(name) for name in trust)
-
-
 def _one_line(kind: type[BaseException], error: BaseException, traceback: Any) -> None:
     if isinstance(error, MissingMandatoryValue):
         error = UserError(f"{error.full_key} has to be given, as in {error.full_key}=…")

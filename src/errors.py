@@ -5,6 +5,10 @@ class UserError(ValueError):
     """A mistake in an override, a file or a folder: printed as it stands, without a traceback."""
 
 
+class NothingLeft(UserError):
+    """What was asked for is done already: to a single run no mistake."""
+
+
 def nearest(word: str, choices: list[str]) -> str:
     """A hint such as ``; did you mean 'wt'?``, or the first choices where none is near."""
     from difflib import get_close_matches

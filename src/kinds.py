@@ -136,6 +136,11 @@ def check_folder(cfg: DictConfig, groups: Collection[str], trust: Collection[str
             check_kind(node, group, foreign=True, trust=trust)
 
 
+def packages(trust: Any) -> tuple[str, ...]:
+    """``trust`` of the command line as names: nothing, one, or a list."""
+    return () if trust is None else (str(trust),) if isinstance(trust, str) else tuple(str(name) for name in trust)
+
+
 @dataclass(frozen=True)
 class _Check:
     kind: Kind

@@ -3,7 +3,8 @@
 import hydra
 from omegaconf import DictConfig
 
-from src.door import ALLOWED, door, packages
+from src.door import ALLOWED, door
+from src.kinds import packages
 
 
 @hydra.main(config_path="../conf", config_name="predict", execution_whitelist=ALLOWED)

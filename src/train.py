@@ -1,6 +1,7 @@
 """python -m src.train: one run, or with -m a sweep of runs."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import hydra
@@ -32,7 +33,29 @@ def is_sweep(arguments: list[str]) -> bool:
     return any(file.is_file() and OmegaConf.select(OmegaConf.load(file), "hydra.sweeper") for file in files)
 
 
+def unbound(arguments: Sequence[str], groups: Path) -> list[str]:
+    """A command line whose values need no key in conf/'s own choices, where it resumes a run: that has other ones.
+
+    ``model.dropout=0.1`` has to find its key in the run, not in conf/model/linear.yaml, so Hydra is told to add it.
+
+    Args:
+        arguments: of the command line.
+        groups: conf/, whose folders are groups.
+    """
+    if not any(argument.startswith("resume=") and argument != "resume=null" for argument in arguments):
+        return list(arguments)
+    return [f"++{argument}" if _is_value(argument, groups) else argument for argument in arguments]
+
+
+def _is_value(argument: str, groups: Path) -> bool:
+    key, equals, value = argument.partition("=")
+    if not equals or not key[:1].isalpha() or key.startswith("hydra") or "@" in key or key in ("resume", "trust"):
+        return False
+    return not (groups / key).is_dir() or value.startswith("{")
+
+
 if __name__ == "__main__":
+    sys.argv[1:] = unbound(sys.argv[1:], Path(__file__).parents[1] / "conf")
     if is_sweep(sys.argv[1:]):
         sys.argv.append("--multirun")
     door(train)

@@ -5,8 +5,9 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -18,7 +19,7 @@ from src.errors import UserError
 from src.jobs.environment import environment
 from src.jobs.outcome import Member, Reference, decoder, elapsed, is_line, summarize
 from src.jobs.ranks import ranks
-from src.jobs.restore import resumable
+from src.jobs.restore import origin, resumable
 from src.results.folder import RunFolder
 from src.training import way
 from src.training.checkpoints import Checkpoints
@@ -59,7 +60,8 @@ def fit(
         The summary; {} in all but the first of several processes.
 
     Raises:
-        UserError: something in the configuration cannot be built.
+        UserError: something in the configuration cannot be built, or the run to resume does not fit.
+        NothingLeft: the run to resume is over.
     """
     started = time.perf_counter() - rows.seconds
     part = build.partition(cfg, rows, cfg.seed)
@@ -87,11 +89,12 @@ def fit(
     live = Live(folder, history)
     with quiet():
         trainer = build.trainer(cfg, [Closing(), *callbacks, live], loggers, reason is not None, span, folder.path)
-    checkpoint = resumable(cfg.resume, folder.path, module, rows.feature_names) if cfg.resume else None
+    steps = -(-data.batches // cfg.trainer.accumulate_grad_batches)
+    checkpoint = resumable(cfg, folder.path, module, rows, steps) if cfg.resume else None
     if trainer.is_global_zero:
         folder.clear(overrides)
     for each in (*callbacks, *loggers):
-        _bind(each, folder, member, history, live)
+        _bind(each, folder, member, history, live, partial(origin, cfg, rows))
     for name, each in named.items():
         if isinstance(each, ModelCheckpoint) and each.dirpath is None:
             each.dirpath = str(folder.checkpoints / name)  # apart from best.ckpt and last.ckpt, which are ours
@@ -134,10 +137,12 @@ def finish(run: Member, summary: dict[str, Any], predictor: Predictor, loggers: 
         write_dashboard(logger, run.cfg, predictor, part, summary, pictures)
 
 
-def _bind(each: Any, folder: RunFolder, member: Lone, history: History, live: Live) -> None:
+def _bind(
+    each: Any, folder: RunFolder, member: Lone, history: History, live: Live, run: Callable[[], dict[str, Any]]
+) -> None:
     """Gives our own callbacks and loggers what only a run knows."""
     if isinstance(each, Checkpoints):
-        each.bind(folder.checkpoints, member, history, live.write)
+        each.bind(folder.checkpoints, member, history, run, live.write)
     elif isinstance(each, Progress):
         each.bind(history)
     elif isinstance(each, TensorBoard):

@@ -11,6 +11,7 @@ from src import build
 from src.jobs.environment import environment
 from src.jobs.fit import finish
 from src.jobs.outcome import Member, Reference, elapsed, summarize
+from src.jobs.restore import origin
 from src.jobs.stack import Job, Trained
 from src.results.checkpoint_files import save
 from src.results.folder import run_command
@@ -82,7 +83,8 @@ class Checkpoints:
         """Writes both files of a member."""
         trained, history = self._trained, self._trained.history
         assert history.last is not None
-        encoder = trained.parts[place].encoder.state_dict()
+        cfg, part = trained.jobs[place].cfg, trained.parts[place]
+        encoder, rows = part.encoder.state_dict(), len(part.rows["train"])
         # The epoch in which a run diverges counts, though it was never closed.
         epochs = int(history.epochs[place]) + (history.stopped[place] == "diverged")
         steps = int(history.steps[place])
@@ -93,27 +95,15 @@ class Checkpoints:
             "optimizer_states": self._optimizer(place),
             "lr_schedulers": history.ends[place].schedulers,
             "callbacks": {n: state for n, (_, rule) in trained.stops.items() if (state := rule.state(place))},
-            "History": self._best(place),
+            "History": history.best_state(trained.module.stack.state, place),
+            "Run": origin(cfg, part.table) | {"whole": steps % -(-rows // (cfg.data.batch_size or rows)) == 0},
         }
         save(last, folder / "last.ckpt")
-        state = last["state_dict"]
-        if history.best_epoch[place]:
-            assert history.best is not None
-            epochs, steps = int(history.best_epoch[place]), int(history.best_step[place])
-            state = self._state(*history.best, place)
-        save(best_checkpoint(self._common, epochs, steps, encoder, state), folder / "best.ckpt")
+        save(best_checkpoint(last, epochs), folder / "best.ckpt")
 
     def _state(self, rows: torch.Tensor, buffers: dict[str, torch.Tensor], place: int) -> dict[str, Any]:
         own = self._trained.module.stack.state(rows[place], {n: part[place] for n, part in buffers.items()}, place)
         return {f"net.{name}": value for name, value in own.items()}
-
-    def _best(self, place: int) -> dict[str, Any]:
-        """What the history knows of a member's best epoch, its weights a row as its own net has them."""
-        found = self._trained.history.best_state(place)
-        if found:
-            own = self._trained.module.stack.unflat(found["row"], place)
-            found["row"] = torch.cat([part.flatten() for part in own.values()])
-        return found
 
     def _optimizer(self, place: int) -> list[dict[str, Any]]:
         """torch's ``state_dict`` of the member's optimizer; none for an update that is written by hand."""

@@ -13,8 +13,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from src import build, resolvers
 from src.check import check
-from src.errors import UserError
+from src.errors import NothingLeft, UserError
 from src.jobs.imports import import_lightning
+from src.jobs.resume import continued
+from src.kinds import packages
 from src.results.folder import RunFolder, run_command
 from src.results.lock import claimed
 from src.sweeping.pruning import pruner, trial_of
@@ -29,7 +31,8 @@ _HYDRAS = {".hydra", "train.log"}  # what Hydra writes into a folder before the 
 def run(cfg: DictConfig) -> float | list[float]:
     """One job: checks, trains, shows; returns the objective, or a list where there are several.
 
-    Alone, a diverged run exits with 1. In a sweep it returns an infinite objective and the sweep goes on.
+    Alone, a diverged run exits with 1. In a sweep it returns an infinite objective and the sweep goes on. A run alone
+    that resumes one in which nothing is left to do says so and leaves nothing behind.
 
     Raises:
         UserError: the configuration, the table or the run to resume does not fit; nothing is left behind.
@@ -38,7 +41,9 @@ def run(cfg: DictConfig) -> float | list[float]:
     hydra = HydraConfig.get()
     folder = RunFolder(hydra.runtime.output_dir)
     alone = hydra.mode == RunMode.RUN
-    overrides = list(hydra.overrides.task)
+    overrides: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)  # as they were given, ${…} and all
+    if cfg.resume:  # see unbound in src.train
+        overrides = [override.removeprefix("++") for override in overrides]
     command = run_command(overrides, swept=not alone)
     if alone or not _is_first():
         # src.plugins.folders holds the folder, or the first of several processes does.
@@ -51,6 +56,8 @@ def _run(cfg: DictConfig, folder: RunFolder, alone: bool, command: str, override
     hydra = HydraConfig.get()
     first = _is_first()
     try:
+        if cfg.resume:
+            cfg = continued(cfg, overrides, packages(cfg.trust))
         check(cfg)
         rows = build.table(cfg)
         OmegaConf.resolve(cfg)
@@ -72,6 +79,9 @@ def _run(cfg: DictConfig, folder: RunFolder, alone: bool, command: str, override
             raise
         if alone:
             forget(folder.path)
+            if isinstance(error, NothingLeft):
+                log.info("%s", error)
+                return RunFolder(cfg.resume).read_summary().get("objective", {}).get("value", math.nan)
         else:
             folder.write_summary(
                 {"status": "failed", "message": str(error), "command": command, "overrides": overrides}

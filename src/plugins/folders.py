@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import signal
 import sys
 import threading
@@ -17,6 +18,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from src.errors import UserError
+from src.results.folder import RunFolder
 from src.results.lock import claimed
 from src.sweeping.pruning import SWEEPER
 
@@ -35,7 +37,9 @@ class Folders(Callback):
         return _in_worker, (os.getpid(),)
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Claims the run's folder, before Hydra writes into it."""
+        """Claims the run's folder, before Hydra writes into it; a run that is resumed keeps its name."""
+        if config.get("resume"):
+            _name_by_run(config)
         folder = _claim(config, "run")
         if os.environ.get("LOCAL_RANK", "0") == "0":  # the others of several processes join the first in its folder
             self._hold(folder, "run")
@@ -116,6 +120,19 @@ def _name_by_study(config: DictConfig) -> None:
         _override(config, "hydra.sweeper.study_name", name)
     if not _named_by_user(config, "hydra.sweep.dir"):
         _override(config, "hydra.sweep.dir", f"outputs/sweeps/{name}")
+
+
+def _name_by_run(config: DictConfig) -> None:
+    """Takes the name of the run that is resumed, which conf/'s choices do not tell."""
+    try:
+        name = str(OmegaConf.select(OmegaConf.load(RunFolder(config.resume).config), "name"))
+    except Exception:
+        return  # whatever is wrong with the folder, the job says
+    if re.fullmatch(r"[\w+-][\w.+-]*", name) and not any(
+        override.lstrip("+").startswith("name=") for override in config.hydra.overrides.task
+    ):
+        with read_write(config):
+            config.name = name
 
 
 def _claim(config: DictConfig, kind: str) -> Path:

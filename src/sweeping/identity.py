@@ -10,6 +10,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 _ASIDE = (
     "study",
     "sweep",
+    "trust",
     "name",
     "figures",
     "graph",

@@ -17,9 +17,9 @@ class Checkpoints(Checkpoint):
     """Writes both checkpoints at the end of a training, and every so often before it.
 
     ``last.ckpt`` is Lightning's full checkpoint (weights, optimizer, scheduler, loops, encoder) with what the history
-    knows of the best epoch. ``best.ckpt`` holds the weights of the best epoch and the encoder: what a prediction
-    needs. The best weights are kept in memory between writes, because writing every improvement to disk costs more
-    than a small model's epoch.
+    knows of the best epoch, and with what the run was trained on and by. ``best.ckpt`` holds the weights of the best
+    epoch and the encoder: what a prediction needs. The best weights are kept in memory between writes, because
+    writing every improvement to disk costs more than a small model's epoch.
 
     Args:
         every_n_seconds: how much training a crash may cost.
@@ -31,9 +31,24 @@ class Checkpoints(Checkpoint):
         self._flush: Callable[[pl.Trainer, bool], None] = lambda trainer, last: None
         self._written = 0.0
 
-    def bind(self, folder: Path, member: Lone, history: History, flush: Callable[[pl.Trainer, bool], None]) -> None:
-        """Tells where to write, and what brings the history to the disk before: no kill loses a row that is known."""
-        self._folder, self._member, self._history, self._flush = folder, member, history, flush
+    def bind(
+        self,
+        folder: Path,
+        member: Lone,
+        history: History,
+        origin: Callable[[], dict[str, Any]],
+        flush: Callable[[pl.Trainer, bool], None],
+    ) -> None:
+        """Tells what a checkpoint is made of.
+
+        Args:
+            folder: where to write.
+            member, history: of the run.
+            origin: says what the run is trained on and by, in plain values.
+            flush: brings the history to the disk before: no kill loses a row that is known.
+        """
+        self._folder, self._member, self._history = folder, member, history
+        self._origin, self._flush = origin, flush
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Starts the clock."""
@@ -42,33 +57,29 @@ class Checkpoints(Checkpoint):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Writes when the time has come."""
         if time.monotonic() - self._written >= self.every_n_seconds:
-            self._write(trainer)
+            self._write(trainer, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Writes the end of the training."""
-        self._write(trainer, last=True)
+        self._write(trainer, pl_module, last=True)
 
-    def _write(self, trainer: pl.Trainer, last: bool = False) -> None:
+    def _write(self, trainer: pl.Trainer, pl_module: Any, last: bool = False) -> None:
         if self._folder is None or not trainer.is_global_zero:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
         self._flush(trainer, last)
-        history = self._history
-        checkpoint = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
-        save(checkpoint | {"History": history.best_state()}, self._folder / "last.ckpt")
-        epoch, step, state = trainer.current_epoch, trainer.global_step, checkpoint["state_dict"]
-        if history.best is not None:
-            rows, buffers = history.best
-            epoch, step = int(history.best_epoch[0]), int(history.best_step[0])
-            own = self._member.state(rows[0], {name: part[0] for name, part in buffers.items()})
-            state = {f"net.{name}": value for name, value in own.items()}
-        save(best_checkpoint(checkpoint, epoch, step, checkpoint["DataModule"], state), self._folder / "best.ckpt")
+        whole = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
+        whole["History"] = self._history.best_state(self._member.state)
+        whole["Run"] = self._origin() | {"whole": pl_module.epochs.whole}
+        save(whole, self._folder / "last.ckpt")
+        save(best_checkpoint(whole, trainer.current_epoch), self._folder / "best.ckpt")
         self._written = time.monotonic()
 
 
-def best_checkpoint(
-    whole: dict[str, Any], epoch: int, step: int, encoder: dict[str, Any], state: dict[str, Any]
-) -> dict[str, Any]:
-    """best.ckpt beside the whole checkpoint of the same training."""
-    version = {"pytorch-lightning_version": whole["pytorch-lightning_version"]}
-    return version | {"epoch": epoch, "global_step": step, "DataModule": encoder, "state_dict": state}
+def best_checkpoint(last: dict[str, Any], epoch: int) -> dict[str, Any]:
+    """best.ckpt beside last.ckpt: of the best epoch where there is one, else of the last, which is ``epoch``."""
+    same = {name: last[name] for name in ("pytorch-lightning_version", "global_step", "DataModule", "state_dict")}
+    if not (best := last["History"]):
+        return same | {"epoch": epoch}
+    state = {f"net.{name}": value for name, value in best["state_dict"].items()}
+    return same | {"epoch": best["epoch"], "global_step": best["step"], "state_dict": state}

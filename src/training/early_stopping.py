@@ -111,13 +111,19 @@ class EarlyStops(Stops):
         self.best = np.full(len(settings), np.inf)
         self.waited = np.zeros(len(settings), int)
 
+    def watched(self, member: int) -> dict[str, str]:
+        """Which figure, and which end of it is good."""
+        return {"monitor": self._monitor, "mode": "min" if self._sign[member] > 0 else "max"}
+
     def state(self, member: int) -> dict[str, Any]:
-        """The best value so far and the epochs since."""
-        return {"best": float(self.best[member]), "waited": int(self.waited[member])}
+        """What the callback of a member alone would save."""
+        counted = {"best": float(self.best[member]), "waited": int(self.waited[member])}
+        return self.watched(member) | counted
 
     def load(self, member: int, state: Mapping[str, Any]) -> None:
-        """Takes them."""
-        self.best[member], self.waited[member] = state["best"], state["waited"]
+        """Takes them; those of another figure say nothing of this one."""
+        if all(state.get(name, value) == value for name, value in self.watched(member).items()):
+            self.best[member], self.waited[member] = state["best"], state["waited"]
 
     def __call__(self, present: np.ndarray, figures: Mapping[str, np.ndarray]) -> np.ndarray:
         """See ``Stops``."""

@@ -51,6 +51,7 @@ class Epochs:
         self.members, self.data, self.history = members, data, history
         self.scheduler, self.optimizer = scheduler, optimizer
         self.losses: list[Tensor] = []  # of the epoch's batches so far, (members,) each
+        self.whole = True  # False once ``max_steps`` cut an epoch short
         self._counts = data.gather.counts()
         self._loss_modules = list(losses)
         self._line = history.decode is not None
@@ -93,7 +94,7 @@ class Epochs:
             whole: False where ``max_steps`` cut the epoch short; then nothing is scheduled.
             figures: of validation, where it was due.
         """
-        history, scheduler = self.history, self.scheduler
+        history, scheduler, self.whole = self.history, self.scheduler, whole
         loss, losses = self._mean_loss()
         own = self._own_steps(epoch, step) if self.data.gather.ragged else step
         sound = loss <= self._bound  # neither infinite nor nan is

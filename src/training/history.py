@@ -13,11 +13,12 @@ Column = Tensor | np.ndarray | float
 # figures, each (present,); says which to prune, or None where there was nothing to ask.
 Pruner = Callable[[int, np.ndarray, np.ndarray, Mapping[str, np.ndarray]], np.ndarray | None]
 Weights = tuple[Tensor, dict[str, Tensor]]  # rows (members, parameters) and buffers, each with a member axis
+State = dict[str, Tensor]  # of one net, by name
 
 
 @dataclass
 class End:
-    """Where a member stopped: torch's parameter group, the rest of its optimizer's state, and its scheduler's."""
+    """Where a member stopped: torch's parameter group, the rest of its optimizer's state, and what else has some."""
 
     group: dict[str, Any] = field(default_factory=dict)
     shared: dict[str, Any] = field(default_factory=dict)
@@ -192,28 +193,34 @@ class History:
         order = sorted(columns, key=lambda name: place.index(name) if name in place else len(place))
         return {name: columns[name] for name in order}
 
-    def best_state(self, member: int = 0) -> dict[str, Any]:
-        """What a run that goes on has to know of its best epoch; plain values and tensors."""
+    def best_state(self, state: Callable[[Tensor, State, int], State], member: int = 0) -> dict[str, Any]:
+        """What a run that goes on has to know of its best epoch; plain values and tensors.
+
+        Args:
+            state: a row (parameters,), buffers and the member to its net's ``state_dict``: what a stack keeps in
+                a form of its own is a lone run's here.
+        """
         if self.best is None or not self.best_epoch[member]:
             return {}
         rows, buffers = self.best
-        numbers: dict[str, Any] = {"epoch": int(self.best_epoch[member]), "step": int(self.best_step[member])}
-        numbers["value"] = float(self.best_value[member])
         return {
-            **numbers,
-            "row": rows[member].clone(),
-            "buffers": {n: part[member].clone() for n, part in buffers.items()},
+            "monitor": self.monitor,
+            "epoch": int(self.best_epoch[member]),
+            "step": int(self.best_step[member]),
+            "value": float(self.best_value[member]),
+            "state_dict": state(rows[member], {name: part[member] for name, part in buffers.items()}, member),
         }
 
-    def load_best(self, state: Mapping[str, Any]) -> None:
-        """Takes what ``best_state`` gave."""
-        if state:
-            self.best_value[0], self.best_epoch[0] = state["value"], state["epoch"]
-            self.best_step[0] = state["step"]
-            self.best = (
-                state["row"][None].clone(),
-                {name: part[None].clone() for name, part in state["buffers"].items()},
-            )
+    def load_best(self, state: Mapping[str, Any], pack: Callable[[State], Weights]) -> None:
+        """Takes what ``best_state`` gave, where it is of the figure that decides here.
+
+        Args:
+            pack: a net's ``state_dict`` to a row and buffers with a member axis of one.
+        """
+        if state.get("monitor") is None or state["monitor"] != self.monitor:
+            return
+        self.best_value[0], self.best_epoch[0], self.best_step[0] = state["value"], state["epoch"], state["step"]
+        self.best = pack(state["state_dict"])
 
     def _kept(self, kept: Weights | None, weights: Weights, positions: np.ndarray, who: np.ndarray) -> Weights:
         rows, buffers = weights

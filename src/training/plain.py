@@ -13,6 +13,7 @@ from src.data.module import attached
 from src.training.epochs import Epochs
 from src.training.history import History
 from src.training.losses import Losses
+from src.training.resume import adapt, count_both_ways, keep_patience
 from src.training.schedules import Schedule, TorchScheduler
 from src.training.stack import Lone
 from src.training.task import Tally
@@ -60,14 +61,26 @@ class Plain(pl.LightningModule):
         optimizer = self.make_optimizer(self.net.parameters())
         if self.schedule is None:
             return optimizer
-        trainer = self.trainer
-        batches = -(-attached(trainer).batches // trainer.accumulate_grad_batches)
-        epochs = -1 if trainer.max_epochs is None else trainer.max_epochs
-        scheduler = self.schedule.build(optimizer, self.schedule.length(epochs, batches, trainer.max_steps))
+        scheduler = self.schedule.build(optimizer, self._length(self.schedule))
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "epoch", "reduce_on_plateau": False},
         }
+
+    def _length(self, schedule: Schedule) -> int:
+        trainer = self.trainer
+        batches = -(-attached(trainer).batches // trainer.accumulate_grad_batches)
+        epochs = -1 if trainer.max_epochs is None else trainer.max_epochs
+        return schedule.length(epochs, batches, trainer.max_steps)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes the best epoch so far; has what was configured otherwise this time hold from the first step on."""
+        self.history.load_best(checkpoint.get("History", {}), self.member.pack)
+        count_both_ways(checkpoint)
+        keep_patience(checkpoint, self.trainer)
+        if self.by_hand is None:
+            length = self._length(self.schedule) if self.schedule else 0
+            adapt(checkpoint, self.make_optimizer, self.schedule, length)
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         """Nothing: ``Epochs`` steps the scheduler, so that both ways do it at the same points."""
@@ -75,6 +88,8 @@ class Plain(pl.LightningModule):
     def on_train_start(self) -> None:
         """Binds what the epochs need, now that device and optimizer stand."""
         trainer = self.trainer
+        # With max_steps Lightning takes a resumed training for one within an epoch. Checkpoints lie between two.
+        trainer.fit_loop.epoch_loop.restarting = False
         scheduler = None
         if configs := trainer.lr_scheduler_configs:
             assert self.schedule is not None

@@ -1,7 +1,7 @@
 """One net, or many of one form behind one forward: what both ways of training and every optimizer see."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -68,6 +68,12 @@ class Lone:
     def state(self, row: Tensor, buffers: dict[str, Tensor], member: int = 0) -> dict[str, Tensor]:
         """A row (parameters,) and buffers as the net's ``state_dict``; there is one member only."""
         return _state(self._keys, _unflat(self.net, row) | buffers)
+
+    def pack(self, state: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The reverse: a net's ``state_dict`` as a row and buffers with a member axis of one, copies."""
+        trained = [state[name].flatten() for name, part in self.net.named_parameters() if part.requires_grad]
+        fixed = {name: state.get(name, part)[None].clone() for name, part in _fixed(self.net).items()}
+        return torch.cat(trained)[None], fixed
 
     def to(self, device: torch.device) -> None:
         """Nothing: the Trainer moves it."""
