@@ -1,14 +1,15 @@
 """Is this configuration possible? Answered from its values alone, before anything heavy is imported."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from src.errors import UserError
 from src.training.task import METRICS, SPLITS
+from src.values import Config
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,7 @@ RULES: dict[str, dict[str, Rule]] = {
 }
 
 
-def check(cfg: DictConfig) -> None:
+def check(cfg: Config) -> None:
     """Holds every value against its rule, and the values against each other.
 
     Raises:
@@ -188,12 +189,12 @@ def check(cfg: DictConfig) -> None:
     """
     complaints = []
     for group, rules in RULES.items():
-        node = OmegaConf.select(cfg, group) if group else cfg
-        if not isinstance(node, DictConfig):
+        node = _select(cfg, group) if group else cfg
+        if not isinstance(node, Mapping):
             continue
         for key, rule in rules.items():
             name = f"{group}.{key}" if group else key
-            if OmegaConf.is_missing(node, key):
+            if OmegaConf.is_missing(node, key) if OmegaConf.is_config(node) else node.get(key) == "???":
                 complaints.append(f"{name} has to be given, as in {name}=…")
                 continue
             if key not in node:
@@ -207,12 +208,20 @@ def check(cfg: DictConfig) -> None:
     _check_together(cfg)
 
 
+def _select(cfg: Config, key: str) -> Any:
+    """The value at a dotted key; None where there is none."""
+    node: Any = cfg
+    for part in key.split("."):
+        node = node.get(part) if isinstance(node, Mapping) else None
+    return node
+
+
 def _as_typed(value: Any) -> str:
     """A value as the command line spells it."""
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
 
 
-def _check_together(cfg: DictConfig) -> None:
+def _check_together(cfg: Config) -> None:
     trainer, data, optimizer = cfg.trainer, cfg.data, cfg.optimizer
     if trainer.max_epochs == -1 and trainer.max_steps == -1:
         raise UserError("trainer.max_epochs=-1 needs trainer.max_steps, or training would never end")
@@ -253,7 +262,7 @@ def _check_together(cfg: DictConfig) -> None:
             )
         if trainer.gradient_clip_val is not None or trainer.accumulate_grad_batches != 1:
             raise UserError("model=scratch neither clips nor accumulates gradients; leave both trainer options alone")
-    several = OmegaConf.is_list(cfg.objective)
+    several = cfg.objective is not None and not isinstance(cfg.objective, str)
     if several and not 2 <= len(set(cfg.objective)) == len(cfg.objective):
         raise UserError(f"objective must be one figure or a list of different ones, found {list(cfg.objective)}")
     for objective in [] if cfg.objective is None else cfg.objective if several else [cfg.objective]:
@@ -264,7 +273,7 @@ def _check_together(cfg: DictConfig) -> None:
         if split != "train" and not data[f"{split}_fraction"]:
             raise UserError(f"objective={objective} needs {split} rows, found data.{split}_fraction=0")
     for key in ("scheduler.monitor", *(f"callbacks.{name}.monitor" for name in cfg.get("callbacks") or {})):
-        if figure := OmegaConf.select(cfg, key):
+        if figure := _select(cfg, key):
             _check_monitor(key, str(figure), bool(data.val_fraction))
 
 

@@ -1,5 +1,8 @@
 """The mistakes that a user can mend, told apart from our own."""
 
+import sys
+from typing import NoReturn
+
 
 class UserError(ValueError):
     """A mistake in an override, a file or a folder: printed as it stands, without a traceback."""
@@ -18,3 +21,14 @@ def nearest(word: str, choices: list[str]) -> str:
         return f"; did you mean {next(c for c in choices if c.lower() == close[0])!r}?"
     listed = ", ".join(choices[:12]) + (", …" if len(choices) > 12 else "")
     return f"; there are: {listed}"
+
+
+def refuse(error: UserError | str) -> NoReturn:
+    """Ends the process with a line and exit code 2, where Hydra would print a traceback or a warning for any error."""
+    print(error, file=sys.stderr)
+    raise SystemExit(2)
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line; its name where it says nothing."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -1,8 +1,12 @@
 """What a configuration may compute, as in ``hidden: ${repeat:${width},${depth}}``."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from omegaconf import OmegaConf
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+T = TypeVar("T")
 
 
 def register() -> None:
@@ -18,3 +22,13 @@ def _repeat(value: Any, times: int) -> list[Any]:
 def _share(part: float, whole: int) -> int:
     """A whole number of epochs; 0 of -1, which is no number of epochs."""
     return max(int(part * whole), 0)
+
+
+def within(config: DictConfig, read: Callable[[], T]) -> T:
+    """Calls ``read`` while ``${hydra:…}`` means this configuration."""
+    hydra: Any = HydraConfig.instance()
+    before, hydra.cfg = hydra.cfg, config
+    try:
+        return read()
+    finally:
+        hydra.cfg = before

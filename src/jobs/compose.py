@@ -1,59 +1,94 @@
-"""The configurations of many jobs, composed once per structure.
+"""The configurations of many jobs, composed once for all that differ in values only.
 
-Hydra takes 50 ms to compose a configuration. Jobs whose overrides differ in plain values only get
-Hydra's own result for the first of them, with the values put in; everything else goes Hydra's way.
+Hydra takes 50 ms to compose a configuration. A value that nothing refers to is put into Hydra's own result for
+the overrides that are left; everything else goes Hydra's way.
 """
 
 import copy
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import OverrideType
 from hydra.core.utils import filter_overrides
+from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict, read_write
 
-from src.check import RULES, check
-from src.jobs.plain import plain_value
-from src.jobs.references import depends, interpolations
+from src.resolvers import within
 from src.sweeping.pruning import NUMBER
 from src.values import flatten
 
-T = TypeVar("T")
+_OF_THE_JOB = re.compile(r"hydra(_override_|[:.](job\.(num|id|override)|overrides|runtime\.output_dir|sweep))")
+_SAME_FOR_ALL = re.compile(r"\$\{(hydra|now|oc\.env|python_version):[^${}]*\}")
+# A name that is itself looked up, or a call that looks one up, may be any.
+_ANY_NAME = re.compile(r"\$\{[^:}]*\$\{|\$\{oc\.")
 
-# Values that src.check holds against no other value, so that their own rule is all there is to check.
-_BY_THEMSELVES = {"seed", "optimizer.lr", "optimizer.eps", "optimizer.alpha", "optimizer.betas", "model.dropout"}
 
-
-@dataclass
 class Structure:
-    """What jobs that differ in plain values only have in common.
+    """What jobs that differ in values only have in common: Hydra's result for their other overrides."""
 
-    ``config`` is Hydra's result for the first of them, ``task`` its resolved task part as plain values,
-    ``flat`` the same by dotted names; ``keys`` are the names of the values that differ.
-    """
+    def __init__(self, config: DictConfig) -> None:
+        self.config = config
+        handlers = config.hydra.job_logging and config.hydra.job_logging.get("handlers")
+        self.log = f"{config.hydra.job.name}.log" if handlers and "file" in handlers else None
+        self.subdir = str(config.hydra.sweep._get_node("subdir")._value())  # before ${hydra.job.num} is known
+        self.takes = cache(self._takes)
 
-    config: DictConfig
-    task: dict[str, Any]
-    flat: dict[str, Any]
-    keys: tuple[str, ...]
-    sweep: str  # the sweep's folder, absolute
-    subdir: str  # of a job, before ${hydra.job.num} is known
-    log: str | None  # the name of a job's log file, where it has one
-    checked: bool = False
+    @cached_property
+    def task(self) -> dict[str, Any]:
+        """The resolved task part, as plain values."""
+        return resolved_task(self.config)
+
+    @cached_property
+    def flat(self) -> dict[str, Any]:
+        """The same by dotted names."""
+        return flatten(self.task)
+
+    @cached_property
+    def sweep(self) -> str:
+        """The sweep's folder, absolute."""
+        return str(Path(str(within(self.config, lambda: OmegaConf.select(self.config, "hydra.sweep.dir")))).absolute())
+
+    @cached_property
+    def _names(self) -> set[str] | None:
+        """Every word in an interpolation that a job resolves; None where one may read anything."""
+        task: Any = OmegaConf.to_container(self.config, resolve=False)
+        sweep = task.pop("hydra")["sweep"]
+        texts = [str(value) for value in flatten(task).values()]
+        texts += [str(sweep["dir"]), self.subdir.replace("${hydra.job.num}", "")]
+        found: set[str] = set()
+        for text in (text for text in texts if "${" in text):
+            rest = _SAME_FOR_ALL.sub("", text)
+            if _OF_THE_JOB.search(text) or _ANY_NAME.search(rest):
+                return None
+            found |= set(re.findall(r"\w+", rest))
+        return found
+
+    def _takes(self, key: str, for_list: bool) -> bool:
+        """Whether a value can be put in at ``key``, or at that of a list: there is one and nothing refers to it."""
+        parent, _, last = key.rpartition(".")
+        node = OmegaConf.select(self.config, parent) if parent else self.config
+        if not isinstance(node, DictConfig) or last not in node or OmegaConf.is_interpolation(node, last):
+            return False
+        old = node._get_node(last)
+        if isinstance(old, DictConfig) or (isinstance(old, ListConfig) and not for_list):
+            return False
+        return self._names is not None and not self._names & set(key.split("."))
 
 
 @dataclass
 class Composed:
-    """The configuration of a job: its structure and its own values."""
+    """The configuration of a job: its structure and its own values by dotted names."""
 
     number: int
     overrides: list[str]
     structure: Structure
-    values: dict[str, Any] = field(default_factory=dict)
+    values: dict[str, Any]
 
     @cached_property
     def flat(self) -> dict[str, Any]:
@@ -90,32 +125,11 @@ class Composed:
             node[last] = value
         return task
 
-    def check(self) -> None:
-        """Holds the values against ``src.check``'s rules.
-
-        Raises:
-            UserError: one does not fit.
-        """
-        if not self.structure.checked:
-            check(OmegaConf.create(self.task()))
-            self.structure.checked = True
-            return
-        # What is as in the structure's first job was checked with it; a check of the whole takes 10 ms.
-        first = self.structure.flat
-        own = {key: v for key, v in self.values.items() if (type(v), v) != (type(first[key]), first[key])}
-        rules = [rule_of(key) for key in own]
-        if any(key not in _BY_THEMSELVES for key in own) or None in rules:
-            check(OmegaConf.create(self.task()))
-            return
-        for rule, value in zip(rules, own.values(), strict=True):
-            if rule is not None and rule.complaint(value):
-                check(OmegaConf.create(self.task()))  # says it in its own words
-
     def config(self) -> DictConfig:
         """The whole configuration, as Hydra's own composition gives it."""
         config = copy.deepcopy(self.structure.config)
         number_job(config, self.number)
-        with read_write(config.hydra), open_dict(config.hydra), open_dict(config):
+        with read_write(config.hydra):
             for key, value in self.values.items():
                 OmegaConf.update(config, key, value, merge=True)
             config.hydra.overrides.task = self.task_overrides
@@ -123,18 +137,13 @@ class Composed:
 
 
 class Composer:
-    """Composes the jobs of a sweep.
-
-    Args:
-        loader: Hydra's.
-        master: the sweep's own configuration.
-    """
+    """Composes the jobs of a sweep, ``master`` being the sweep's own configuration."""
 
     def __init__(self, loader: ConfigLoader, master: DictConfig) -> None:
-        self._loader = loader
-        self._master = master
+        self._loader, self._master = loader, master
+        self._parser = OverridesParser.create(config_loader=loader)
         self._structures: dict[tuple[str, ...], Structure] = {}
-        self._fixed: dict[tuple[str, ...], frozenset[str]] = {}
+        self._read, self._options = cache(self._parse), cache(loader.get_group_options)
 
     def compose(self, number: int, overrides: Sequence[str]) -> Composed:
         """A job's configuration.
@@ -142,69 +151,37 @@ class Composer:
         Raises:
             HydraException: Hydra refuses the overrides.
         """
-        values = dict[str, Any]()
-        pattern = []
-        for text in overrides:
-            key, value = plain_value(text)
-            if key is not None:
-                values[key] = value
-            pattern.append(text if key is None else f"{key}=")
-        shape = tuple(pattern)
-        config = None
-        if shape not in self._fixed:
-            config = self._learn(shape, overrides, values)
-        fixed = self._fixed[shape]
-        full = tuple(t if f"{t.partition('=')[0]}" in fixed else p for t, p in zip(overrides, pattern, strict=True))
-        if full not in self._structures:
-            config = config or self._loader.load_sweep_config(self._master, list(overrides))
-            number_job(config, number)
-            self._add(full, config, tuple(key for key in values if key not in fixed))
-        structure = self._structures[full]
-        return Composed(number, list(overrides), structure, {key: values[key] for key in structure.keys})
-
-    def _learn(self, shape: tuple[str, ...], overrides: Sequence[str], values: dict[str, Any]) -> DictConfig:
-        """Finds out, from Hydra's result for one job, which keys may not be put in by hand."""
-        config = self._loader.load_sweep_config(self._master, list(overrides))
-        others = [key for text in overrides if (key := self._changed(text)) is not None]
-        fixed = {
-            key
-            for key, value in values.items()
-            if key not in others
-            or sum(_related(key, other) for other in others) > 1
-            or not self._is_leaf(config, key, value)
+        read = [self._read(text) for text in overrides]
+        keys = [key for key, _ in read]
+        values = {
+            key: value for key, (plain, value) in read if plain and sum(_related(key, other) for other in keys) == 1
         }
-        self._fixed[shape] = frozenset(fixed)
-        return config
+        # A key that cannot be put in is left to Hydra; what then refers to other keys was left to it already.
+        base = self._structure(tuple(text for text, key in zip(overrides, keys, strict=True) if key not in values))
+        values = {
+            key: value for key, value in values.items() if base.takes(key, value is None or isinstance(value, list))
+        }
+        base = self._structure(tuple(text for text, key in zip(overrides, keys, strict=True) if key not in values))
+        return Composed(number, list(overrides), base, values)
 
-    def _add(self, full: tuple[str, ...], config: DictConfig, keys: tuple[str, ...]) -> None:
-        task = resolved_task(config)
-        sweep = within(config, lambda: str(OmegaConf.select(config, "hydra.sweep.dir")))
-        subdir = str(config.hydra.sweep._get_node("subdir")._value())
-        handlers = config.hydra.job_logging and config.hydra.job_logging.get("handlers")
-        log = f"{config.hydra.job.name}.log" if handlers and "file" in handlers else None
-        self._structures[full] = Structure(config, task, flatten(task), keys, str(Path(sweep).absolute()), subdir, log)
+    def _structure(self, overrides: tuple[str, ...]) -> Structure:
+        if overrides not in self._structures:
+            self._structures[overrides] = Structure(self._loader.load_sweep_config(self._master, list(overrides)))
+        return self._structures[overrides]
 
-    def _changed(self, override: str) -> str | None:
-        """The key of a value that an override changes; None for a choice, which Hydra makes before any value."""
-        key, _, value = override.lstrip("+~").partition("=")
-        key = key.partition("@")[0]
-        choice = self._loader.get_group_options(key) and not value.startswith("{")
-        return None if choice else key
-
-    def _is_leaf(self, config: DictConfig, key: str, value: Any) -> bool:
-        """Whether ``key`` is an existing value that nothing else refers to, and no group."""
-        if key.split(".")[0] == "hydra" or self._loader.get_group_options(key.replace(".", "/")):
-            return False
-        parent, _, last = key.rpartition(".")
-        node = OmegaConf.select(config, parent) if parent else config
-        if not isinstance(node, DictConfig) or last not in node or OmegaConf.is_interpolation(node, last):
-            return False
-        old = node._get_node(last)
-        if isinstance(old, DictConfig) or (
-            isinstance(old, ListConfig) and value is not None and not isinstance(value, list)
-        ):
-            return False
-        return not any(depends(text, key) for text in interpolations(config))
+    def _parse(self, text: str) -> tuple[str, tuple[bool, Any]]:
+        """The key whose value an override changes, whether to a plain one, and to which."""
+        try:
+            override = self._parser.parse_override(text)
+        except HydraException:  # which says what is wrong when it composes
+            return "", (False, None)
+        key, value = override.key_or_group, override.value()
+        if isinstance(value, str) and self._options(key):
+            return "", (False, None)  # a choice, made before any value
+        plain = override.type == OverrideType.CHANGE and override.package is None and not key.startswith("hydra.")
+        items = value if isinstance(value, list) else [value]
+        plain &= all(item is None or isinstance(item, (int, float, str)) for item in items)
+        return key, (plain and "$" not in text and "?" not in text, value)
 
 
 def number_job(config: DictConfig, number: int) -> None:
@@ -216,30 +193,9 @@ def number_job(config: DictConfig, number: int) -> None:
 
 def resolved_task(config: DictConfig) -> dict[str, Any]:
     """The task part as plain values, every interpolation resolved, as ``src.train`` saves it."""
-    task = copy.deepcopy(config)
-    with read_write(task), open_dict(task):
-        del task["hydra"]
+    task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     within(config, lambda: OmegaConf.resolve(task))
-    container = OmegaConf.to_container(task)
-    assert isinstance(container, dict)
-    return {str(key): value for key, value in container.items()}
-
-
-def within(config: DictConfig, read: Callable[[], T]) -> T:
-    """Calls ``read`` while ``${hydra:…}`` means this configuration."""
-    hydra = HydraConfig.instance()
-    before = hydra.cfg
-    hydra.set_config(config)
-    try:
-        return read()
-    finally:
-        hydra.cfg = before
-
-
-def rule_of(key: str) -> Any:
-    """The rule that ``src.check`` has for a key."""
-    group, _, last = key.rpartition(".")
-    return RULES.get(group, {}).get(last)
+    return {str(key): value for key, value in OmegaConf.to_container(task).items()}  # type: ignore[union-attr]
 
 
 def _related(one: str, other: str) -> bool:

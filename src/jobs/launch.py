@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrides, run_job, setup_globals
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
-from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from src.errors import UserError
+from src.check import check
+from src.errors import UserError, first_line
 from src.jobs.compose import Composed, Composer, number_job
 from src.jobs.grouping import differing, structure, why_alone
 from src.jobs.imports import import_lightning
@@ -29,41 +29,31 @@ _DOOR = Path(__file__).parents[1] / "train.py"
 
 
 class Launch:
-    """One call of the launcher.
+    """One call of a ``StackedLauncher``."""
 
-    Args:
-        context, task, config: as Hydra hands them to a launcher.
-        width: most members of a stack, or ``auto``.
-    """
-
-    def __init__(self, context: HydraContext, task: TaskFunction, config: DictConfig, width: str | int) -> None:
-        self._context = context
-        self._task = task
-        self._config = config
-        self._width = width
-        self._composer = Composer(context.config_loader, config)
+    def __init__(self, launcher: Any) -> None:
+        self._context, self._task = launcher.hydra_context, launcher.task_function
+        self._config, self._width = launcher.config, launcher.width
+        self._composer = Composer(self._context.config_loader, self._config)
         self._returns: dict[int, JobReturn] = {}
-        self._where, self._name = str(Path.cwd()), str(config.hydra.job.name)
-        hooks = (Callback.on_job_start, Callback.on_job_end)
         self._observed = any(
             getattr(type(each), hook.__name__, hook) is not hook
-            for each in context.callbacks.callbacks
-            for hook in hooks
+            for each in self._context.callbacks.callbacks
+            for hook in (Callback.on_job_start, Callback.on_job_end)
         )
 
     def run(self, overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
-        """Runs all jobs and returns what each came to, in their order."""
+        """Runs all jobs as ``Launcher.launch`` does and returns what each came to, in their order."""
+        setup_globals()
+        self._log_here()
+        Path(str(self._config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
         jobs = {first + place: list(each) for place, each in enumerate(overrides)}
-        alone = jobs
-        if reason := self._why_none():
-            log.info("Launching %d jobs locally, one by one: %s", len(jobs), reason)
-        else:
-            log.info("Launching %d jobs locally", len(jobs))
-            for group in self._groups(jobs):
-                self._stack(group)
-            alone = {number: each for number, each in jobs.items() if number not in self._returns}
-        for number, each in alone.items():
-            self._alone(number, each)
+        reason = self._why_none()
+        log.info("Launching %d jobs locally%s", len(jobs), f", one by one: {reason}" if reason else "")
+        for group in [] if reason else self._groups(jobs):
+            self._stack(group)
+        for number in sorted(jobs.keys() - self._returns.keys()):
+            self._alone(number, jobs[number])
         return [self._returns[number] for number in jobs]
 
     def _why_none(self) -> str | None:
@@ -82,13 +72,16 @@ class Launch:
 
     def _groups(self, jobs: dict[int, list[str]]) -> "list[ComposedGroup]":
         """Jobs that can be trained as one; says why the others are left out, a line each reason."""
+        from src.jobs.group import split
+
         import_lightning()  # which of torch's optimizers can be stacked, torch knows
         found: dict[Any, list[Composed]] = {}
         left: dict[str, list[int]] = {}
         for number, overrides in jobs.items():
             try:
                 composed = self._composer.compose(number, overrides)
-                reason = why_alone(composed.flat, Values.of(composed.task())) or _complaint(composed)
+                cfg = Values.of(composed.task())
+                reason = why_alone(composed.flat, cfg) or _complaint(cfg)
             except (HydraException, KeyError):
                 left.setdefault("its configuration does not compose as a training", []).append(number)
                 continue
@@ -99,15 +92,15 @@ class Launch:
         groups: list[ComposedGroup] = []
         for members in found.values():
             try:
-                apart = _split(members)
+                apart = split(members) if len(members) > 1 else []
             except Exception as error:
                 # Whatever it is, a job that runs alone says it in full.
                 left.setdefault(_said(error), []).extend(each.number for each in members)
                 continue
             groups += [group for group in apart if len(group.members) > 1]
-            for group in apart:
-                if len(group.members) == 1:
-                    left.setdefault("no other job has its structure", []).append(group.members[0].number)
+            stacked = {member.number for group in groups for member in group.members}
+            if without := [each.number for each in members if each.number not in stacked]:
+                left.setdefault("no other job has its structure", []).extend(without)
         for reason, numbers in left.items():
             log.info("one by one: %s: %s", _numbers(numbers), reason)
         return groups
@@ -115,8 +108,7 @@ class Launch:
     def _stack(self, group: "ComposedGroup") -> None:
         """Trains a group as one; those that it cannot serve are left for ``_alone``."""
         members = group.members
-        varied = differing([m.flat for m in members])
-        what = ", ".join(varied[:6]) or "nothing"
+        what = ", ".join(differing([m.flat for m in members])[:6]) or "nothing"
         try:
             if reason := group.why_not(self._width):
                 log.info("one by one: %s: %s", _numbers([m.number for m in members]), reason)
@@ -140,11 +132,11 @@ class Launch:
     def _return(self, composed: Composed, summary: dict[str, Any]) -> JobReturn:
         found = MemberReturn(
             overrides=composed.task_overrides,
-            working_dir=self._where,
-            task_name=self._name,
+            working_dir=str(Path.cwd()),
+            task_name=str(self._config.hydra.job.name),
             status=JobStatus.COMPLETED,
         )
-        found.composed, found.folder = composed, composed.folder
+        found.composed = composed
         parts = summary.get("objectives") or [summary["objective"]]
         values = [rankable(part["value"], direction_of(part["name"])) for part in parts]
         found.return_value = values if len(values) > 1 else values[0]
@@ -166,60 +158,42 @@ class Launch:
             job_dir_key="hydra.sweep.dir",
             job_subdir_key="hydra.sweep.subdir",
         )
-        _log_as(self._config, self._context)
+        self._log_here()
+
+    def _log_here(self) -> None:
+        """Log lines go where the sweep's go; a job has its own file."""
+        hydra, allowed = self._config.hydra, self._context.execution_whitelist
+        configure_log(hydra.hydra_logging, hydra.verbose, execution_whitelist=allowed)
 
 
 class MemberReturn(JobReturn):
     """A member's JobReturn; its configurations are composed when somebody looks at them."""
 
     composed: Composed
-    folder: Path
 
     def whole(self) -> DictConfig:
         """The member's whole configuration, with its folder."""
         config = self.composed.config()
         with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
-            config.hydra.runtime.output_dir = str(self.folder)
+            config.hydra.runtime.output_dir = str(self.composed.folder)
         return config
 
-    @property
-    def cfg(self) -> DictConfig:
-        """The task part."""
-        return OmegaConf.create(self.composed.task())
-
-    @cfg.setter
-    def cfg(self, value: Any) -> None:
-        """Nothing: Hydra's dataclass starts it at None."""
-
-    @property
-    def hydra_cfg(self) -> DictConfig:
-        """Hydra's part."""
-        return OmegaConf.masked_copy(self.whole(), "hydra")
-
-    @hydra_cfg.setter
-    def hydra_cfg(self, value: Any) -> None:
-        """Nothing, likewise."""
-
-
-def _split(members: list[Composed]) -> "list[ComposedGroup]":
-    """Groups whose nets fit a stack; a job without company need not be looked at."""
-    from src.jobs.group import ComposedGroup, split
-
-    return split(members) if len(members) > 1 else [ComposedGroup(members, None, [])]
+    # The setters do nothing: Hydra's dataclass starts both at None.
+    cfg = property(lambda self: OmegaConf.create(self.composed.task()), lambda self, value: None)
+    hydra_cfg = property(lambda self: OmegaConf.masked_copy(self.whole(), "hydra"), lambda self, value: None)
 
 
 def _said(error: Exception) -> str:
     """An error in one line."""
-    said = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
-    return said + next(iter(str(error).splitlines()), "")
+    return first_line(error) if isinstance(error, UserError) else f"{type(error).__name__}: {first_line(error)}"
 
 
-def _complaint(composed: Composed) -> str | None:
+def _complaint(cfg: Values) -> str | None:
     """What is wrong with a job's values; a job that runs alone says it in full."""
     try:
-        composed.check()
+        check(cfg)
     except UserError as error:
-        return str(error).splitlines()[0]
+        return first_line(error)
     return None
 
 
@@ -227,23 +201,3 @@ def _numbers(numbers: Sequence[int]) -> str:
     """Job numbers in few words."""
     shown = ", ".join(f"#{number}" for number in numbers[:5])
     return shown if len(numbers) <= 5 else f"{shown} and {len(numbers) - 5} more"
-
-
-def _log_as(config: DictConfig, context: HydraContext) -> None:
-    """Log lines go where the sweep's go; a job has its own file."""
-    configure_log(config.hydra.hydra_logging, config.hydra.verbose, execution_whitelist=context.execution_whitelist)
-
-
-def launch(
-    context: HydraContext,
-    task: TaskFunction,
-    config: DictConfig,
-    width: str | int,
-    overrides: Sequence[Sequence[str]],
-    first: int,
-) -> list[JobReturn]:
-    """Runs a batch of jobs as ``Launcher.launch`` does."""
-    setup_globals()
-    _log_as(config, context)
-    Path(str(config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
-    return Launch(context, task, config, width).run(overrides, first)

@@ -10,14 +10,15 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, read_write
 
-from src.errors import UserError
+from src.errors import UserError, refuse
+from src.resolvers import within
 from src.results.folder import RunFolder
 from src.results.lock import claimed
 from src.sweeping.pruning import SWEEPER
@@ -57,17 +58,12 @@ class Folders(Callback):
             self._hold(_claim(config, "sweep"), "sweep")
 
     def _hold(self, folder: Path, kind: str) -> None:
-        """Keeps others out of a folder.
-
-        Raises:
-            SystemExit: it is not empty, or another process has it. Hydra makes a warning of anything else and goes on.
-        """
+        """Keeps others out of a folder; ends the process where it is not empty, or another has it."""
         try:
             self._held.enter_context(claimed(folder, f"hydra.{kind}.dir={folder}"))
         except UserError as error:
             self._refused = True
-            print(error, file=sys.stderr)
-            raise SystemExit(2) from None
+            refuse(error)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Ranks the runs of the sweep, however it ended; one that was refused has none and leaves nothing."""
@@ -84,9 +80,9 @@ class Folders(Callback):
             try:
                 report(folder)
             except UserError as error:
-                print(error, file=sys.stderr)
                 if not ending:
-                    raise SystemExit(2) from None
+                    refuse(error)
+                print(error, file=sys.stderr)
 
 
 def _in_worker(sweep: int) -> Folders:
@@ -136,33 +132,20 @@ def _name_by_run(config: DictConfig) -> None:
 
 
 def _claim(config: DictConfig, kind: str) -> Path:
-    """The folder that the user named, else a new one that nobody else has.
-
-    Raises:
-        SystemExit: it cannot be written. Hydra makes a warning of anything else and goes on.
-    """
+    """The folder that the user named, else a new one that nobody else has; ends the process where there is no room."""
     key = f"hydra.{kind}.dir"
-    hydra: Any = HydraConfig.instance()
-    before, hydra.cfg = hydra.cfg, config  # ${hydra:…} inside the pattern is read from there
-    try:
-        wanted = Path(str(OmegaConf.select(config, key)))
-    finally:
-        hydra.cfg = before
+    # ${hydra:…} inside the pattern is read from there.
+    wanted = path = Path(str(within(config, lambda: OmegaConf.select(config, key))))
     if _named_by_user(config, key):
         return wanted
-    number, path = 1, wanted
-    try:
-        wanted.parent.mkdir(parents=True, exist_ok=True)
-        while True:
-            try:
-                path.mkdir()
-                break
-            except FileExistsError:
-                number += 1
-                path = wanted.with_name(f"{wanted.name}-{number}")
-    except OSError as error:
-        print(f"{key}={path} cannot be written: {error.strerror}", file=sys.stderr)
-        raise SystemExit(2) from None
+    for number in count(2):
+        try:
+            path.mkdir(parents=True)
+            break
+        except FileExistsError:
+            path = wanted.with_name(f"{wanted.name}-{number}")
+        except OSError as error:
+            refuse(f"{key}={path} cannot be written: {error.strerror}")
     _override(config, key, str(path))
     return path
 

@@ -127,10 +127,8 @@ class RunFolder:
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Writes summary.json in one atomic step, a line for each key; what is not finite becomes null, as in JSON."""
-        partial = self.summary.with_suffix(".partial")
         lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in _finite(summary).items()]
-        partial.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
-        os.replace(partial, self.summary)
+        write_text(self.summary, "{\n" + ",\n".join(lines) + "\n}\n")
 
     def append_metrics(self, table: Mapping[str, "np.ndarray"]) -> None:
         """Adds rows (rows,) by column to metrics.csv; a validation figure that was not due stays empty."""
@@ -139,6 +137,13 @@ class RunFolder:
     def read_metrics(self) -> dict[str, list[float]]:
         """The columns of metrics.csv; nan where a row has no figure. {} where there is no such file."""
         return read(self.metrics)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file in one atomic step."""
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
 
 
 def run_command(overrides: Sequence[str], swept: bool) -> str:

@@ -13,6 +13,11 @@ def has_result(status: str | None) -> bool:
     return status is not None and status not in (*_WITHOUT, *_OPEN)
 
 
+def is_over(status: str | None) -> bool:
+    """Whether a run of this status would come to the same again."""
+    return has_result(status) or status in (PRUNED, DIVERGED)
+
+
 def place(status: str) -> int:
     """Where runs of this status stand in a list: who has a result first, who is still at work last."""
     listed = (*_WITHOUT, *_OPEN)

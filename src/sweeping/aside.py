@@ -11,11 +11,6 @@ from src.sweeping.storage import explained, forget, open_storage
 def set_aside(folder: Path, where: str, name: str) -> None:
     """Renames a sweep folder, and its study where that is not kept within, to the first free NAME-before-N.
 
-    Args:
-        folder: the sweep's.
-        where: the study's storage, as ``location`` gives it.
-        name: of the study.
-
     Raises:
         UserError: the storage cannot be used.
         OSError: the folder cannot be renamed.

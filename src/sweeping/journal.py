@@ -2,6 +2,7 @@
 
 import json
 import os
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
@@ -63,16 +64,10 @@ class SafeJournal(JournalFileBackend):
 def _mend(file: Any) -> int:
     """Cuts off a torn last line; where the next one starts."""
     end: int = file.seek(0, os.SEEK_END)
-    whole = end
-    while whole:
-        start = max(0, whole - 4096)
-        file.seek(start)
-        cut = file.read(whole - start).rfind(b"\n")
-        if cut >= 0:
-            whole = start + cut + 1
-            break
-        whole = start
+    if not end:
+        return 0
+    with mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        whole = content.rfind(b"\n") + 1
     if whole != end:
         file.truncate(whole)
-    file.seek(whole)
-    return whole
+    return file.seek(whole)

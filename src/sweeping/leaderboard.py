@@ -1,14 +1,16 @@
-"""The runs of a sweep, best first: plain rows in, ranked rows, a CSV and a terminal table out."""
+"""The runs of a sweep, best first: plain rows in; ranked rows, leaderboard.csv and a terminal table out."""
 
-import csv
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import mean, stdev
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from src.results.status import FAILED, has_result, place
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SHOWN = 10  # rows on the terminal
 
@@ -51,59 +53,37 @@ def ranked(rows: Sequence[Row], directions: Sequence[str]) -> list[Row]:
 
     One objective ranks by value, or by the mean over seeds where runs differ only by seed. Of several
     objectives the rank counts the runs that are better in all of them, plus one: rank 1 is the Pareto front.
-
-    Args:
-        rows: as read.
-        directions: minimize or maximize, one for each objective.
     """
     signs = [1 if direction == "minimize" else -1 for direction in directions]
 
     def cost(row: Row) -> list[float]:
         return [sign * value for sign, value in zip(signs, row.values, strict=False)] or [math.inf]
 
-    done: list[Row] = []
-    rest: list[Row] = []
-    for row in rows:
-        whole = has_result(row.status) and row.values and all(map(math.isfinite, row.values))
-        (done if whole else rest).append(row)
+    done = [row for row in rows if has_result(row.status) and row.values and all(map(math.isfinite, row.values))]
     if len(signs) > 1:
         _rank_fronts(done, [cost(row) for row in done])
-        done.sort(key=lambda row: (row.rank, row.number))
     else:
-        _join_seeds(done)
-        key = [(sign * (row.average if row.average is not None else row.values[0])) for row in done for sign in signs]
-        order = {id(row): (value, _others(row)) for row, value in zip(done, key, strict=True)}
-        done.sort(key=lambda row: (order[id(row)], cost(row), row.number))
-        previous, rank = None, 0
-        for row in done:
-            mark = order[id(row)] if row.seeds else row.folder
-            rank += mark != previous
-            previous, row.rank = mark, rank
-    rest.sort(
-        key=lambda row: (
-            place(row.status),
-            [math.inf if math.isnan(value) else value for value in cost(row)],
-            row.number,
-        )
-    )
-    return done + rest
+        _rank_seeds(done, signs[0])
+
+    def order(row: Row) -> tuple[Any, ...]:
+        return row.rank or math.inf, place(row.status) if row.rank is None else 0, cost(row), row.number
+
+    return sorted(rows, key=order)
 
 
-def _others(row: Row) -> str:
-    return str({key: value for key, value in row.params.items() if key != "seed"}) if row.seeds else row.folder
-
-
-def _join_seeds(rows: list[Row]) -> None:
+def _rank_seeds(rows: list[Row], sign: int) -> None:
     groups: dict[str, list[Row]] = {}
     for row in rows:
-        if "seed" in row.params:
-            groups.setdefault(str({k: v for k, v in row.params.items() if k != "seed"}), []).append(row)
-    for group in groups.values():
-        if len(group) > 1:
-            values = [row.values[0] for row in group]
-            average, spread = mean(values), stdev(values)
-            for row in group:
-                row.seeds, row.average, row.spread = len(group), average, spread
+        others = {key: value for key, value in row.params.items() if key != "seed"}
+        groups.setdefault(str(others) if "seed" in row.params else row.folder, []).append(row)
+    means = {key: mean(row.values[0] for row in group) for key, group in groups.items()}
+    for rank, key in enumerate(sorted(groups, key=lambda key: (sign * means[key], groups[key][0].number)), start=1):
+        group = groups[key]
+        for row in group:
+            row.rank = rank
+            if len(group) > 1:
+                row.seeds, row.average = len(group), means[key]
+                row.spread = stdev(row.values[0] for row in group)
 
 
 def _rank_fronts(rows: list[Row], costs: list[list[float]]) -> None:
@@ -114,46 +94,27 @@ def _rank_fronts(rows: list[Row], costs: list[list[float]]) -> None:
         row.rank = 1 + int(((table <= cost).all(axis=1) & (table < cost).any(axis=1)).sum())
 
 
-def columns(rows: Sequence[Row]) -> tuple[list[str], list[list[Any]]]:
-    """The header and the cells of leaderboard.csv."""
-    names = next((row.names for row in rows if row.names), ["objective"])
-    metrics = list(dict.fromkeys(name for row in rows for name in row.metrics))
-    params = list(dict.fromkeys(name for row in rows for name in row.params))
-    seeds = any(row.seeds for row in rows)
+def names_of(rows: Sequence[Row]) -> list[str]:
+    """The names of the objectives."""
+    return next((row.names for row in rows if row.names), ["objective"])
+
+
+def table(rows: Sequence[Row]) -> "pd.DataFrame":
+    """leaderboard.csv: a line for each run; what a run has not is missing."""
+    import pandas as pd
+
+    names = names_of(rows)
     objective = ["objective"] if len(names) == 1 else [f"objective {name}" for name in names]
-    header = [
-        "rank",
-        *objective,
-        *(["seeds", "mean", "std"] if seeds else []),
-        *metrics,
-        *params,
-        *COLUMNS,
+    seeds = ["seeds", "mean", "std"] if any(row.seeds for row in rows) else []
+    parts = [
+        pd.DataFrame([[row.rank] for row in rows], columns=["rank"], dtype=object),
+        pd.DataFrame([dict(zip(objective, row.values, strict=False)) for row in rows], columns=objective, dtype=object),
+        pd.DataFrame([[row.seeds, row.average, row.spread][: len(seeds)] for row in rows], columns=seeds, dtype=object),
+        pd.DataFrame([row.metrics for row in rows], dtype=object),
+        pd.DataFrame([row.params for row in rows], dtype=object),
+        pd.DataFrame([[get(row) for get in COLUMNS.values()] for row in rows], columns=list(COLUMNS), dtype=object),
     ]
-    cells = []
-    for row in rows:
-        values = [row.values[i] if i < len(row.values) else None for i in range(len(names))]
-        cells.append(
-            [
-                row.rank,
-                *values,
-                *([row.seeds, row.average, row.spread] if seeds else []),
-                *(row.metrics.get(name) for name in metrics),
-                *(row.params.get(name) for name in params),
-                *(get(row) for get in COLUMNS.values()),
-            ]
-        )
-    return header, cells
-
-
-def write_csv(rows: Sequence[Row], path: Path) -> None:
-    """leaderboard.csv, in one atomic step; what a run has not stays empty."""
-    header, cells = columns(rows)
-    partial = path.with_suffix(".partial")
-    with partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows([["" if cell is None else cell for cell in line] for line in cells])
-    partial.replace(path)
+    return pd.concat(parts, axis=1)
 
 
 def print_table(rows: Sequence[Row], title: str) -> None:
@@ -163,48 +124,32 @@ def print_table(rows: Sequence[Row], title: str) -> None:
     from rich.text import Text
 
     console = Console(highlight=False, soft_wrap=True)
-    names = next((row.names for row in rows if row.names), ["objective"])
-    best = _one_each([row for row in rows if row.rank is not None]) or list(rows)
-    params = list(dict.fromkeys(name for row in rows for name in row.params))
-    if any(row.seeds for row in best):
-        params = [name for name in params if name != "seed"]
+    names = names_of(rows)
+    best: list[Row] = []
+    for row in rows:
+        if row.rank is not None and not (row.seeds and best and best[-1].rank == row.rank):
+            best.append(row)
     table = Table(title=title, title_justify="left")
     for name in ("rank", *names, "changed", "status", "seconds", "folder"):
         words = name in ("changed", "status", "folder")
-        justify: Literal["left", "right"] = "left" if words else "right"
-        table.add_column(Text(name), justify=justify, overflow="fold", no_wrap=name != "changed")
-    for row in best[:SHOWN]:
+        table.add_column(Text(name), justify="left" if words else "right", overflow="fold", no_wrap=name != "changed")
+    for row in (best or rows)[:SHOWN]:
         values = [f"{value:.6g}" for value in row.values] or [""] * len(names)
         if row.seeds:
             values = [f"{row.average:.6g} ± {row.spread:.2g} ({row.seeds} seeds)"]
-        changed = " ".join(f"{name}={short(row.params[name])}" for name in params if name in row.params)
+        changed = " ".join(f"{k}={short(v)}" for k, v in row.params.items() if not (row.seeds and k == "seed"))
         seconds = "" if row.seconds is None else f"{row.seconds:.2f}"
-        cells = [str(row.rank or ""), *values, changed, row.status, seconds, row.folder]
-        table.add_row(*(Text(cell) for cell in cells))
+        table.add_row(*map(Text, (short(row.rank), *values, changed, row.status, seconds, row.folder)))
     console.print(table)
-    counts: dict[str, int] = {}
-    for row in rows:
-        counts[row.status] = counts.get(row.status, 0) + 1
-    console.print(
-        f"{len(rows)} runs: " + ", ".join(f"{count} {status}" for status, count in counts.items()),
-        markup=False,
-    )
+    counts = Counter(row.status for row in rows)
+    said = ", ".join(f"{count} {status}" for status, count in counts.items())
+    console.print(f"{len(rows)} runs: {said}", markup=False)
     for row in [row for row in rows if row.status == FAILED][:3]:
         console.print(f"failed: {row.folder}: {(row.message or 'no message').splitlines()[0]}", markup=False)
 
 
 def short(value: Any) -> str:
-    """A parameter's value, a long fraction with five digits."""
-    if value is None:
+    """A cell: a long fraction has five digits, and what is missing is empty."""
+    if value is None or value != value:
         return ""
     return f"{value:.5g}" if isinstance(value, float) else str(value)
-
-
-def _one_each(rows: list[Row]) -> list[Row]:
-    seen: set[int] = set()
-    chosen = []
-    for row in rows:
-        if row.seeds is None or row.rank not in seen:
-            chosen.append(row)
-            seen.add(row.rank or 0)
-    return chosen

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from src.sweeping.leaderboard import Row, columns, short
+from src.sweeping.leaderboard import Row, short, table
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -24,15 +24,7 @@ th, td { padding: .2rem .6rem; border-bottom: 1px solid #ddd; text-align: right;
 
 
 def page(title: str, study: "Study", rows: Sequence[Row], names: list[str], commands: dict[str, str]) -> str:
-    """The page.
-
-    Args:
-        title: what the sweep is called.
-        study: what to plot.
-        rows: the leaderboard.
-        names: of the objectives.
-        commands: what to do next, by what it does.
-    """
+    """The page: ``commands``, what to do next by what it does; the study's plots; the leaderboard."""
     parts = [f"<h1>{html.escape(title)}</h1>"]
     parts += [f"<p>{html.escape(said)}: <code>{html.escape(line)}</code></p>" for said, line in commands.items()]
     script = True
@@ -90,20 +82,11 @@ def _spread(study: "Study", index: int) -> bool:
 
 
 def _importance(study: "Study", **options: Any) -> Any:
-    names = {name for trial in study.get_trials(deepcopy=False) for name in trial.params}
-    if len(names) != 1:
-        from optuna.visualization import plot_param_importances
+    from optuna.visualization import plot_param_importances
 
-        return plot_param_importances(study, **options)
-    # A lone parameter is all there is; for Optuna to compute that imports scikit-learn, two seconds of a sweep.
-    from plotly.graph_objects import Bar, Figure
-
-    layout = {
-        "title": {"text": "Hyperparameter Importances"},
-        "xaxis": {"title": {"text": "Hyperparameter Importance"}},
-        "yaxis": {"title": {"text": "Hyperparameter"}},
-    }
-    return Figure(Bar(x=[1.0], y=list(names), orientation="h", text="1.00", name=options["target_name"]), layout)
+    if len({name for trial in study.get_trials(deepcopy=False) for name in trial.params}) == 1:
+        raise ValueError("a lone parameter is all there is")  # to compute that imports scikit-learn, two seconds
+    return plot_param_importances(study, **options)
 
 
 def thinned(study: "Study") -> "Study":
@@ -133,9 +116,9 @@ def _tried(plot: Any, study: "Study", **options: Any) -> Any:
 
 
 def _table(rows: Sequence[Row]) -> str:
-    header, cells = columns(rows)
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
-    lines = ("".join(f"<td>{html.escape(short(cell))}</td>" for cell in line) for line in cells[:_ROWS])
-    body = "\n".join(f"<tr>{line}</tr>" for line in lines)
+    import pandas as pd
+
+    with pd.option_context("display.max_colwidth", None):
+        cells = table(rows[:_ROWS]).map(short).to_html(index=False, border=0)
     more = f"<p>{len(rows) - _ROWS} more in leaderboard.csv</p>" if len(rows) > _ROWS else ""
-    return f'<h2>Leaderboard</h2>\n<div class="wide"><table><tr>{head}</tr>\n{body}</table></div>{more}'
+    return f'<h2>Leaderboard</h2>\n<div class="wide">{cells}</div>{more}'

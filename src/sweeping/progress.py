@@ -1,6 +1,7 @@
 """The line after each trial: how far the sweep is, what it found, how long it will take."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -9,21 +10,13 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """Counts what all processes of a study have done, and the time from this process's own start.
-
-    Args:
-        limit: trials in all.
-        directions: minimize or maximize, one for each objective.
-        done: trials finished before this process began.
-        clock: seconds.
-    """
+    """Counts what all processes of a study have done, and the time since ``done`` trials were, this process's start."""
 
     def __init__(
         self, limit: int, directions: Sequence[str], done: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.limit, self.directions = limit, directions
-        self._clock = clock
-        self._before = done
+        self._before, self._clock = done, clock
         self._started = self._said = clock()
 
     def due(self) -> bool:
@@ -32,18 +25,16 @@ class Progress:
 
     def line(self, trials: "Sequence[FrozenTrial]") -> str:
         """For example ``12/60 trials done, 1 failed, best 5.61 (trial 7), 2 min left``."""
-        from optuna.trial import TrialState
-
         self._said = self._clock()
         finished = [trial for trial in trials if trial.state.is_finished()]
+        counts = Counter(trial.state.name for trial in finished)
         parts = [f"{len(finished)}/{self.limit} trials done"]
-        for state, said in ((TrialState.PRUNED, "pruned"), (TrialState.FAIL, "failed")):
-            count = sum(trial.state == state for trial in finished)
-            parts += [f"{count} {said}"] if count else []
-        complete = [trial for trial in finished if trial.state == TrialState.COMPLETE]
-        if complete and len(self.directions) == 1:
+        parts += [
+            f"{counts[state]} {said}" for state, said in (("PRUNED", "pruned"), ("FAIL", "failed")) if counts[state]
+        ]
+        if counts["COMPLETE"] and len(self.directions) == 1:
             pick = min if self.directions[0] == "minimize" else max
-            best = pick(complete, key=lambda trial: trial.values[0])
+            best = pick((t for t in finished if t.state.name == "COMPLETE"), key=lambda trial: trial.values[0])
             parts.append(f"best {best.values[0]:.6g} (trial {best.number})")
         here = len(finished) - self._before
         if here > 0 and len(finished) < self.limit:

@@ -1,5 +1,6 @@
 """Pruning as a training sees it: who tells the study how runs are doing, and asks which of them to end."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,20 +60,6 @@ class Pruner:
         return answers
 
 
-def pruner(hydra: Any, objective: str, maximize: bool, max_epochs: int, numbers: Sequence[int]) -> Pruner | None:
-    """The pruner that a job's sweep asks for; None outside a durable sweep with one.
-
-    Args:
-        hydra: the job's ``hydra`` node, as ``HydraConfig.get()`` gives it.
-        objective, maximize: what the run is judged by.
-        max_epochs: how long it may train; -1 where steps decide.
-        numbers: of the trials that train together.
-    """
-    if not prunes(hydra):
-        return None
-    return Pruner(trials(hydra, numbers), objective, maximize, max(1, max_epochs // int(hydra.sweeper.reports)))
-
-
 def trial_of(hydra: Any) -> int:
     """The number of the trial that a job is."""
     return int(hydra.job.env_set.get(NUMBER, hydra.job.num))
@@ -85,10 +72,13 @@ def prunes(hydra: Any) -> bool:
     return swept and bool(sweeper.pruner.get("_target_"))
 
 
-def trials(hydra: Any, numbers: Sequence[int]) -> "list[Trial]":
-    """The study's trials of these numbers, with its pruner."""
-    import warnings
+def pruner(hydra: Any, objective: str, maximize: bool, max_epochs: int, numbers: Sequence[int]) -> Pruner | None:
+    """The pruner that a job's sweep asks for; None outside a durable sweep with one.
 
+    ``hydra`` is the job's node, ``numbers`` those of the trials that train together.
+    """
+    if not prunes(hydra):
+        return None
     import optuna
     from hydra.utils import execution_whitelist, instantiate
 
@@ -106,4 +96,5 @@ def trials(hydra: Any, numbers: Sequence[int]) -> "list[Trial]":
             pruner=instantiate(sweeper.pruner, _execution_whitelist_=only, _convert_="all"),
         )
         found = study._storage.get_trial_id_from_study_id_trial_number
-        return [optuna.trial.Trial(study, found(study._study_id, number)) for number in numbers]
+        trials = [optuna.trial.Trial(study, found(study._study_id, number)) for number in numbers]
+    return Pruner(trials, objective, maximize, max(1, max_epochs // int(sweeper.reports)))

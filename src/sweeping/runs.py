@@ -1,20 +1,20 @@
 """Reads a sweep folder, ours or any other Hydra multirun: the runs, and the study if there is one."""
 
 import json
-import math
-import time
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from src.errors import UserError
+from src.errors import UserError, first_line
 from src.results.folder import RunFolder
-from src.sweeping import owner
 from src.sweeping.leaderboard import Row
+from src.sweeping.owner import OWNER, at_work
 from src.sweeping.pruning import SWEEPER
-from src.sweeping.storage import location, open_storage
+from src.sweeping.storage import directions_of, explained, location, open_storage
+from src.training.task import direction_of, rankable
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -23,21 +23,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class Found:
-    """A sweep as it was found.
+    """A sweep as it was found."""
 
-    Args:
-        rows: its runs, by number.
-        study: Optuna's, where there is one.
-        where: its storage.
-        directions: as configured; empty where nothing says.
-        note: why the study could not be read, if so.
-    """
-
-    rows: list[Row]
-    study: "Study | None" = None
-    where: str | None = None
-    directions: list[str] = field(default_factory=list)
-    note: str | None = None
+    rows: list[Row]  # by number
+    directions: list[str]
+    where: str  # the study's storage
+    study: "Study | None"
+    note: str | None  # why the study could not be read
 
 
 def read(folder: Path) -> Found:
@@ -50,36 +42,34 @@ def read(folder: Path) -> Found:
         raise UserError(f"sweep={folder}: no such folder")
     paths = _run_folders(folder)
     sweeper = _sweeper(folder, paths)
-    found = Found([], directions=_directions(sweeper))
+    where = location(sweeper.get("storage"), folder)
+    study, note = None, None
     try:
-        _find_study(found, folder, sweeper)
+        study = _study(where, sweeper)
     except UserError as error:
-        found.note = str(error)
-    known: set[str] = set()
-    if found.study is not None:
-        for trial in found.study.get_trials(deepcopy=False):
-            row = _trial_row(trial, folder)
-            known.add(row.folder)
-            found.rows.append(row)
-        found.directions = [direction.name.lower() for direction in found.study.directions]
-    others = [path for path in paths if str(path.relative_to(folder)) not in known]
-    found.rows += _folder_rows(others, folder)
-    if not found.rows:
+        note = str(error)
+    rows = [_trial_row(trial, folder) for trial in study.get_trials(deepcopy=False)] if study else []
+    known = {row.folder for row in rows}
+    rows += _folder_rows([path for path in paths if str(path.relative_to(folder)) not in known], folder)
+    if not rows:
         raise UserError(f"sweep={folder}: holds no runs of a multirun")
-    return found
+    names = next((row.names for row in rows if row.names), [])
+    directions = [direction.name.lower() for direction in study.directions] if study else directions_of(sweeper)
+    if not directions or (names and not study and len(names) != len(directions)):
+        directions = [direction_of(name) for name in names or ["objective"]]
+    if len(names) != len(directions):
+        several = len(directions) > 1
+        names = [f"objective {index + 1}" if several else "objective" for index in range(len(directions))]
+    for row in rows:
+        row.names = names
+    return Found(rows, directions, where, study, note)
 
 
 def _run_folders(folder: Path) -> list[Path]:
-    def is_run(path: Path) -> bool:
-        return (path / ".hydra").is_dir() or (path / "summary.json").is_file()
-
-    found = [path for path in folder.iterdir() if path.is_dir() and is_run(path)]
+    found = [path for path in folder.iterdir() if (path / ".hydra").is_dir() or (path / "summary.json").is_file()]
     if not found:  # a subdir pattern may hold slashes
         found = [path.parent for path in folder.rglob(".hydra") if path.parent != folder]
-    return sorted(
-        found,
-        key=lambda path: (not path.name.isdigit(), int(path.name) if path.name.isdigit() else 0, str(path)),
-    )
+    return sorted(found, key=lambda path: (int(path.name) if path.name.isdigit() else float("inf"), str(path)))
 
 
 def _sweeper(folder: Path, runs: list[Path]) -> DictConfig:
@@ -89,60 +79,40 @@ def _sweeper(folder: Path, runs: list[Path]) -> DictConfig:
             try:
                 sweeper = OmegaConf.select(OmegaConf.load(path), "hydra.sweeper")
             except Exception as error:  # any of YAML's and OmegaConf's
-                raise UserError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from error
+                raise UserError(f"{path}: cannot be read ({first_line(error)})") from error
             if isinstance(sweeper, DictConfig):
                 return sweeper
     return OmegaConf.create()
 
 
-def _directions(sweeper: DictConfig) -> list[str]:
-    given = sweeper.get("direction")
-    if given is None:
-        return []
-    items = list(given) if OmegaConf.is_list(given) else [given]
-    return [str(item).rpartition(".")[2] for item in items]
-
-
-def _find_study(found: Found, folder: Path, sweeper: DictConfig) -> None:
+def _study(where: str, sweeper: DictConfig) -> "Study | None":
     import optuna
 
-    from src.sweeping.storage import explained
-
-    ours = sweeper.get("_target_") == SWEEPER
-    storage, name = sweeper.get("storage"), sweeper.get("study_name")
-    where = location(storage, folder)
-    if not name or not (ours or storage) or ("://" not in where and not Path(where).is_file()):
-        return
+    name = sweeper.get("study_name")
+    kept = sweeper.get("_target_") == SWEEPER or sweeper.get("storage")
+    if not name or not kept or ("://" not in where and not Path(where).is_file()):
+        return None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with explained(where):
-        found.study = optuna.load_study(study_name=name, storage=open_storage(where))
-        found.where = where
+        return optuna.load_study(study_name=name, storage=open_storage(where))
 
 
 def _trial_row(trial: "FrozenTrial", folder: Path) -> Row:
-    from src.sweeping.study import BEAT, OWNER
-
-    notes = trial.user_attrs
+    notes, state = trial.user_attrs, trial.state.name
     name = str(notes.get("folder", trial.number))
-    summary = _summary(folder / name)
-    status = str(
-        notes.get("status")
-        or {"COMPLETE": "completed", "FAIL": "failed"}.get(trial.state.name, trial.state.name.lower())
-    )
-    if status == "running" and (runner := trial.system_attrs.get(OWNER)):
-        beat = trial.system_attrs.get(BEAT) or (trial.datetime_start.timestamp() if trial.datetime_start else 0.0)
-        status = status if owner.alive(runner, beat, time.time()) else "interrupted"
-    row = _with_summary(Row(name, status, dict(trial.params), number=trial.number), summary)
+    row = _row(name, trial.number, _summary(folder / name))
+    row.params = dict(trial.params)
     row.message = notes.get("message") or row.message
-    if trial.state.is_finished():
-        row.status = status
-        # A pruned trial's value is what it last reported; its run knows its best.
-        if trial.values and (trial.state.name == "COMPLETE" or not row.values):
-            row.values = list(trial.values)
-        if row.seconds is None and trial.duration:
-            row.seconds = trial.duration.total_seconds()
-    else:
-        row.status, row.values = status, []
+    row.status = str(notes.get("status") or {"COMPLETE": "completed", "FAIL": "failed"}.get(state, state.lower()))
+    if state == "RUNNING" and OWNER in trial.system_attrs and not at_work(trial):
+        row.status = "interrupted"
+    if not trial.state.is_finished():
+        row.values = []
+    # A pruned trial's value is what it last reported; its run knows its best.
+    elif trial.values and (state == "COMPLETE" or not row.values):
+        row.values = list(trial.values)
+    if row.seconds is None and trial.duration:
+        row.seconds = trial.duration.total_seconds()
     return row
 
 
@@ -151,8 +121,7 @@ def _folder_rows(paths: list[Path], folder: Path) -> list[Row]:
     for index, path in enumerate(paths):
         summary = _summary(path)
         number = int(path.name) if path.name.isdigit() else index
-        row = Row(str(path.relative_to(folder)), "unfinished", number=number)
-        rows.append(_with_summary(row, summary))
+        rows.append(_row(str(path.relative_to(folder)), number, summary))
         asked.append(_asked(path, summary))
     keys = dict.fromkeys(key for overrides in asked for key in overrides)
     changed = [key for key in keys if len({str(overrides.get(key)) for overrides in asked}) > 1]
@@ -161,47 +130,40 @@ def _folder_rows(paths: list[Path], folder: Path) -> list[Row]:
     return rows
 
 
-def _with_summary(row: Row, summary: dict[str, Any]) -> Row:
-    if not summary:
-        return row
-    row.status = str(summary.get("status", row.status))
+def _row(name: str, number: int, summary: dict[str, Any]) -> Row:
     parts = summary.get("objectives") or ([summary["objective"]] if summary.get("objective") else [])
-    row.names = [str(part["name"]) for part in parts]
-    row.values = [math.nan if part["value"] is None else float(part["value"]) for part in parts]
-    row.metrics = summary.get("metrics", {})
-    row.seconds = summary.get("seconds", {}).get("total")
-    row.message = summary.get("message")
-    row.command = summary.get("command")
-    return row
+    return Row(
+        folder=name,
+        status=str(summary.get("status", "unfinished")),
+        values=[rankable(part["value"], direction_of(str(part["name"]))) for part in parts],
+        names=[str(part["name"]) for part in parts],
+        metrics=summary.get("metrics", {}),
+        seconds=summary.get("seconds", {}).get("total"),
+        message=summary.get("message"),
+        command=summary.get("command"),
+        number=number,
+    )
 
 
 def _summary(path: Path) -> dict[str, Any]:
-    try:
+    with suppress(UserError):
         found = RunFolder(path).read_summary()
-    except UserError:
-        return {}
-    return found if isinstance(found, dict) else {}
+        return found if isinstance(found, dict) else {}
+    return {}
 
 
 def _asked(path: Path, summary: dict[str, Any]) -> dict[str, Any]:
     """A run's overrides as key and value."""
     overrides = summary.get("overrides")
     if overrides is None:
-        try:
-            listed = OmegaConf.to_container(OmegaConf.load(path / ".hydra" / "overrides.yaml"), resolve=False)
-            overrides = listed if isinstance(listed, list) else []
-        except Exception:  # no such file, or not YAML: a run without known overrides
-            overrides = []
-    pairs = (str(item).lstrip("+~").partition("=") for item in overrides)
+        with suppress(Exception):  # no such file, or not YAML: a run without known overrides
+            overrides = OmegaConf.load(path / ".hydra" / "overrides.yaml")
+    pairs = (str(item).lstrip("+~").partition("=") for item in overrides or [])
     return {key: _value(value) for key, _, value in pairs}
 
 
 def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        pass
-    try:
-        return float(text)
-    except ValueError:
-        return text
+    for reader in (json.loads, float):
+        with suppress(ValueError):
+            return reader(text)
+    return text

@@ -1,44 +1,39 @@
 """The search space of a sweep, as the command line and ``hydra.sweeper.params`` give it."""
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 
-from src.errors import UserError
+from src.errors import UserError, first_line
 
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """What varies, what is fixed by an override, and overrides that only delete.
-
-    Args:
-        swept: distributions by key.
-        fixed: values by key, as text.
-        deletions: overrides such as ``~scheduler``.
-    """
+    """What varies, what is fixed by an override, and overrides that only delete."""
 
     swept: dict[str, BaseDistribution]
-    fixed: dict[str, Any]
-    deletions: list[str]
+    fixed: dict[str, Any]  # as text
+    deletions: list[str]  # such as ~scheduler
 
     def overrides(self, point: dict[str, Any]) -> list[str]:
         """The command line of one trial."""
         return [f"{key}={value}" for key, value in (self.fixed | point).items()] + self.deletions
 
-    def probes(self) -> list[dict[str, Any]]:
-        """Points that between them meet every choice: what has to compose for every trial to compose."""
-        first = {key: _first(distribution) for key, distribution in self.swept.items()}
-        points = [first]
-        for key, distribution in self.swept.items():
-            if isinstance(distribution, CategoricalDistribution):
-                points += [first | {key: choice} for choice in distribution.choices[1:]]
-        return points
+    def probes(self, groups: Container[str]) -> list[dict[str, Any]]:
+        """Points that between them choose every option of the groups: where they compose, every trial does."""
+        choices = {
+            key: distribution.choices if isinstance(distribution, CategoricalDistribution) else (distribution.low,)  # type: ignore[attr-defined]
+            for key, distribution in self.swept.items()
+        }
+        first = {key: values[0] for key, values in choices.items()}
+        others = [(key, value) for key, values in choices.items() if key in groups for value in values[1:]]
+        return [first, *(first | {key: value} for key, value in others)]
 
 
-def parse(params: dict[str, Any] | None, arguments: list[str]) -> SearchSpace:
+def parse(params: dict[str, Any], arguments: list[str]) -> SearchSpace:
     """Reads ``hydra.sweeper.params`` and, over it, the command line, as upstream's sweeper does.
 
     Raises:
@@ -46,47 +41,18 @@ def parse(params: dict[str, Any] | None, arguments: list[str]) -> SearchSpace:
     """
     from hydra_plugins.hydra_optuna_sweeper._impl import create_params_from_overrides
 
-    swept: dict[str, BaseDistribution] = {}
-    fixed: dict[str, Any] = {}
-    deletions: list[str] = []
-    for line in [f"{key}={value}" for key, value in (params or {}).items()] + list(arguments):
+    space = SearchSpace({}, {}, [])
+    for line in [*(f"{key}={value}" for key, value in params.items()), *arguments]:
         try:
-            some_swept, some_fixed, some_deletions = create_params_from_overrides([line])
+            swept, fixed, deletions = create_params_from_overrides([line])
         # Upstream refuses with all of these; NotImplementedError for a sweep that Optuna has no distribution for.
         except (ValueError, TypeError, AssertionError, NotImplementedError, HydraException) as error:
-            raise UserError(f"{line}: {_why(line, error)}") from error
-        for key in some_swept.keys() | some_fixed.keys():
-            swept.pop(key, None)
-            fixed.pop(key, None)
-        swept |= some_swept
-        fixed |= some_fixed
-        deletions += some_deletions
-    return SearchSpace(swept, fixed, deletions)
-
-
-def _first(distribution: BaseDistribution) -> Any:
-    if isinstance(distribution, CategoricalDistribution):
-        return distribution.choices[0]
-    assert isinstance(distribution, (FloatDistribution, IntDistribution))  # Optuna knows no other
-    return distribution.low
-
-
-def _why(line: str, error: Exception) -> str:
-    """Says an impossible interval as a person would; anything else in the library's own words."""
-    from hydra.core.override_parser.types import IntervalSweep
-
-    try:
-        override = OverridesParser.create().parse_override(line)
-        value = override.value()
-    except HydraException:
-        value = None
-    if isinstance(value, IntervalSweep):
-        start, end = value.start, value.end
-        assert start is not None
-        assert end is not None
-        if start > end:
-            return f"the interval is upside down, expected interval({end},{start})"
-        if "log" in value.tags and start <= 0:
-            return f"a logarithmic interval starts above 0, found {start}"
-    lines = [part for part in str(error).splitlines() if part.strip()]
-    return lines[0] if lines else "cannot be swept"
+            said = first_line(error) if str(error) else "cannot be swept"
+            raise UserError(f"{line}: {said}") from error
+        for key in swept.keys() | fixed.keys():
+            space.swept.pop(key, None)
+            space.fixed.pop(key, None)
+        space.swept.update(swept)
+        space.fixed.update(fixed)
+        space.deletions.extend(deletions)
+    return space

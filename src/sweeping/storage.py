@@ -11,14 +11,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from src.errors import UserError
+from omegaconf import OmegaConf
+
+from src.errors import UserError, first_line
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
 JOURNAL = "study.journal"
+
+
+def directions_of(sweeper: Any) -> list[str]:
+    """What a sweeper's configuration says of each objective, minimize or maximize; [] where it says nothing."""
+    given = sweeper.get("direction")
+    items = given if OmegaConf.is_list(given) else [] if given is None else [given]
+    return [str(item).rpartition(".")[2] for item in items]
 
 
 def location(storage: str | None, folder: Path) -> str:
@@ -87,17 +96,13 @@ def explained(where: str) -> Iterator[None]:
         raise UserError(f"{shown(where)}: is not an Optuna journal: a line begins {error.doc[:30]!r}") from error
     except (SQLAlchemyError, StorageInternalError, OSError) as error:
         cause: BaseException = error
-        while isinstance(cause, (SQLAlchemyError, StorageInternalError)) and (inner := _inner(cause)) is not None:
+        while inner := isinstance(cause, (SQLAlchemyError, StorageInternalError)) and (
+            getattr(cause, "orig", None) or cause.__cause__
+        ):
             cause = inner
-        raise UserError(f"the study at {shown(where)} cannot be used: {_line(cause)}") from error
+        said = f"{type(cause).__name__}: {first_line(cause)}"
+        raise UserError(f"the study at {shown(where)} cannot be used: {said}") from error
     except (KeyError, ValueError, TypeError, AssertionError) as error:
-        raise UserError(f"{shown(where)}: is not a study that Optuna can read ({_line(error)})") from error
-
-
-def _inner(error: BaseException) -> BaseException | None:
-    return getattr(error, "orig", None) or error.__cause__
-
-
-def _line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+        raise UserError(
+            f"{shown(where)}: is not a study that Optuna can read ({type(error).__name__}: {first_line(error)})"
+        ) from error

@@ -131,10 +131,10 @@ def _open(folder: Path, limit: int, storage: str | None = None) -> DurableStudy:
     from src.sweeping.samplers import Random
     from src.sweeping.storage import location
 
-    space = {"x": FloatDistribution(0, 1)}
+    draws = Random({"x": FloatDistribution(0, 1)}, 0)
     about = {"direction": {}, "space": {}, "base": {}}
-    where = location(storage, folder)
-    return DurableStudy(where, "s", ["minimize"], about, Random(space, 0), None, limit, 3, folder / "study.lock")
+    where, lock = location(storage, folder), folder / "study.lock"
+    return DurableStudy(where, "s", ["minimize"], about, lambda number: draws, None, limit, 3, lock)
 
 
 def _fill(folder: Path, trials: int) -> None:

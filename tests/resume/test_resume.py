@@ -120,7 +120,7 @@ def test_a_killed_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write, written = Checkpoints._write, []
 
     def copied(self: Checkpoints, trainer: Any, module: Any, **options: Any) -> None:
-        write(self, trainer, module)
+        write(self, trainer, module, **options)
         written.append(trainer.current_epoch)
         if len(written) == 3:
             shutil.copytree(tmp_path / "whole", tmp_path / "killed")

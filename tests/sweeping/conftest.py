@@ -61,7 +61,7 @@ def opened(tmp_path: Path) -> Iterator[Open]:
                 name,
                 directions,
                 about,
-                sampler,
+                options.pop("sampler_of", lambda number: sampler),
                 pruner,
                 limit,
                 lives,

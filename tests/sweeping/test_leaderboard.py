@@ -4,7 +4,7 @@ import csv
 import math
 from pathlib import Path
 
-from src.sweeping.leaderboard import Row, print_table, ranked, write_csv
+from src.sweeping.leaderboard import Row, print_table, ranked, table
 
 
 def row(folder: str, value: float | None, status: str = "completed", **params) -> Row:
@@ -49,7 +49,7 @@ def test_several_objectives_rank_by_pareto_front() -> None:
 def test_csv_has_every_run_and_says_what_became_of_it(tmp_path: Path) -> None:
     rows = [row("0", 2.0, lr=0.1), row("1", None, "failed", lr=0.2)]
     rows[1].message = "a, b\nc"
-    write_csv(ranked(rows, ["minimize"]), tmp_path / "leaderboard.csv")
+    table(ranked(rows, ["minimize"])).to_csv(tmp_path / "leaderboard.csv", index=False)
     with (tmp_path / "leaderboard.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
     assert lines[0] | {"val/mse": "2.0"} == lines[0]

@@ -10,8 +10,7 @@ from omegaconf import OmegaConf
 
 from src import resolvers
 from src.errors import UserError
-from src.sweeping.plan import Plan, make_plan
-from src.sweeping.settings import Settings
+from src.sweeping.plan import Plan
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -23,13 +22,11 @@ def plan(*overrides: str) -> Plan:
     first = ["hydra/sweeper=durable", "hydra.sweeper.study_name=s"]
     with initialize_config_dir(str(CONF)):
         config = compose("train", overrides=[*first, *hydra], return_hydra_config=True)
-        options = dict(config.hydra.sweeper)
-        options.pop("_target_")
 
         def composed(lines: list[str]):
             return compose("train", overrides=[*first, *hydra, *(line for line in lines if line not in hydra)])
 
-        return make_plan(Settings(**options), config, composed, task)
+        return Plan(config, composed, task)
 
 
 @pytest.fixture(autouse=True)
@@ -43,8 +40,8 @@ def clean():
     [
         ("", "search space is empty"),
         ("optimizer.lr=0.1", "search space is empty"),
-        ("optimizer.lr=interval(0.1,0.01)", r"upside down, expected interval\(0.01,0.1\)"),
-        ("optimizer.lr=tag(log,interval(0,1))", "logarithmic interval starts above 0"),
+        ("optimizer.lr=interval(0.1,0.01)", r"`low <= high` must hold, but got \(low=0.1, high=0.01\)"),
+        ("optimizer.lr=tag(log,interval(0,1))", "`low > 0` must hold for `log=True`"),
         ("optimizer.foo=1,2", "Could not override 'optimizer.foo'"),
         ("seed=0,1 model=linear,mpl", "Could not find 'model/mpl'"),
         ("seed=0,1 hydra.sweeper.n_trials=0", "n_trials must be a whole number from 1 on, found 0"),

@@ -1,10 +1,11 @@
 """Points that depend on the number alone."""
 
-import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from src.sweeping.samplers import Grid, Random, Reseeded, size
+from src.sweeping.samplers import Grid, Random, size
+from tests.sweeping.conftest import Open
+from tests.sweeping.test_plan import plan
 
 SMALL = {"a": CategoricalDistribution(["x", "y"]), "b": IntDistribution(1, 3)}
 
@@ -43,22 +44,19 @@ def test_size(distribution, count: float) -> None:
     assert size({"x": distribution}) == count
 
 
-@pytest.mark.parametrize(
-    "make", [optuna.samplers.TPESampler, optuna.samplers.NSGAIISampler, optuna.samplers.CmaEsSampler]
-)
-def test_a_reopened_sampler_goes_on_where_it_stopped(make) -> None:
+@pytest.mark.parametrize("sampler", ["tpe", "nsgaii", "cmaes"])
+def test_a_reopened_sampler_goes_on_where_it_stopped(sampler: str, opened: Open) -> None:
     """With a process-wide seed the second half would begin with the first half's points."""
 
-    def sweep(cuts: list[int]) -> list[float]:
-        storage = optuna.storages.InMemoryStorage()
-        optuna.create_study(storage=storage, study_name="s")
-        for trials in cuts:
-            study = optuna.load_study(storage=storage, study_name="s", sampler=Reseeded(make, 5))
-            for _ in range(trials):
-                trial = study.ask()
-                study.tell(trial, trial.suggest_float("x", -1, 1) ** 2 + trial.suggest_float("y", -1, 1))
-        return [trial.params["x"] for trial in study.trials]
+    def sweep(name: str, cuts: list[int]) -> list[float]:
+        for limit in cuts:
+            chosen = plan("seed=0,1", f"hydra/sweeper/sampler={sampler}", "hydra.sweeper.sampler.seed=5").sampler
+            study = opened(name=name, limit=limit, sampler_of=chosen)
+            while trial := study.ask():
+                value = trial.suggest_float("x", -1, 1) ** 2 + trial.suggest_float("y", -1, 1)
+                study.tell(trial, "COMPLETE", [value], {})
+        return [trial.params["x"] for trial in study.trials()]
 
-    whole, cut = sweep([20]), sweep([7, 13])
+    whole, cut = sweep("whole", [20]), sweep("cut", [7, 20])
     assert len(set(cut)) == 20
     assert cut == whole

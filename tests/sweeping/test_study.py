@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ from optuna.distributions import FloatDistribution
 
 from src.errors import UserError
 from src.sweeping import owner
+from src.sweeping.owner import BEAT, OWNER
 from src.sweeping.samplers import Random
-from src.sweeping.study import BEAT, OWNER
 from tests.sweeping.conftest import ABOUT, Open, finish
 
 
@@ -102,16 +103,20 @@ def test_a_sampler_sees_what_other_processes_finished(opened: Open) -> None:
     assert sampler.seen == 1
 
 
-def test_a_silent_process_on_another_host_counts_as_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+def run_by(process: dict[str, Any], beat: float) -> optuna.trial.FrozenTrial:
+    return optuna.create_trial(state=optuna.trial.TrialState.RUNNING, system_attrs={OWNER: process, BEAT: beat})
+
+
+def test_a_silent_process_on_another_host_counts_as_dead() -> None:
     far = {"host": "elsewhere", "pid": 1, "started": "1"}
-    assert owner.alive(far, beat=1000.0, now=1000.0 + owner.SILENCE - 1)
-    assert not owner.alive(far, beat=1000.0, now=1000.0 + owner.SILENCE + 1)
+    assert owner.at_work(run_by(far, time.time() - owner.SILENCE + 10))
+    assert not owner.at_work(run_by(far, time.time() - owner.SILENCE - 10))
 
 
 def test_a_reused_process_id_is_not_the_same_process() -> None:
     mine = owner.me()
-    assert owner.alive(mine, 0, 0)
-    assert not owner.alive(mine | {"started": "12"}, 0, 0)
+    assert owner.at_work(run_by(mine, 0))
+    assert not owner.at_work(run_by(mine | {"started": "12"}, 0))
 
 
 def test_a_trial_that_keeps_killing_fails_and_stands_in_no_ones_way(opened: Open) -> None:

@@ -2,17 +2,19 @@
 
 import csv
 import json
+import math
 import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 
 from src.door import door
-from src.sweeping.storage import forget
+from src.sweeping.storage import forget, location, open_storage
 
 Command = Callable[..., int]
 CONF = Path(__file__).parents[2] / "conf"
@@ -153,6 +155,29 @@ def test_two_objectives(command: Command, tmp_path: Path) -> None:
     assert len(rows) == 4
     assert rows[0]["rank"] == "1"
     assert float(rows[0]["objective train/mae"]) == float(rows[0]["train/mae"])
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_what_is_no_number_is_the_worst_also_where_larger_is_better(
+    durable: bool, command: Command, tmp_path: Path
+) -> None:
+    """r2 of one validation row is none."""
+    line = ["data.val_fraction=0.03,0.25", "objective=val/r2", "hydra.sweep.dir=sweep", *SHORT]
+    if durable:
+        line += ["hydra/sweeper=durable", "hydra/sweeper/sampler=grid", "hydra.sweeper.direction=maximize"]
+    assert command(*line) == 0
+    rows = board(tmp_path / "sweep")
+    assert [(row["folder"], row["rank"], row["status"]) for row in rows] == [
+        ("1", "1", "completed"),
+        ("0", "", "completed"),
+    ]
+    assert rows[1]["objective"] == "-inf"
+    assert json.loads((tmp_path / "sweep" / "0" / "summary.json").read_text())["objective"]["value"] is None
+    assert json.loads((tmp_path / "sweep" / "sweep.json").read_text())["best"]["folder"] == "1"
+    if durable:
+        study = optuna.load_study(study_name="linear", storage=open_storage(location(None, tmp_path / "sweep")))
+        assert [trial.state.name for trial in study.trials] == ["COMPLETE", "COMPLETE"]
+        assert (study.trials[0].value, study.best_trial.number) == (-math.inf, 1)
 
 
 def test_a_plain_grid_gets_the_same_report(command: Command, tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ import math
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,8 +18,6 @@ from omegaconf import OmegaConf
 from src.errors import UserError
 from src.jobs.sweep import Sweep
 from src.sweeping import owner
-from src.sweeping.plan import Plan
-from src.sweeping.space import SearchSpace
 from tests.sweeping.conftest import Open
 
 
@@ -27,6 +27,7 @@ class Launcher:
     def __init__(self, killers: set[str], full: tuple[int, ...] = ()) -> None:
         self.killers, self.full = killers, full
         self.launched: list[list[list[str]]] = []
+        self.answer: Callable[[int], float] = float
 
     def launch(self, jobs: list[list[str]], initial_job_idx: int) -> list[JobReturn]:
         self.launched.append(jobs)
@@ -38,7 +39,7 @@ class Launcher:
         if number in self.full:
             return JobReturn(_return_value=OSError(errno.ENOSPC, "No space left"), status=JobStatus.FAILED)
         done = Return(status=JobStatus.COMPLETED)
-        done.return_value = float(number)
+        done.return_value = self.answer(number)
         done.number = number
         return done
 
@@ -61,30 +62,23 @@ class Return(JobReturn):
 def sweep(study: Any, launcher: Launcher, folder: Path, n_jobs: int, subdir: str = "${hydra.job.num}") -> Sweep:
     """A sweep whose plan opens the given study."""
 
-    class Given(Plan):
-        def open(self, folder: Path) -> Any:
-            return study
+    options = {"max_failure_rate": 1.0, "max_failures_in_a_row": 10, "study_name": "s"}
+    config = OmegaConf.create({"hydra": {"sweep": {"dir": str(folder), "subdir": subdir}, "sweeper": options}})
 
-        def command(self, trial: Any) -> list[str]:
-            trial.suggest_float("x", 0, 1)
-            return [f"job={trial.number}"]
+    def command(trial: Any) -> list[str]:
+        trial.suggest_float("x", 0, 1)
+        return [f"job={trial.number}"]
 
-    plan = Given(
-        name="s",
-        space=SearchSpace({}, {}, []),
+    plan = SimpleNamespace(
+        config=config,
+        options=config.hydra.sweeper,
         directions=["minimize"],
         limit=study.limit,
         n_jobs=n_jobs,
-        max_failure_rate=1.0,
-        max_failures_in_a_row=10,
-        where=str,
-        identity={},
-        sampler=study.study.sampler,
-        pruner=None,
-        lives=3,
+        open=lambda folder: study,
+        command=command,
     )
-    config: Any = OmegaConf.create({"hydra": {"sweep": {"dir": str(folder), "subdir": subdir}}})
-    return Sweep(config, None, launcher, plan)  # type: ignore[arg-type]
+    return Sweep(launcher, plan)  # type: ignore[arg-type]
 
 
 def test_only_the_trial_that_kills_its_worker_fails(opened: Open, tmp_path: Path) -> None:
@@ -132,6 +126,23 @@ def test_the_whole_folder_of_a_dead_process_is_an_outcome(opened: Open, tmp_path
     assert trials[3].state.name == "PRUNED"
 
 
+@pytest.mark.parametrize(("direction", "worst"), [("minimize", math.inf), ("maximize", -math.inf)])
+def test_an_answer_that_is_no_number_is_the_worst_and_no_failure(
+    opened: Open, tmp_path: Path, direction: str, worst: float
+) -> None:
+    """Whether the job says it or the folder of a dead process does; Optuna takes infinities and no NaN."""
+    dead = opened(limit=2, directions=[direction])
+    dead._owner = owner.me() | {"started": "another process"}
+    dead.ask()
+    _leave(tmp_path / "0", {"status": "diverged", "overrides": ["job=0"], "objective": {"name": "x", "value": None}})
+    study, launcher = opened(limit=2, directions=[direction]), Launcher(set())
+    launcher.answer = lambda number: math.nan
+    made = sweep(study, launcher, tmp_path, n_jobs=1)
+    made.plan.directions = [direction]
+    made.run()
+    assert [(trial.state.name, trial.value) for trial in study.trials()] == [("COMPLETE", worst)] * 2
+
+
 def _leave(folder: Path, summary: dict[str, Any]) -> None:
     """A run folder of ours with this summary."""
     (folder / ".hydra").mkdir(parents=True)
@@ -164,7 +175,7 @@ def test_a_command_that_cannot_be_made_leaves_no_trial_running(opened: Open, tmp
     def command(trial: Any) -> list[str]:
         raise UserError("optimizer.lr is both fixed and swept")
 
-    made.plan.command = command  # type: ignore[method-assign]
+    made.plan.command = command
     with pytest.raises(UserError, match="both fixed and swept"):
         made.run()
     assert {trial.state.name for trial in study.trials()} == {"WAITING"}
@@ -173,12 +184,12 @@ def test_a_command_that_cannot_be_made_leaves_no_trial_running(opened: Open, tmp
 def test_only_failures_in_a_row_and_shares_of_a_batch_stop_a_sweep(opened: Open, tmp_path: Path) -> None:
     study = opened(limit=6)
     made = sweep(study, Launcher({"job=1", "job=3", "job=5"}), tmp_path, n_jobs=1)
-    made.plan.max_failures_in_a_row = 2
+    made.plan.options.max_failures_in_a_row = 2
     made.run()
     assert [trial.state.name for trial in study.trials()] == ["COMPLETE", "FAIL"] * 3
     study = opened(limit=6, name="rate")
     made = sweep(study, Launcher({"job=0"}), tmp_path, n_jobs=2)
-    made.plan.max_failure_rate = 0.4
+    made.plan.options.max_failure_rate = 0.4
     with pytest.raises(SystemExit):
         made.run()
     assert len(study.trials()) == 2

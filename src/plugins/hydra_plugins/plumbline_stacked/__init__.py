@@ -1,9 +1,8 @@
 """``hydra/launcher=stacked``: jobs of one structure are trained as one, the others one by one."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn
@@ -37,11 +36,6 @@ def _validate(sweeper: Any, batch: Sequence[Sequence[str]]) -> None:
         _validate_each(sweeper, batch)
 
 
-def _refuse(message: str) -> NoReturn:
-    print(message, file=sys.stderr)
-    raise SystemExit(2)
-
-
 class StackedLauncher(Launcher):
     """Trains the batch of jobs that a sweeper hands it.
 
@@ -54,10 +48,11 @@ class StackedLauncher(Launcher):
     """
 
     def __init__(self, width: str | int, batch: int) -> None:
-        if width != "auto" and (isinstance(width, bool) or not isinstance(width, int) or width < 1):
-            _refuse(f"hydra.launcher.width must be auto or a whole number from 1 on, found {width!r}")
-        if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
-            _refuse(f"hydra.launcher.batch must be a whole number from 1 on, found {batch!r}")
+        from src.errors import refuse
+
+        for name, value, others in (("width", width, "auto or "), ("batch", batch, "")):
+            if not (others and value == "auto") and (type(value) is not int or value < 1):
+                refuse(f"hydra.launcher.{name} must be {others}a whole number from 1 on, found {value!r}")
         self.width = width
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -69,6 +64,6 @@ class StackedLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Runs the jobs and returns what each came to, in their order."""
-        from src.jobs.launch import launch
+        from src.jobs.launch import Launch
 
-        return launch(self.hydra_context, self.task_function, self.config, self.width, job_overrides, initial_job_idx)
+        return Launch(self).run(job_overrides, initial_job_idx)
