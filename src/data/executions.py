@@ -6,17 +6,15 @@ steps costs a few microseconds a step and is still a ``DataLoader`` to Lightning
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torch.utils.data import Dataset, Sampler
 
 from src.data.order import row_order
 from src.data.partition import Partition
-
-_STEPS = 256  # steps of an automatic execution: Lightning's millisecond between two is then below 1 %
-_ROWS = 1 << 17  # rows of an automatic execution, all members' together, so that a gather stays small
 
 # Features, target and, where members' batches have different numbers of rows, the share of each row in its member's
 # mean. Features are (rows, features), target (rows, 1); with a member axis in front where members see other rows.
@@ -52,15 +50,10 @@ class Execution:
         """The same execution on ``device``; rows shared by several stretches move once."""
         if self.rows[0][0].device == device:
             return self
-        moved: dict[int, Rows] = {}
-        for rows in self.rows:
-            if id(rows) not in moved:
-                features, target, share = rows
-                moved[id(rows)] = (
-                    features.to(device, non_blocking=non_blocking),
-                    target.to(device, non_blocking=non_blocking),
-                    share if share is None else share.to(device, non_blocking=non_blocking),
-                )
+        moved: dict[int, Any] = {
+            id(rows): tuple(part if part is None else part.to(device, non_blocking=non_blocking) for part in rows)
+            for rows in self.rows
+        }
         return Execution(self.stretches, [moved[id(rows)] for rows in self.rows], self.batch_size)
 
 
@@ -112,11 +105,6 @@ class Executions(Sampler[list[Stretch]]):
         return Stretch(epoch, start, stop, stop == self.rows) if start < stop else None
 
 
-def steps_of(batch_size: int, copies: int) -> int:
-    """Optimizer steps of an automatic execution, where each fetches so many members' batches."""
-    return max(1, min(_STEPS, _ROWS // (batch_size * copies)))
-
-
 class Gather(Dataset[Execution]):
     """Training rows of members, fetched an execution at a time.
 
@@ -139,19 +127,23 @@ class Gather(Dataset[Execution]):
         self.steps = [-(-count // size) for count, size in zip(counts, self.sizes, strict=True)]
         self.ragged = len(set(zip(counts, self.sizes, strict=True))) > 1
         self.rows = max(self.steps) * self.batch_size if self.ragged else counts[0]
-        self._fixed: dict[bool, Rows] = {}
+        self._whole: Rows | None = None
         self._order: tuple[int, Tensor] | None = None
 
     @property
     def one(self) -> bool:
         """Whether all members see the same rows in the same order."""
-        return not self.ragged and all(part is self.parts[0] for part in self.parts) and len(set(self.seeds)) == 1
+        return not self.ragged and self._shared and len(set(self.seeds)) == 1
+
+    @property
+    def _shared(self) -> bool:
+        return all(part is self.parts[0] for part in self.parts)
 
     def keep(self, index: Sequence[int]) -> None:
         """Keeps only these members; what is ragged stays as wide as it is."""
         self.parts, self.seeds = [self.parts[i] for i in index], [self.seeds[i] for i in index]
         self.sizes, self.steps = [self.sizes[i] for i in index], [self.steps[i] for i in index]
-        self._fixed, self._order = {}, None
+        self._whole, self._order = None, None
 
     def __getitem__(self, stretches: list[Stretch]) -> Execution:
         rank, processes = self.share
@@ -162,86 +154,60 @@ class Gather(Dataset[Execution]):
 
     def counts(self) -> Tensor:
         """Rows of each step of an epoch, (steps, members) or, where all are alike, (steps, 1)."""
-        if not self.ragged:
-            whole = torch.full((self.steps[0], 1), float(self.batch_size), dtype=torch.float64)
-            whole[-1] = self.rows - (self.steps[0] - 1) * self.batch_size
-            return whole
-        found = torch.zeros(self.rows // self.batch_size, len(self.parts), dtype=torch.float64)
-        for member, (part, size, steps) in enumerate(zip(self.parts, self.sizes, self.steps, strict=True)):
+        members = len(self.parts) if self.ragged else 1
+        found = torch.zeros(-(-self.rows // self.batch_size), members, dtype=torch.float64)
+        for member in range(members):
+            size, steps = self.sizes[member], self.steps[member]
             found[:steps, member] = size
-            found[steps - 1, member] = len(part.rows["train"]) - (steps - 1) * size
+            found[steps - 1, member] = len(self.parts[member].rows["train"]) - (steps - 1) * size
         return found
 
     def _fetch(self, stretch: Stretch) -> Rows:
+        chosen = slice(stretch.start, stretch.stop)
         if self.ragged:
-            return self._ragged(stretch)
-        whole = stretch.stop - stretch.start == self.rows
-        if all(seed is None for seed in self.seeds):
-            if not whole:
-                return self._sliced(slice(stretch.start, stretch.stop))
-            if True not in self._fixed:
-                self._fixed[True] = self._sliced(slice(None))
-            return self._fixed[True]
-        rows = self._orders(stretch.epoch)[..., stretch.start : stretch.stop]
-        part = self.parts[0]
-        if all(each is part for each in self.parts):  # (rows,), or (members, rows) of one table
-            features, target = part.gather("train", rows.reshape(-1))
-            return features.unflatten(0, rows.shape), target.unflatten(0, rows.shape), None
-        return self._each(rows if rows.dim() == 2 else rows.expand(len(self.parts), -1))
+            features, target = self._gather(self._orders(stretch.epoch)[:, chosen])
+            return features, target, self._share_of_mean(stretch).to(target.dtype)
+        if any(seed is not None for seed in self.seeds):
+            return *self._gather(self._orders(stretch.epoch)[..., chosen]), None
+        if stretch.stop - stretch.start < self.rows:
+            return *self._gather(chosen), None
+        if self._whole is None:
+            self._whole = (*self._gather(slice(None)), None)
+        return self._whole
 
-    def _sliced(self, chosen: slice) -> Rows:
-        """The same rows of every member, in file order."""
-        if all(part is self.parts[0] for part in self.parts):
-            return *self.parts[0].gather("train", chosen), None
-        features, target = zip(*(part.gather("train", chosen) for part in self.parts), strict=True)
-        return torch.stack(features), torch.stack(target), None
-
-    def _each(self, rows: Tensor) -> Rows:
-        """Other rows (members, rows) of each member's own training rows."""
-        pairs = [part.gather("train", own) for part, own in zip(self.parts, rows, strict=True)]
+    def _gather(self, chosen: Tensor | slice) -> tuple[Tensor, Tensor]:
+        """Rows that all members see, a slice or (rows,), or (members, rows) with each member's own."""
+        if self._shared:
+            return self.parts[0].gather("train", chosen)
+        own = chosen if isinstance(chosen, Tensor) and chosen.dim() == 2 else [chosen] * len(self.parts)
+        pairs = [part.gather("train", each) for part, each in zip(self.parts, own, strict=True)]
         features, target = zip(*pairs, strict=True)
-        return torch.stack(features), torch.stack(target), None
+        return torch.stack(features), torch.stack(target)
 
     def _orders(self, epoch: int) -> Tensor:
-        """Row orders of an epoch: (rows,) where all members share one, else (members, rows)."""
+        """Row orders of an epoch: (rows,) where all members share one, else (members, rows).
+
+        Members of different lengths have their batches side by side, each filled up with rows that do not count.
+        """
         if self._order is None or self._order[0] != epoch:
-            count = len(self.parts[0].rows["train"])
-            orders = {seed: _order(count, seed, epoch) for seed in dict.fromkeys(self.seeds)}
-            one = next(iter(orders.values()))
-            self._order = (epoch, one if len(orders) == 1 else torch.stack([orders[seed] for seed in self.seeds]))
+            counts = [len(part.rows["train"]) for part in self.parts]
+            kinds = list(zip(counts, self.seeds, self.sizes, strict=True))
+            orders = {kind: self._padded(*kind, epoch) for kind in dict.fromkeys(kinds)}
+            one = len(orders) == 1 and not self.ragged
+            self._order = (epoch, orders[kinds[0]] if one else torch.stack([orders[kind] for kind in kinds]))
         return self._order[1]
 
-    def _ragged(self, stretch: Stretch) -> Rows:
-        """Every member's own batches side by side, each filled up to the widest with rows that do not count."""
-        if self._order is None or self._order[0] != stretch.epoch:
-            index = torch.zeros(len(self.parts), self.rows, dtype=torch.int32)
-            for own, part, seed, size, steps in zip(index, self.parts, self.seeds, self.sizes, self.steps, strict=True):
-                count = len(part.rows["train"])
-                rows = torch.zeros(steps * size, dtype=torch.int32)
-                rows[:count] = _order(count, seed, stretch.epoch)
-                own.view(-1, self.batch_size)[:steps, :size] = rows.view(steps, size)
-            self._order = (stretch.epoch, index)
-        chosen = self._order[1][:, stretch.start : stretch.stop]
-        features, target, _ = self._each(chosen)
+    def _padded(self, count: int, seed: int | None, size: int, epoch: int) -> Tensor:
+        order = torch.arange(count, dtype=torch.int32) if seed is None else row_order(count, seed, epoch)
+        if not self.ragged:
+            return order
+        batches = functional.pad(order, (0, -count % size)).view(-1, size)
+        missing = self.rows // self.batch_size - len(batches)
+        return functional.pad(batches, (0, self.batch_size - size, 0, missing)).flatten()
+
+    def _share_of_mean(self, stretch: Stretch) -> Tensor:
+        """What each row of ragged batches counts in its member's mean, (members, rows, 1)."""
         first, last = stretch.start // self.batch_size, -(-stretch.stop // self.batch_size)
-        counts = self.counts()[first:last].T  # (members, steps)
-        place = torch.arange(self.batch_size)
-        share = (place < counts[:, :, None]) / counts[:, :, None].clamp(min=1)
-        return features, target, share.flatten(1)[:, :, None].to(target.dtype)
-
-
-def _order(rows: int, seed: int | None, epoch: int) -> Tensor:
-    return torch.arange(rows, dtype=torch.int32) if seed is None else row_order(rows, seed, epoch)
-
-
-class Chunks(Dataset[tuple[Tensor, Tensor]]):
-    """The validation rows in file order, as ``Partition.validation`` cuts them."""
-
-    def __init__(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> None:
-        self.pairs = pairs
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        return self.pairs[index]
+        counts = self.counts()[first:last].T[:, :, None]  # (members, steps, 1)
+        share = (torch.arange(self.batch_size) < counts) / counts.clamp(min=1)
+        return share.flatten(1)[:, :, None]

@@ -5,13 +5,15 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from src.data.encoder import Encoder
-from src.data.executions import Chunks, Execution, Executions, Gather, steps_of
+from src.data.executions import Execution, Executions, Gather
 from src.data.partition import Partition
 from src.errors import UserError
+
+_STEPS = 256  # steps of an automatic execution: Lightning's millisecond between two is then below 1 %
+_ROWS = 1 << 17  # rows of an automatic execution, all members' together, so that a gather stays small
 
 
 class DataModule(pl.LightningDataModule):
@@ -62,7 +64,8 @@ class DataModule(pl.LightningDataModule):
         assert trainer.max_epochs is not None
         gather = self.gather
         gather.share = (trainer.global_rank, trainer.world_size)
-        steps = self.steps_per_execution or steps_of(gather.batch_size, 1 if gather.one else len(self.parts))
+        at_once = gather.batch_size * (1 if gather.one else len(self.parts))
+        steps = self.steps_per_execution or max(1, min(_STEPS, _ROWS // at_once))
         return DataLoader(
             gather,
             batch_size=None,
@@ -71,10 +74,10 @@ class DataModule(pl.LightningDataModule):
             sampler=Executions(gather.rows, gather.batch_size, steps, self.span, trainer.max_epochs, trainer.max_steps),
         )
 
-    def val_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]] | list[Any]:
+    def val_dataloader(self) -> DataLoader[Any] | list[Any]:
         """The validation rows of a lone run in file order, or nothing."""
         pairs = self.parts[0].validation(torch.device("cpu")) if len(self.parts) == 1 else []
-        return DataLoader(Chunks(pairs), batch_size=None) if pairs else []
+        return DataLoader(pairs, batch_size=None) if pairs else []  # type: ignore[arg-type]
 
     def state_dict(self) -> dict[str, Any]:
         """A lone run's encoder: what a prediction needs besides the weights."""

@@ -54,10 +54,7 @@ class Partition:
 
     def chunks(self, name: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Raw features and target of a part, a few thousand rows at a time."""
-        rows = self.rows[name]
-        for start in range(0, len(rows), _CHUNK):
-            chosen = rows[start : start + _CHUNK]
-            yield self.table.features[chosen], self.table.target[chosen]
+        return self.table.chunks(self.rows[name])
 
     def variance(self, name: str) -> float:
         """The variance of a part's target, in its unit squared."""
@@ -82,13 +79,16 @@ class Partition:
         return self.encoder.encode_rows(self.table, rows[:: -(-len(rows) // _CHUNK)])
 
     def gather(self, name: str, chosen: Tensor | slice) -> tuple[Tensor, Tensor]:
-        """Features and target of a part's ``chosen`` rows, counted from 0, as the net sees them."""
+        """Features (…, features) and target (…, 1) of a part's ``chosen`` rows, from 0, as the net sees them."""
         rows = self.rows[name]
         if len(rows) * self.table.features.shape[1] <= _ENCODED_ONCE:
             features, target = self.encoded(name)
             return features[chosen], target[chosen]
         # A second copy of a large table costs more than encoding it again.
-        return self.encoder.encode_rows(self.table, rows[chosen.numpy() if isinstance(chosen, Tensor) else chosen])
+        if isinstance(chosen, slice):
+            return self.encoder.encode_rows(self.table, rows[chosen])
+        features, target = self.encoder.encode_rows(self.table, rows[chosen.flatten().numpy()])
+        return features.unflatten(0, chosen.shape), target.unflatten(0, chosen.shape)
 
     def validation(self, device: torch.device) -> list[tuple[Tensor, Tensor]]:
         """The encoded validation rows, a few thousand at a time, on a device."""

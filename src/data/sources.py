@@ -1,16 +1,21 @@
 """Where rows come from. Each source is a function of plain values that returns a Table."""
 
 import hashlib
+import logging
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from src.data.digest import sha256_in_background
 from src.data.reader import read_header, read_rows
 from src.data.table import Table
 from src.errors import UserError, nearest
+
+log = logging.getLogger(__name__)
 
 
 def csv(path: str, target: str, features: list[str] | None, dtype: DTypeLike) -> Table:
@@ -92,3 +97,25 @@ def synthetic(
     names = ["x"] if n_features == 1 else [f"x{index}" for index in range(n_features)]
     digest = hashlib.sha256(features.tobytes() + target.tobytes()).hexdigest
     return Table(features.astype(dtype), target.astype(np.float64), names, "y", f"synthetic {kind}", digest, dtype)
+
+
+def sha256_in_background(path: Path, since: os.stat_result) -> Callable[[], str]:
+    """Starts to hash a file that was just read; the function that comes back waits for the hexadecimal digest.
+
+    Hashing costs about as much as parsing, and nobody needs it before the run's summary. Where the file is no longer
+    as it was ``since`` before it was read, a warning is logged.
+    """
+    file = path.open("rb")  # now, whatever becomes of the name
+
+    def digest() -> str:
+        with file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+            now = os.fstat(file.fileno())
+        if (now.st_ino, now.st_size, now.st_mtime_ns) != (since.st_ino, since.st_size, since.st_mtime_ns):
+            log.warning("%s changed while it was read; its SHA-256 may be that of other rows", path)
+        return found
+
+    thread = ThreadPoolExecutor(1)
+    result = thread.submit(digest).result
+    thread.shutdown(wait=False)
+    return result

@@ -1,12 +1,14 @@
 """A table of numbers with one target column."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from src.errors import UserError
+
+_CHUNK = 1 << 11  # rows looked at together where all would be too many: float64 copies stay in cache
 
 
 @dataclass(frozen=True)
@@ -39,3 +41,9 @@ class Table:
     def sha256(self) -> str:
         """SHA-256 of the content, in hexadecimal; waits until it is known."""
         return self.digest()
+
+    def chunks(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Features and target of these rows, a few thousand at a time."""
+        for start in range(0, len(rows), _CHUNK):
+            chosen = rows[start : start + _CHUNK]
+            yield self.features[chosen], self.target[chosen]

@@ -3,8 +3,6 @@
 from collections.abc import Collection
 from pathlib import Path
 
-import numpy as np
-
 from src.errors import UserError
 from src.jobs.restore import load_config, load_predictor
 from src.results.folder import RunFolder
@@ -36,7 +34,7 @@ def predict(run: str, input: str, output: str | None, checkpoint: str, trust: Co
     predictor = load_predictor(folder, load_config(folder, ("model",), trust), checkpoint)
     encoder = predictor.encoder
     # Unrounded, because the encoder takes the mean off first.
-    features = read_columns(source, encoder.feature_names, np.float64, fits=predictor.dtype)
+    features = read_columns(source, encoder.feature_names, predictor.dtype)
     name = f"{encoder.target_name}_predicted"
     if name in header:
         raise UserError(f"{source}: has a column {name!r} already")

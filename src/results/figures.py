@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import wraps
 from io import BytesIO
-from typing import Any, ParamSpec
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -17,21 +16,10 @@ Predict = Callable[[np.ndarray], np.ndarray]  # raw features (rows, features) to
 POINTS = 2000  # more points than a picture can show apart
 _POINT, _LINE, _REFERENCE = "tab:red", "tab:blue", "0.45"
 
-Arguments = ParamSpec("Arguments")
+# Names are text, whatever stands in them: ``$`` begins no formula.
+matplotlib.rcParams.update({"text.parse_math": False, "text.usetex": False})
 
 
-def _as_written(figure: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
-    """Names are text, whatever stands in them: ``$`` begins no formula."""
-
-    @wraps(figure)
-    def drawn(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Figure:
-        with matplotlib.rc_context({"text.parse_math": False, "text.usetex": False}):
-            return figure(*args, **kwargs)
-
-    return drawn
-
-
-@_as_written
 def fit(
     features: np.ndarray,
     target: np.ndarray,
@@ -45,7 +33,6 @@ def fit(
     ``features`` is (rows, features), ``target`` (rows,), both raw; ``predict`` and ``reference`` (the
     least-squares line, where it is to be shown beside that of one feature) take raw features.
     """
-    features, target = thin(features, target)
     figure, axes = _canvas(6, 4.2)
     if features.shape[1] == 1:
         grid = np.linspace(features.min(), features.max(), 200, dtype=features.dtype)[:, None]
@@ -64,10 +51,8 @@ def fit(
     return figure
 
 
-@_as_written
 def residuals(prediction: np.ndarray, target: np.ndarray, target_name: str) -> Figure:
     """What is left over, against the prediction: both (rows,)."""
-    prediction, target = thin(prediction, target)
     figure, axes = _canvas(6, 4.2)
     axes.scatter(prediction, target - prediction, s=18, color=_POINT)
     axes.axhline(0, color=_LINE)
@@ -75,7 +60,6 @@ def residuals(prediction: np.ndarray, target: np.ndarray, target_name: str) -> F
     return figure
 
 
-@_as_written
 def curves(columns: dict[str, list[float]]) -> Figure:
     """Loss, and slope and intercept where there are such columns, over epochs."""
     panels: list[tuple[str, list[str]]] = [("loss", [n for n in ("train/loss", "val/mse") if n in columns])]
@@ -93,7 +77,6 @@ def curves(columns: dict[str, list[float]]) -> Figure:
     return figure
 
 
-@_as_written
 def compare_curves(runs: dict[str, dict[str, list[float]]], by: str) -> Figure:
     """The training loss of several runs, by name, over ``by`` (epoch or step)."""
     figure, axes = _canvas(7.5, 4.6)
@@ -106,14 +89,13 @@ def compare_curves(runs: dict[str, dict[str, list[float]]], by: str) -> Figure:
     return figure
 
 
-@_as_written
 def compare_fits(
     features: np.ndarray, target: np.ndarray, fits: Mapping[str, Predict], feature_name: str, target_name: str
 ) -> Figure:
     """The fitted lines of several runs over the same points: features (rows, 1), target (rows,)."""
-    features, target = thin(features, target)
     figure, axes = _canvas(7.5, 4.6)
-    axes.scatter(features[:, 0], target, s=14, color=_POINT, alpha=0.6, label="data")
+    some = slice(None, None, -(-len(target) // POINTS))
+    axes.scatter(features[some, 0], target[some], s=14, color=_POINT, alpha=0.6, label="data")
     grid = np.linspace(features.min(), features.max(), 200, dtype=features.dtype)[:, None]
     for name, predict in fits.items():
         axes.plot(grid, predict(grid), label=name)
@@ -162,12 +144,6 @@ def png(figure: Figure) -> bytes:
     buffer = BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()
-
-
-def thin(features: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """At most a few thousand rows, evenly taken."""
-    stride = -(-len(target) // POINTS)
-    return features[::stride], target[::stride]
 
 
 def _canvas(width: float, height: float) -> tuple[Figure, Axes]:

@@ -30,7 +30,8 @@ def locked(path: Path) -> Iterator[None]:
         finally:
             lock.release()
         return
-    with _flock(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, wait=True):
+    with path.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
@@ -55,26 +56,13 @@ def claimed(path: Path, named: str, again: Sequence[str] | None = None) -> Itera
         try:
             # The folder itself: a lock file would be one more thing in it. Windows cannot open a folder.
             if sys.platform != "win32":
-                held.enter_context(_flock(path, os.O_RDONLY | os.O_DIRECTORY, wait=False))
+                descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+                held.callback(os.close, descriptor)  # which unlocks it
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, FileNotFoundError):  # it is at work, or just took its folder away
             raise UserError(f"{named}: another process is at work there, choose another folder") from None
+        except OSError:
+            pass  # NFS locks no folders; there as well, two runs never make the same new one
         if reason := RunFolder(path).why_not(again):
             raise UserError(f"{named} {reason}")
         yield
-
-
-@contextmanager
-def _flock(path: Path, flags: int, wait: bool) -> Iterator[None]:
-    descriptor = os.open(path, flags, 0o666)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            raise
-        except OSError:
-            if wait:
-                raise
-            # NFS locks no folders; there as well, two runs never make the same new one.
-        yield
-    finally:
-        os.close(descriptor)  # which unlocks it

@@ -30,12 +30,13 @@ def append(path: Path, columns: Mapping[str, np.ndarray], sparse: Collection[str
         there = np.packbits(~np.isnan(values), bitorder="little") if name in sparse else None
         buffers = [None if there is None else pa.py_buffer(there), pa.py_buffer(values)]
         arrays.append(pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), buffers))
-    names = list(columns)
     rows = pa.BufferOutputStream()
-    pa_csv.write_csv(pa.Table.from_arrays(arrays, names), rows, pa_csv.WriteOptions(include_header=False))
+    pa_csv.write_csv(pa.Table.from_arrays(arrays, list(columns)), rows, pa_csv.WriteOptions(include_header=False))
     with path.open("ab", buffering=0) as file:
-        head = b"" if file.tell() else _head(names)
-        file.write(head + rows.getvalue().to_pybytes())
+        head = io.StringIO()
+        if not file.tell():
+            csv.writer(head, lineterminator="\n").writerow(columns)
+        file.write(head.getvalue().encode() + rows.getvalue().to_pybytes())
 
 
 def read(path: Path) -> dict[str, list[float]]:
@@ -44,28 +45,16 @@ def read(path: Path) -> dict[str, list[float]]:
     Raises:
         ValueError: a cell is no number, or a row has more or fewer cells than there are names.
     """
-    import pyarrow as pa
-    from pyarrow import csv as pa_csv
-
     if not path.is_file():
         return {}
-    head, _, rows = path.read_bytes().partition(b"\n")
-    names = next(csv.reader([head.decode()]), [])
-    if not rows:
-        return {name: [] for name in names}
-    table = pa_csv.read_csv(
-        pa.BufferReader(rows),
-        pa_csv.ReadOptions(use_threads=False, column_names=names),
-        convert_options=pa_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.float64())),
-    )
-    nan = float("nan")
-    return {
-        name: [nan if value is None else value for value in column.to_pylist()]
-        for name, column in zip(names, table.columns, strict=True)
-    }
-
-
-def _head(names: list[str]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(names)
-    return text.getvalue().encode()
+    with path.open(encoding="utf-8", newline="") as file:
+        lines = csv.reader(file)
+        names = next(lines, [])
+        columns: dict[str, list[float]] = {name: [] for name in names}
+        for cells in lines:
+            try:
+                for name, cell in zip(names, cells or [""], strict=True):
+                    columns[name].append(float(cell or "nan"))
+            except ValueError as error:
+                raise ValueError(f"{path}: is not a CSV of numbers (line {lines.line_num}: {error})") from None
+    return columns

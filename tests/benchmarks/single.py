@@ -232,16 +232,17 @@ def memory(rounds: int, size: float) -> list[Row]:
     count = int(1_000_000 * size)
     with tempfile.TemporaryDirectory() as folder:
         path = _write_csv(Path(folder) / "rows.csv", *_random(count))
-        idle = "import re, pyarrow.csv, tests.compose, src.jobs.fit, src.data.module, src.training.regressor;"
+        idle = "import re, pyarrow.csv, tests.compose, src.jobs.fit, src.data.module, src.training.engine;"
         # Not getrusage: its peak includes the process that started this one.
         shown = r"print(float(re.search(r'VmHWM:\s+(\d+)', open('/proc/self/status').read())[1]) / 1024)"
         work = (
             "from pathlib import Path; tests.compose.trained(Path({!r}), 'model=mlp', 'data=csv', 'data.path={}', "
             "'data.target=y', 'data.batch_size=1024', 'trainer.max_epochs=1', 'callbacks.progress.every_n_epochs=9');"
-        ).format(f"{folder}/run", path)
+        )
         peaks = [
-            float(_output("-c", idle + work + shown)) - float(_output("-c", idle + shown))
-            for _ in range(min(rounds, 3))
+            float(_output("-c", idle + work.format(f"{folder}/{number}", path) + shown))
+            - float(_output("-c", idle + shown))
+            for number in range(min(rounds, 3))
         ]
     matrix = [count * 10 * 4 / 2**20] * len(peaks)
     what = f"peak memory above the imports, {count:,} × 10 | the float32 matrix"

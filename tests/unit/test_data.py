@@ -1,8 +1,6 @@
 """Reading, encoding, splitting and ordering rows."""
 
 import hashlib
-import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,6 @@ import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from src.data import reader, sources
-from src.data.digest import sha256_in_background
 from src.data.encoder import Encoder
 from src.data.executions import Executions
 from src.data.order import row_order, split
@@ -31,7 +28,7 @@ def table(rows: int, features: int = 2, offset: float = 0.0) -> Table:
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])
 @pytest.mark.parametrize("last", [True, False])
-def test_a_file_read_in_segments_is_the_file(
+def test_a_file_read_in_pieces_is_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, last: bool
 ) -> None:
     numbers = np.random.default_rng(0).normal(size=(500, 3))
@@ -40,19 +37,19 @@ def test_a_file_read_in_segments_is_the_file(
     path = tmp_path / "rows.csv"
     text = "\ufeffa,b,c" + ending + ending.join(lines) + (ending if last else "")
     path.write_bytes(text.encode())
-    monkeypatch.setattr(reader, "_SEGMENT", 1000)  # some fifty segments, cut within lines
+    monkeypatch.setattr(reader, "_PIECE", 1000)  # some thirty pieces, cut within lines
     np.testing.assert_array_equal(reader.read_columns(path, ["c", "a"], np.float64), numbers[:, [2, 0]])
 
 
 def test_lines_that_grow_longer_than_the_first_are_all_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "_SEGMENT", 100)
+    monkeypatch.setattr(reader, "_PIECE", 100)
     path = tmp_path / "rows.csv"
     path.write_text("a,b\n" + "1.000000000000000,2.000000000000\n" * 10 + "1,2\n" * 300)
     assert reader.read_columns(path, ["a", "b"], np.float32).shape == (310, 2)
 
 
 def test_pieces_of_blank_lines_only_are_no_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "_SEGMENT", 10)
+    monkeypatch.setattr(reader, "_PIECE", 10)
     path = tmp_path / "rows.csv"
     path.write_text("a,b\n1,2\n" + "\n" * 40 + "3,4\n" + "\n" * 40)
     np.testing.assert_array_equal(reader.read_columns(path, ["a", "b"], np.float32), [[1, 2], [3, 4]])
@@ -63,15 +60,12 @@ QUOTED = ['"a\nb"', '"\n"', '"a ""b""\r\nc, d"', '""', "plain", '5" pipe', '"\n\
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("header", ["name,a,b", '"na\nme",a,b', '\ufeff"na\n""me""\n","a",b', '\n"na\nme",a,b'])
-@pytest.mark.parametrize("processors", [1, 2, 5])
-@pytest.mark.parametrize("segment", [7, 64, 1000, 1 << 20])
+@pytest.mark.parametrize("size", [7, 64, 1000, 1 << 20])
 def test_newlines_in_quotes_end_no_row(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, header: str, processors: int, segment: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, header: str, size: int
 ) -> None:
-    """However many processors parse how large a segment."""
-    monkeypatch.setattr("pyarrow.cpu_count", lambda: processors)
-    monkeypatch.setattr(reader, "_SEGMENT", segment)
-    monkeypatch.setattr(reader, "_WORTH_A_THREAD", 16)
+    """However large a block is parsed."""
+    monkeypatch.setattr(reader, "_PIECE", size)
     path = tmp_path / "rows.csv"
     rows = [f"{QUOTED[i % 7]},{i},{2 * i}" for i in range(150)]
     path.write_bytes(ending.join([header, *rows]).encode())
@@ -79,9 +73,9 @@ def test_newlines_in_quotes_end_no_row(
     np.testing.assert_array_equal(reader.read_columns(path, ["b", "a"], np.float64), expected)
 
 
-@pytest.mark.parametrize("segment", range(20, 60))
-def test_a_quote_near_the_end_is_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, segment: int) -> None:
-    monkeypatch.setattr(reader, "_SEGMENT", segment)
+@pytest.mark.parametrize("size", range(20, 60))
+def test_a_quote_near_the_end_is_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    monkeypatch.setattr(reader, "_PIECE", size)
     path = tmp_path / "rows.csv"
     path.write_text("a,name,b\n" + "1,x,1\n" * 100 + '2000000000000000,"' + "\n" * 300 + '",2\n')
     assert reader.read_columns(path, ["b"], np.float32).sum() == 102
@@ -105,31 +99,8 @@ def test_the_digest_is_of_the_file_that_was_read(tmp_path: Path, caplog: pytest.
     path.write_text("a,y\n1,2\n")
     before = path.stat()
     path.write_text("a,y\n1,2\n5,6\n")
-    sha256_in_background(path, before)()
+    sources.sha256_in_background(path, before)()
     assert "changed while it was read" in caplog.text
-
-
-def test_nobody_waits_for_a_digest_that_gets_no_processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a busy machine a thread of low priority hardly runs; whoever needs the digest goes on where it is."""
-    path = tmp_path / "rows.csv"
-    path.write_bytes(b"1,2\n" * 1_000_000)
-    held, asleep = threading.Event(), threading.Event()
-
-    def sleep(*_: object) -> None:
-        asleep.set()
-        held.wait(20)
-
-    monkeypatch.setattr("os.setpriority", sleep)
-    monkeypatch.setattr("sys.platform", "linux")
-    try:
-        digest = sha256_in_background(path, path.stat())
-        assert asleep.wait(20)
-        started = time.monotonic()
-        assert digest() == hashlib.sha256(path.read_bytes()).hexdigest()
-        assert time.monotonic() - started < 10
-    finally:
-        held.set()
-    assert digest() == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_linear_algebra_over_chunks_takes_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
