@@ -72,6 +72,8 @@ class Lonely(Plain):
         parameters = [p for p in self.net.parameters() if p.requires_grad]
         forward, loss_of, bare = self.net, self.loss.forward, bare_step(optimizer)
         scheduler, clip, losses = epochs.scheduler, self._clip, epochs.losses
+        # A small tensor kept between large ones that are freed keeps their memory from the next step.
+        read: Callable[[Tensor], Tensor | float] = Tensor.item if self.device.type == "cpu" else Tensor.detach
 
         def step(features: Tensor, target: Tensor, share: Tensor | None) -> None:
             loss = loss_of(forward(features), target)
@@ -84,7 +86,7 @@ class Lonely(Plain):
                 bare(optimizer)
             if scheduler is not None:
                 scheduler.stepped()
-            losses.append(loss.detach())
+            losses.append(read(loss))
 
         return step
 

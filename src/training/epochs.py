@@ -50,7 +50,7 @@ class Epochs:
     ) -> None:
         self.members, self.data, self.history = members, data, history
         self.scheduler, self.optimizer = scheduler, optimizer
-        self.losses: list[Tensor] = []  # of the epoch's batches so far, (members,) each
+        self.losses: list[Any] = []  # of the epoch's batches so far: (members,) each, or a lone run's numbers
         self.whole = True  # False once ``max_steps`` cut an epoch short
         self._counts = data.gather.counts()
         self._loss_modules = list(losses)
@@ -162,14 +162,14 @@ class Epochs:
 
     def _mean_loss(self) -> tuple[np.ndarray, Tensor]:
         """The mean (present,) of the epoch's batch losses, weighted by rows, and the losses (steps, present)."""
-        steps, first = len(self.losses), self.losses[0]
-        if steps == 1:
-            self.losses.clear()
-            # A number costs less to read than a tensor of one: a lone run's full batch notices.
-            loss = first.double().cpu().numpy() if first.dim() else np.array([first.item()])
-            return loss, torch.from_numpy(loss)[None] if first.dim() else first.view(1, 1)
-        losses = torch.stack(self.losses).double().cpu().view(steps, -1)
+        held, steps = self.losses.copy(), len(self.losses)
         self.losses.clear()
+        if isinstance(held[0], Tensor):
+            losses = torch.stack(held).double().cpu().view(steps, -1)
+        else:
+            losses = torch.tensor(held, dtype=torch.float64).view(steps, 1)
+        if steps == 1:
+            return losses[0].numpy(), losses
         counts = self._counts[:steps]
         weighted = losses * counts if counts.shape[1] == 1 else torch.where(counts > 0, losses * counts, 0.0)
         return (weighted.sum(0) / counts.sum(0)).numpy(), losses
