@@ -6,7 +6,7 @@ What a configuration may construct is decided in ``src.kinds``; constructors tak
 import inspect
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -30,15 +30,9 @@ if TYPE_CHECKING:
 
     from src.data.module import DataModule
     from src.data.partition import Partition
-    from src.training.engine import Clip
-    from src.training.history import History
-    from src.training.plain import Plain
-    from src.training.schedules import Schedule
-    from src.training.stack import Lone
 
 log = logging.getLogger(__name__)
 
-_elementwise: dict[str, bool] = {}  # what trying an optimizer has shown, by its node
 _MODULE_KEYS = ("batch_size", "shuffle", "val_fraction", "test_fraction", "standardize")
 
 
@@ -135,76 +129,6 @@ def net_factory(cfg: Config, features: int) -> "Callable[..., nn.Module]":
     return partial(construct(_without(cfg.model, "standardize"), "model", _partial_=True), **_input(cfg, features))
 
 
-def makers(nodes: Sequence[Mapping[str, Any]], key: str) -> list[Any]:
-    """Constructors of optimizers or schedulers, for nodes that differ in plain values; equal ones are one object.
-
-    Raises:
-        UserError: the first of them cannot be constructed, or is of another kind.
-    """
-    made: dict[str, Any] = {}
-    found = []
-    for node in nodes:
-        text = repr(node)
-        if text not in made:
-            alike = next((make for make in made.values() if node["_target_"] == nodes[0]["_target_"]), None)
-            nested = any(isinstance(value, dict) for value in node.values())
-            options = {name: value for name, value in node.items() if name not in ("_target_", "_partial_")}
-            made[text] = construct(dict(node), key) if alike is None or nested else partial(alike.func, **options)
-        found.append(made[text])
-    return found
-
-
-def schedules(nodes: Sequence[Mapping[str, Any]], validated: bool) -> "list[Schedule] | None":
-    """When and how learning rates change; None where they do not.
-
-    Args:
-        nodes: ``scheduler`` of each member.
-        validated: whether there are validation rows to watch.
-    """
-    from src.training.schedules import Schedule
-
-    if not nodes[0].get("_target_"):
-        return None
-    default = "val/mse" if validated else "train/loss"
-    own = ("interval", "monitor")
-    factories = makers([{k: v for k, v in node.items() if k not in own} for node in nodes], "scheduler")
-    return [
-        Schedule(make, str(node["interval"]), str(node["monitor"] or default))
-        for make, node in zip(factories, nodes, strict=True)
-    ]
-
-
-def module(cfg: Config, member: "Lone", data: "DataModule", history: "History", plain: bool) -> "Plain":
-    """The LightningModule of a lone run: net, loss, optimizer and schedule, each tried once before training starts.
-
-    Raises:
-        UserError: one of them refuses its arguments.
-    """
-    from src.training.engine import Lonely
-    from src.training.plain import Plain
-
-    loss, by_hand = construct(cfg.loss, "loss"), float(cfg.optimizer.lr) if is_by_hand(cfg) else None
-    [optimizer] = makers([container(cfg.optimizer)], "optimizer")
-    found = schedules([container(cfg.scheduler)], bool(len(data.parts[0].rows["val"])))
-    schedule = found[0] if found else None
-    try_out(optimizer, schedule, schedule_length(cfg, schedule, data.batches))
-    arguments = (member, loss, optimizer, schedule, history, by_hand)
-    return Plain(*arguments) if plain else Lonely(*arguments, clip=clip(cfg))
-
-
-def schedule_length(cfg: Config, schedule: "Schedule | None", batches: int) -> int:
-    """How often a schedule moves in a training with so many batches an epoch."""
-    trainer = cfg.trainer
-    steps = -(-batches // trainer.accumulate_grad_batches)
-    return schedule.length(trainer.max_epochs, steps, trainer.max_steps) if schedule else 0
-
-
-def clip(cfg: Config) -> "Clip | None":
-    """The bound on gradients and what it bounds; None where there is none."""
-    bound = cfg.trainer.gradient_clip_val
-    return None if bound is None else (float(bound), str(cfg.trainer.gradient_clip_algorithm))
-
-
 def monitored(cfg: Config) -> tuple[str | None, bool]:
     """The figure that decides which weights are best, and whether larger is better; None without validation rows."""
     if not cfg.data.val_fraction:
@@ -279,55 +203,6 @@ def trainer(
             "expected bf16-mixed or 32-true"
         )
     return made
-
-
-def is_by_hand(cfg: Config) -> bool:
-    """Whether the model brings its own update."""
-    return hasattr(resolve(cfg.model._target_, "model"), "step_by_hand")
-
-
-def why_not_elementwise(cfg: Config) -> str | None:
-    """Why an optimizer of another package needs Lightning's own step; None where the engine can take it.
-
-    Raises:
-        UserError: it cannot be constructed, or is of another kind.
-    """
-    target = str(cfg.optimizer.get("_target_"))
-    if target.startswith("torch.optim."):
-        return None
-    from src.training.optimizers import is_elementwise
-
-    text = repr(container(cfg.optimizer))
-    if text not in _elementwise:
-        [make] = makers([container(cfg.optimizer)], "optimizer")
-        _elementwise[text] = is_elementwise(make)
-    return None if _elementwise[text] else f"{target} is not seen to update each number by itself"
-
-
-def try_out(make: Any, schedule: "Schedule | None", length: int) -> None:
-    """Calls the constructors that training will call, so that a wrong argument shows now.
-
-    Args:
-        make: of the optimizer.
-        schedule: and its schedule, over so many epochs or steps.
-        length: of the training, as the schedule counts it.
-
-    Raises:
-        UserError: one of them refuses its arguments.
-    """
-    import torch
-
-    key = "optimizer"
-    try:
-        optimizer = make([torch.zeros(1, requires_grad=True)])
-        key = "scheduler"
-        if schedule is not None:
-            schedule.check(length)
-            schedule.build(optimizer, length)
-    except UserError:
-        raise
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{key}: {str(error).splitlines()[0]}") from error
 
 
 def _input(cfg: Config, features: int) -> dict[str, int]:

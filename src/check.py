@@ -1,79 +1,14 @@
 """Is this configuration possible? Answered from its values alone, before anything heavy is imported."""
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from omegaconf import OmegaConf
 
+from src.bounds import Choice, Each, Number, Rule, Text
 from src.errors import UserError
 from src.training.task import METRICS, SPLITS
 from src.values import Config
-
-
-@dataclass(frozen=True)
-class Number:
-    """A bounded number; the words say the bounds as a person would."""
-
-    words: str
-    allowed: Callable[[float], bool]
-    whole: bool = False
-    optional: bool = False
-
-    def complaint(self, value: Any) -> str | None:
-        """What was expected, where the value is not it."""
-        if value is None:
-            return None if self.optional else self.words
-        if isinstance(value, bool) or not isinstance(value, int if self.whole else (int, float)):
-            return self._expected()
-        if isinstance(value, float) and not math.isfinite(value):
-            return self._expected()
-        return None if self.allowed(value) else self._expected()
-
-    def _expected(self) -> str:
-        return self.words + (" or null" if self.optional else "")
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One of a few values."""
-
-    values: tuple[Any, ...]
-
-    def complaint(self, value: Any) -> str | None:
-        """The choices, where the value is none of them."""
-        if any(value is v or (type(value) is type(v) and value == v) for v in self.values):
-            return None
-        return "one of " + ", ".join(dict.fromkeys("null" if v is None else str(v).lower() for v in self.values))
-
-
-@dataclass(frozen=True)
-class Each:
-    """A list whose items all fit; an empty one only where allowed."""
-
-    item: "Rule"
-    words: str
-    length: int | None = None
-    optional: bool = False
-
-    def complaint(self, value: Any) -> str | None:
-        """What the list should hold, where it does not."""
-        if value is None and self.optional:
-            return None
-        fits = isinstance(value, list) and len(value) > 0 and self.length in (None, len(value))
-        return None if fits and not any(self.item.complaint(v) for v in value) else self.words
-
-
-class Text:
-    """A string with something in it."""
-
-    def complaint(self, value: Any) -> str | None:
-        """That a text was expected, where it was not."""
-        return None if isinstance(value, str) and value.strip() else "a name"
-
-
-Rule = Number | Choice | Each | Text
 
 _any = Number("a number", lambda v: True)
 _positive = Number("a number above 0", lambda v: v > 0)

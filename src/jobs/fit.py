@@ -13,7 +13,7 @@ from typing import Any
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from src import build
+from src import build, optimization
 from src.data.table import Table
 from src.errors import UserError
 from src.jobs.environment import environment
@@ -70,8 +70,8 @@ def fit(
     named = dict(zip(cfg.callbacks or {}, callbacks, strict=True))
     way.check_callbacks(named, bool(len(part.rows["val"])))
     loggers = [build.construct(node, f"logger.{name}") for name, node in (cfg.logger or {}).items()]
-    reason = way.why_plain(cfg) or build.why_not_elementwise(cfg) or way.follows_steps(callbacks)
-    if build.is_by_hand(cfg) and (found := way.needs_lightnings_step(cfg)):
+    reason = way.why_plain(cfg) or optimization.why_not_elementwise(cfg) or way.follows_steps(callbacks)
+    if optimization.is_by_hand(cfg) and (found := way.needs_lightnings_step(cfg)):
         raise UserError(f"model=scratch trains in full precision on one device, found {found}")
     span = reason is None and all(way.is_own(callback) for callback in callbacks)
     member = Lone(build.net(cfg, len(rows.feature_names)), cfg.seed)
@@ -85,7 +85,7 @@ def fit(
         decode=decoder([part]) if is_line(member.net) else None,
     )
     data = build.datamodule(cfg, [part], [cfg.seed], [cfg.data.batch_size], reason is not None, span)
-    module = build.module(cfg, member, data, history, reason is not None)
+    module = optimization.module(cfg, member, data, history, reason is not None)
     live = Live(folder, history)
     with quiet():
         trainer = build.trainer(cfg, [Closing(), *callbacks, live], loggers, reason is not None, span, folder.path)

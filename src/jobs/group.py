@@ -11,8 +11,10 @@ from src import build
 from src.data.table import Table
 from src.jobs.compose import Composed, within
 from src.jobs.grouping import model
+from src.jobs.job import Job
 from src.jobs.members import write
-from src.jobs.stack import Group, Job, nets_of
+from src.jobs.nets import nets_of
+from src.jobs.stack import Group
 from src.results.folder import RunFolder
 from src.results.yaml_files import dump
 from src.sweeping.pruning import pruner, prunes

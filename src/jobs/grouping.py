@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from src import build
+from src import optimization
 from src.kinds import resolve
 from src.training import way
 from src.values import Values
@@ -33,7 +33,7 @@ def why_alone(flat: Flat, cfg: Values) -> str | None:
         flat: its configuration.
         cfg: the same, nested.
     """
-    if reason := way.why_plain(cfg) or build.why_not_elementwise(cfg):
+    if reason := way.why_plain(cfg) or optimization.why_not_elementwise(cfg):
         return reason
     target = str(flat["optimizer._target_"])
     if target.startswith("torch.optim.") and _optimizer(target) not in _elementwise():
@@ -109,7 +109,7 @@ def _elementwise() -> tuple[Any, ...]:
 
 def _settings(target: str) -> frozenset[str]:
     """Hyperparameters in which members may differ; none where torch's own optimizer has to update all of them."""
-    from src.training.optimizers import RULES
+    from src.training.rules import RULES
 
     rule = RULES.get(_optimizer(target))
     return rule.settings if rule else frozenset()

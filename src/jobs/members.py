@@ -10,9 +10,10 @@ import torch
 from src import build
 from src.jobs.environment import environment
 from src.jobs.fit import finish
+from src.jobs.job import Job
 from src.jobs.outcome import Member, Reference, elapsed, summarize
 from src.jobs.restore import origin
-from src.jobs.stack import Job, Trained
+from src.jobs.stack import Trained
 from src.results.checkpoint_files import save
 from src.results.folder import run_command
 from src.training.checkpoints import best_checkpoint

@@ -6,41 +6,30 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from src import build
+from src import build, optimization
 from src.data.partition import Partition
 from src.data.table import Table
 from src.jobs.fit import interruptible, quiet
+from src.jobs.job import Job
+from src.jobs.moves import Moves
+from src.jobs.nets import together
 from src.jobs.outcome import decoder, elapsed, is_line
-from src.results.folder import RunFolder
 from src.training.width import free_memory, is_out_of_memory, width_of
-from src.values import Config, Values, container
+from src.values import Config, Values
 
 if TYPE_CHECKING:
     import lightning.pytorch as pl
     from torch import nn
 
-    from src.data.module import DataModule
-    from src.training.chains import Chains
     from src.training.early_stopping import Stops
     from src.training.engine import Engine
     from src.training.history import History, Pruner
-    from src.training.stack import Stack
 
-    Watch = Callable[[Sequence["Job"]], Pruner | None]
+    Watch = Callable[[Sequence[Job]], Pruner | None]
 
 log = logging.getLogger(__name__)
 
 _SAMPLE = 64  # rows on which forms are compared and hidden values counted
-
-
-@dataclass
-class Job:
-    """A job of a sweep: its resolved configuration, and where its run goes."""
-
-    number: int
-    cfg: Config
-    folder: RunFolder
-    overrides: list[str]
 
 
 @dataclass
@@ -169,9 +158,9 @@ class Group:
             decoder(parts) if all(is_line(net) for net in nets) else None,
         )
         data = build.datamodule(cfg, parts, seeds, [job.cfg.data.batch_size for job in jobs], False, True)
-        rates = [float(job.cfg.optimizer.lr) for job in jobs] if build.is_by_hand(cfg) else None
+        rates = [float(job.cfg.optimizer.lr) for job in jobs] if optimization.is_by_hand(cfg) else None
         moves = Moves(jobs, data, stack, agree=not data.gather.ragged and history.max_epochs is None)
-        module = Engine(stack, losses, moves.optimizer, moves.scheduler, history, build.clip(cfg), rates)
+        module = Engine(stack, losses, moves.optimizer, moves.scheduler, history, optimization.clip(cfg), rates)
         # A callback of this kind, even an idle one, keeps Lightning from writing checkpoints of its own.
         callbacks: list[Any] = [Checkpoint(), *([progress] if progress else [])]
         with quiet():
@@ -186,113 +175,8 @@ class Group:
         return Trained(jobs, parts, nets, module, history, stops, trainer, number, elapsed(fit_started), started)
 
 
-class Moves:
-    """The optimizer and the schedule of a stack: torch's own where members agree, rules where they differ.
-
-    Args:
-        jobs: the members.
-        data: of them.
-        stack: of their nets.
-        agree: whether nothing else keeps them from being updated alike.
-
-    Raises:
-        UserError: an optimizer or a scheduler refuses its arguments.
-    """
-
-    def __init__(self, jobs: Sequence[Job], data: "DataModule", stack: "Stack | Chains", agree: bool) -> None:
-        self._stack = stack
-        self._makes = build.makers([container(job.cfg.optimizer) for job in jobs], "optimizer")
-        validated = bool(len(data.parts[0].rows["val"]))
-        self._schedules = build.schedules([container(job.cfg.scheduler) for job in jobs], validated)
-        first = self._schedules[0] if self._schedules else None
-        steps = data.gather.steps
-        self._lengths = [build.schedule_length(job.cfg, first, own) for job, own in zip(jobs, steps, strict=True)]
-        factories = [schedule.factory for schedule in self._schedules or ()]
-        for place in {id(factory): place for place, factory in enumerate(factories or self._makes)}.values():
-            schedule = self._schedules[place] if self._schedules else None
-            build.try_out(self._makes[place], schedule, self._lengths[place])
-        self._agree = agree and len({id(make) for make in self._makes}) == 1 and len({id(f) for f in factories}) < 2
-        self._agree &= first is None or not first.plateau
-
-    def optimizer(self) -> Any:
-        """Of all members, over their matrix as it lies on the training's device."""
-        from src.training.optimizers import Agreeing, Differing
-
-        if self._agree:
-            return Agreeing(self._stack.matrix, self._makes[0])
-        cycled = ("momentum",) if self._schedules and self._schedules[0].cycles_momentum else ()
-        return Differing(self._stack.matrix, self._makes, cycled)
-
-    def scheduler(self, optimizer: Any) -> Any:
-        """What moves that optimizer's learning rates; None where nothing does."""
-        from src.training.optimizers import Agreeing
-        from src.training.schedules import MemberSchedulers, TorchScheduler
-
-        schedules = self._schedules
-        if schedules is None:
-            return None
-        if isinstance(optimizer, Agreeing):
-            made = schedules[0].build(optimizer.torch, self._lengths[0])
-            return TorchScheduler(optimizer.torch, made, schedules[0])
-        return MemberSchedulers(schedules, self._makes, self._lengths, optimizer)
-
-
 def _cut(ready: Sequence[Ready], width: int) -> list[list[Ready]]:
     return [list(ready[start : start + width]) for start in range(0, len(ready), width)]
-
-
-def together(nets: "Sequence[nn.Module]", seeds: Sequence[int], features: Any, ragged: bool) -> "Stack | Chains":
-    """Nets as a stack: of one form, or chains of layers whose depth, widths and activations differ.
-
-    Args:
-        nets, seeds: of each member.
-        features: a batch (rows, features).
-        ragged: whether members' batches have other numbers of rows. The smaller are filled up, which only layers that
-            take each row by itself do not notice: a chain's.
-
-    Raises:
-        Alone: they have none.
-    """
-    from src.training.chains import chained
-    from src.training.stack import stacked
-
-    return (stacked if not ragged and len({form(net) for net in nets}) == 1 else chained)(nets, seeds, features)
-
-
-def form(net: "nn.Module") -> Any:
-    """Equal for nets that differ in numbers only: weights, and how often they drop values."""
-    from torch import nn
-
-    modules = [
-        (name, type(module), "" if type(module) is nn.Dropout else module.extra_repr())
-        for name, module in net.named_modules()
-    ]
-    return tuple(modules), tuple((name, part.shape, part.requires_grad) for name, part in net.named_parameters())
-
-
-def nets_of(features: int, jobs: Sequence[Job]) -> "list[nn.Module]":
-    """Each job's net as it starts; equal starts are one object."""
-    import torch
-
-    factories: dict[str, Any] = {}
-    made: dict[tuple[Any, ...], Any] = {}
-    found = []
-    for job in jobs:
-        model = container(job.cfg.model)
-        init = model.pop("init", None)
-        key = (job.cfg.seed, repr(model), repr(init))
-        if key not in made:
-            if any("_target_" in repr(value) for name, value in model.items() if name != "_target_"):
-                made[key] = build.net(job.cfg, features)  # a factory would make the layers within once for all
-                found.append(made[key])
-                continue
-            if key[1] not in factories:
-                factories[key[1]] = build.net_factory(job.cfg, features)
-            torch.manual_seed(job.cfg.seed)
-            with build.precision(job.cfg):
-                made[key] = factories[key[1]](**({"init": init} if init is not None else {}))
-        found.append(made[key])
-    return found
 
 
 def device_of(cfg: Config) -> str:

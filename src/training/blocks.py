@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from src.training.stack import Surprises
+from src.training.forms import Surprises
 
 Signature = tuple[str, type | nn.Module | None]  # settings, and the class; where they do not compare, the module itself
 

@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from src.training.blocks import Block, Signature, chain, ends, plain, signature
-from src.training.members import Matrix
+from src.training.forms import ROWS, compare
+from src.training.members import Matrix, linear
 from src.training.noise import Noise
 from src.training.padding import named, own_keys, padded, union
-from src.training.stack import ROWS, Alone, compare
+from src.training.stack import Alone
 
 
 class _Own(NamedTuple):
@@ -28,6 +29,11 @@ class _Own(NamedTuple):
     biased: bool
     kind: Signature  # of its activation
     rate: float
+
+    @classmethod
+    def of(cls, block: Block) -> "_Own":
+        linear = block.linear
+        return cls(linear.out_features, linear.bias is not None, signature(block.activation), block.dropout)
 
 
 @dataclass(frozen=True)
@@ -40,10 +46,6 @@ class _Hidden:
     runs: list[tuple[int, nn.Module | None]]  # of neighbours with one activation: how many, and which
     shuffle: tuple[Tensor, Tensor] | None  # brings members of one activation together, and back
     rates: list[float]
-
-
-def _own(block: Block) -> _Own:
-    return _Own(block.linear.out_features, block.linear.bias is not None, signature(block.activation), block.dropout)
 
 
 class Chains:
@@ -76,7 +78,7 @@ class Chains:
             if block.activation is not None:
                 self._activations.setdefault(signature(block.activation), plain(block.activation))
         self.net = nn.ModuleList(self._activations.values()).train(nets[0].training)
-        own = {place: [_own(block) for block in blocks] for place, blocks in chains.items()}
+        own = {place: [_Own.of(block) for block in blocks] for place, blocks in chains.items()}
         self._layers = [own[place] for place in places]
         self.noisy = any(layer.rate for layers in own.values() for layer in layers)
         parts = {place: named(blocks) for place, blocks in chains.items()}
@@ -101,7 +103,7 @@ class Chains:
                 values, rest = values.split([layer.holders, len(values) - layer.holders])
                 ended.append(rest)
             bias = self._leaf(f"bias{level}", layer.holders) if layer.biased else None
-            values = _activate(_linear(values, self._leaf(f"weight{level}", layer.holders), bias), layer)
+            values = _activate(linear(values, self._leaf(f"weight{level}", layer.holders), bias), layer)
             if self.net.training and any(layer.rates):
                 values = values * self._mask(values, layer)
         weight = self._leaf("weight", self.size)
@@ -109,7 +111,7 @@ class Chains:
         missing = [weight.shape[2] - part.shape[2] for part in [*ended, values]]
         ended = [pad(p, (0, more)) if more else p for p, more in zip([*ended, values], missing, strict=True)]
         values = ended[0] if len(ended) == 1 else torch.cat(ended[::-1])
-        found = _linear(values, weight, self._leaf("bias", self.size) if "bias" in self._shapes else None)
+        found = linear(values, weight, self._leaf("bias", self.size) if "bias" in self._shapes else None)
         return found if self._back is None else found.index_select(0, self._back)
 
     def mend(self) -> None:
@@ -180,14 +182,12 @@ class Chains:
             known = list(dict.fromkeys(kinds))
             together = torch.tensor([known.index(kind) for kind in kinds], device=device).argsort(stable=True)
             runs, shuffle = [(kinds.count(kind), kind) for kind in known], (together, together.argsort())
-        return _Hidden(
-            holders=len(holders),
-            widths=[own.width for own in holders],
-            biased=any(own.biased for own in holders),
-            runs=[(count, self._activations.get(kind)) for count, kind in runs],
-            shuffle=shuffle,
-            rates=[own.rate for own in holders],
+        widths, rates = [own.width for own in holders], [own.rate for own in holders]
+        biased, made = (
+            any(own.biased for own in holders),
+            [(count, self._activations.get(kind)) for count, kind in runs],
         )
+        return _Hidden(len(holders), widths, biased, made, shuffle, rates)
 
     def _goes_astray(self, layers: Sequence[_Own]) -> bool:
         """Whether a backward reaches entries that a member does not have.
@@ -234,14 +234,8 @@ def chained(nets: Sequence[nn.Module], seeds: Sequence[int], features: Tensor) -
         Alone: they have no stack, or members come to other numbers in it.
     """
     stack = Chains(nets, seeds)
-    first = {id(net): place for place, net in reversed(list(enumerate(nets)))}
-    compare(stack, nets, seeds, features[:ROWS], sorted(first.values()))
+    compare(stack, nets, seeds, features[:ROWS])
     return stack
-
-
-def _linear(values: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """(members, rows, in) to (members, rows, out)."""
-    return torch.bmm(values, weight.mT) if bias is None else torch.baddbmm(bias[:, None], values, weight.mT)
 
 
 def _activate(values: Tensor, layer: _Hidden) -> Tensor:

@@ -2,8 +2,8 @@
 
 Lightning spends about a millisecond around each training step, many times what a small model needs. Keras calls the
 remedy ``steps_per_execution``. Here an execution may also span epochs, so every epoch is closed inside, and
-Lightning's own counters are advanced by the steps and epochs that were done. A lone run is a stack of one: its net is
-used as it is, and torch's optimizer updates it.
+Lightning's own counters are advanced by the steps and epochs that were done. A lone run is a stack of one: see
+``Lonely``.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,11 +17,10 @@ from torch import Tensor, nn
 from src.data.executions import Execution
 from src.data.module import attached
 from src.training.chains import Chains
-from src.training.epochs import Epochs, count
+from src.training.epochs import Epochs
 from src.training.history import History
 from src.training.losses import Losses
-from src.training.optimizers import Differing, Resting, StackedOptimizer, bare_step
-from src.training.plain import Plain
+from src.training.optimizers import Differing, Resting, StackedOptimizer
 from src.training.schedules import Scheduler
 from src.training.stack import Stack
 
@@ -29,66 +28,6 @@ Step = Callable[[Tensor, Tensor, Tensor | None], None]
 Clip = tuple[float, str]  # a bound on the gradient and what it bounds: ``norm`` or ``value``
 
 _LEAVE = 4  # who stopped leaves at once where that is more than one in so many
-
-
-class Lonely(Plain):
-    """The engine of one member: ``Plain`` with many steps a training step.
-
-    Args:
-        clip: a bound on the gradient; None leaves it.
-        arguments: see ``Plain``.
-    """
-
-    def __init__(self, *arguments: Any, clip: Clip | None = None, **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        self.automatic_optimization = False
-        self._clip = clip
-        self._step: Step | None = None
-
-    def on_train_start(self) -> None:
-        """Binds what a step needs."""
-        super().on_train_start()
-        assert self.epochs is not None
-        self._step = self._step_by_hand(self.epochs) if self.by_hand is not None else self._fast_step(self.epochs)
-
-    def training_step(self, execution: Execution, batch_idx: int) -> None:
-        """A whole execution."""
-        assert self._step is not None
-        assert self.epochs is not None
-        execute(self._step, self.epochs, execution, self.trainer, attached(self.trainer).span)
-
-    def _step_by_hand(self, epochs: Epochs) -> Step:
-        losses, lr = Losses([self.loss], stacked=False), self.by_hand
-        update: Any = self.net.step_by_hand
-
-        def step(features: Tensor, target: Tensor, share: Tensor | None) -> None:
-            epochs.losses.append(update(features, target, losses, lr))
-
-        return step
-
-    def _fast_step(self, epochs: Epochs) -> Step:
-        """One optimizer step with as little around it as the mathematics allows."""
-        optimizer: Any = self.trainer.optimizers[0]
-        parameters = [p for p in self.net.parameters() if p.requires_grad]
-        forward, loss_of, bare = self.net, self.loss.forward, bare_step(optimizer)
-        scheduler, clip, losses = epochs.scheduler, self._clip, epochs.losses
-        # A small tensor kept between large ones that are freed keeps their memory from the next step.
-        read: Callable[[Tensor], Tensor | float] = Tensor.item if self.device.type == "cpu" else Tensor.detach
-
-        def step(features: Tensor, target: Tensor, share: Tensor | None) -> None:
-            loss = loss_of(forward(features), target)
-            for parameter in parameters:
-                parameter.grad = None
-            loss.backward()
-            if clip is not None:
-                _bound(parameters, *clip)
-            with torch.no_grad():
-                bare(optimizer)
-            if scheduler is not None:
-                scheduler.stepped()
-            losses.append(read(loss))
-
-        return step
 
 
 class Engine(pl.LightningModule):
@@ -235,12 +174,26 @@ def execute(step: Step, epochs: Epochs, execution: Execution, trainer: pl.Traine
             if history.over or (len(history.present) - history.learning) * _LEAVE > len(history.present):
                 break
     # Lightning itself counts the epoch in which this training step lies, whole or not.
-    count(trainer, done, index)
+    _count(trainer, done, index)
     if history.over:
         trainer.should_stop = True
 
 
-def _bound(parameters: list[nn.Parameter], bound: float, what: str) -> None:
+def _count(trainer: pl.Trainer, steps: int, epochs: int) -> None:
+    """Tells Lightning's loops of optimizer steps and whole epochs that were done inside one training step."""
+    progress = trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+    for tracker in (progress.total, progress.current):
+        tracker.ready += steps
+        tracker.completed += steps
+    whole: Any = trainer.fit_loop.epoch_progress  # its trackers are declared narrower than they are
+    for tracker in (whole.total, whole.current):
+        tracker.ready += epochs
+        tracker.started += epochs
+        tracker.processed += epochs
+        tracker.completed += epochs
+
+
+def bound(parameters: list[nn.Parameter], bound: float, what: str) -> None:
     """Bounds the gradients' norm over all parameters, or each value."""
     if what == "norm":
         torch.nn.utils.clip_grad_norm_(parameters, bound)

@@ -6,7 +6,6 @@ Both ways of training call it, so an epoch means the same in each.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import lightning.pytorch as pl
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -160,30 +159,31 @@ class Epochs:
     def _weights(self) -> tuple[Tensor, dict[str, Tensor]]:
         return self.members.rows(), self.members.buffers()
 
-    def _mean_loss(self) -> tuple[np.ndarray, Tensor]:
+    def _mean_loss(self) -> tuple[np.ndarray, np.ndarray]:
         """The mean (present,) of the epoch's batch losses, weighted by rows, and the losses (steps, present)."""
         held, steps = self.losses.copy(), len(self.losses)
         self.losses.clear()
-        if isinstance(held[0], Tensor):
-            losses = torch.stack(held).double().cpu().view(steps, -1)
-        else:
+        if isinstance(held[0], float):
+            if steps == 1:  # a lone run's full batch notices every microsecond
+                loss = np.array(held)
+                return loss, loss[None]
             losses = torch.tensor(held, dtype=torch.float64).view(steps, 1)
-        if steps == 1:
-            return losses[0].numpy(), losses
+        else:
+            losses = torch.stack(held).double().cpu().view(steps, -1)
         counts = self._counts[:steps]
         weighted = losses * counts if counts.shape[1] == 1 else torch.where(counts > 0, losses * counts, 0.0)
-        return (weighted.sum(0) / counts.sum(0)).numpy(), losses
+        return (weighted.sum(0) / counts.sum(0)).numpy(), losses.numpy()
 
     def _own_steps(self, epoch: int, step: int) -> np.ndarray:
         """Optimizer steps of each member, where their epochs have different numbers of them."""
         own = np.array(self.data.gather.steps)
         return own * epoch + np.minimum(step - epoch * self.data.batches, own)
 
-    def _lose(self, lost: np.ndarray, losses: Tensor, epoch: int, own: Any) -> None:
+    def _lose(self, lost: np.ndarray, losses: np.ndarray, epoch: int, own: Any) -> None:
         """Members whose loss was no number, or absurd, end here with the weights that they have."""
         first = np.broadcast_to(own, len(lost)) - len(losses)
         for position in np.flatnonzero(lost):
-            column = losses[:, position].numpy()
+            column = losses[:, position]
             bad = np.flatnonzero(~(column <= self._bound[position]))
             at = int(bad[0]) if len(bad) else len(column) - 1
             self.history.complaints[int(self.history.present[position])] = complaint(
@@ -245,17 +245,3 @@ def _cut(pair: tuple[Tensor, Tensor], rows: int) -> Iterable[tuple[Tensor, Tenso
 
 def _filled(part: Tensor, rows: int) -> Tensor:
     return torch.cat([part, part.new_zeros(rows - len(part), part.shape[1])])
-
-
-def count(trainer: pl.Trainer, steps: int, epochs: int) -> None:
-    """Tells Lightning's loops of optimizer steps and whole epochs that were done inside one training step."""
-    progress = trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
-    for tracker in (progress.total, progress.current):
-        tracker.ready += steps
-        tracker.completed += steps
-    whole: Any = trainer.fit_loop.epoch_progress  # its trackers are declared narrower than they are
-    for tracker in (whole.total, whole.current):
-        tracker.ready += epochs
-        tracker.started += epochs
-        tracker.processed += epochs
-        tracker.completed += epochs

@@ -12,6 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def linear(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Rows (members, rows, in) by weight (members, out, in) and bias (members, out): (members, rows, out)."""
+    return torch.bmm(rows, weight.mT) if bias is None else torch.baddbmm(bias[:, None], rows, weight.mT)
+
+
 class MemberLinear(nn.Module):
     """``nn.Linear``: weight (members, out, in), bias (members, out) or None; (members, …, in) to (members, …, out)."""
 
@@ -22,8 +27,7 @@ class MemberLinear(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         """One matrix product a member."""
         rows = values if values.dim() == 3 else values.flatten(1, -2)  # (members, rows, in)
-        weight = self.weight.mT  # (members, in, out)
-        found = torch.bmm(rows, weight) if self.bias is None else torch.baddbmm(self.bias[:, None], rows, weight)
+        found = linear(rows, self.weight, self.bias)
         return found if values.dim() == 3 else found.unflatten(1, values.shape[1:-1])
 
 

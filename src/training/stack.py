@@ -2,37 +2,18 @@
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from src.training.members import Matrix, swap_leaf
 from src.training.noise import Noise, seed_dropout
 
-ROWS = 64  # of the batch on which forms are compared
-_TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}  # of the largest output; another order of additions
-
 
 class Alone(Exception):
     """Nets cannot share a forward; the message says why."""
-
-
-class Together(Protocol):
-    """What a comparison needs of nets that share a forward."""
-
-    noise: Noise
-    noisy: bool
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Predictions (members, rows, outputs)."""
-        ...
-
-    def buffers(self) -> dict[str, Tensor]:
-        """What members hold besides weights, as it stands."""
-        ...
 
 
 class Lone:
@@ -182,119 +163,6 @@ class Stack:
                 module._modules[name] = self._swapped(child, f"{path}{name}.", rates, done)
         done[id(module)] = found
         return found
-
-
-def stacked(nets: Sequence[nn.Module], seeds: Sequence[int], features: Tensor) -> Stack:
-    """Nets of one form as a stack: layers with a member axis where that is right, else ``torch.func.vmap``.
-
-    Which is right is seen on a batch: on nets with weights of their own first, for members may start equal, then on
-    the nets themselves.
-
-    Args:
-        nets: a module may stand for several members that start alike.
-        seeds: decide their dropout masks.
-        features: a batch (rows, features).
-
-    Raises:
-        Alone: neither gives what each net gives alone.
-    """
-    features = features[:ROWS]
-    probes = [copy.deepcopy(nets[0]) for _ in range(3)]
-    generator = torch.Generator().manual_seed(0)
-    for probe in probes:
-        for parameter in probe.parameters():
-            parameter.data += torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
-    _refuse_surprises(probes[0], features)
-    reasons = []
-    for mapped in (False, True):
-        try:
-            tried = Stack(probes, range(3), mapped)
-            compare(tried, probes, range(3), features)
-            tried.net.eval()
-            compare(tried, [copy.deepcopy(probe).eval() for probe in probes], range(3), features)
-            stack = Stack(nets, seeds, mapped)
-            first = {id(net): place for place, net in reversed(list(enumerate(nets)))}
-            compare(stack, nets, seeds, features, sorted(first.values()))
-            return stack
-        except (Alone, RuntimeError, ValueError, TypeError, IndexError, NotImplementedError) as error:
-            reasons.append(next(iter(str(error).splitlines()), type(error).__name__))
-    raise Alone(f"its net has no form with a member axis ({reasons[-1]})")
-
-
-def compare(
-    stack: Together,
-    nets: Sequence[nn.Module],
-    seeds: Sequence[int],
-    features: Tensor,
-    places: Sequence[int] | None = None,
-) -> None:
-    """Compares members with their own nets alone, each with the dropout masks of its seed.
-
-    Args:
-        stack: of these nets.
-        nets: one for each member.
-        seeds: likewise.
-        features: a batch (rows, features).
-        places: the members to look at; all of them otherwise.
-
-    Raises:
-        Alone: a member comes to other numbers, or to another shape, or its buffers do.
-    """
-    before = {name: part.clone() for name, part in stack.buffers().items()}
-    stack.noise.start(0)
-    with torch.no_grad():
-        together = stack.forward(features)
-    after = {name: part.clone() for name, part in stack.buffers().items()}
-    for name, part in stack.buffers().items():
-        part.copy_(before[name])
-    for place in range(len(nets)) if places is None else places:
-        net = nets[place]
-        if stack.noisy or before:
-            net = copy.deepcopy(net)
-        lone = Lone(net, seeds[place])
-        lone.noise.start(0)
-        with torch.no_grad():
-            alone = lone.forward(features)
-        if together.shape[1:] != alone.shape:
-            raise Alone(f"expected outputs {tuple(alone.shape)} a member, found {tuple(together.shape[1:])}")
-        if not _close(together[place], alone):
-            raise Alone("members come to other numbers than alone")
-        if not all(_close(after[name][place], part[0]) for name, part in lone.buffers().items()):
-            raise Alone("its forward does not change its buffers in place, as members' could be")
-
-
-def _close(one: Tensor, other: Tensor) -> bool:
-    if not other.is_floating_point():
-        return torch.equal(one, other)
-    bound = _TOLERANCE.get(other.dtype, 1e-2) * max(1.0, float(other.abs().max().nan_to_num(0, 0, 0)))
-    return torch.allclose(one, other, rtol=0, atol=bound, equal_nan=True)
-
-
-class Surprises(TorchDispatchMode):
-    """Refuses what no member axis can follow: a decision by a value, and random numbers of the net's own."""
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is torch.ops.aten._local_scalar_dense.default:
-            raise Alone("its net decides by values in Python")
-        if torch.Tag.nondeterministic_seeded in func.tags and (kwargs or {}).get("generator") is None:
-            raise Alone("its net draws random numbers of its own")
-        return func(*args, **(kwargs or {}))
-
-
-def _refuse_surprises(net: nn.Module, features: Tensor) -> None:
-    lone = Lone(copy.deepcopy(net), 0)
-    with Surprises():
-        lone.net.eval()
-        with torch.no_grad():
-            lone.forward(features)
-        lone.net.train()
-        found = lone.forward(features)
-    if found.requires_grad:
-        found.sum().backward()
-        # torch's optimizers pass such a one by; in a matrix it would have a gradient of zero, and decay.
-        idle = [name for name, part in lone.net.named_parameters() if part.requires_grad and part.grad is None]
-        if idle:
-            raise Alone(f"{idle[0]} takes no part in its forward")
 
 
 def _fixed(net: nn.Module) -> dict[str, Tensor]:

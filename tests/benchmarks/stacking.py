@@ -206,7 +206,9 @@ def _trained(configs: list[Any]) -> float:
     from omegaconf import OmegaConf
 
     from src import build
-    from src.jobs.stack import Group, Job, nets_of
+    from src.jobs.job import Job
+    from src.jobs.nets import nets_of
+    from src.jobs.stack import Group
     from src.results.folder import RunFolder
     from src.values import Values
 

@@ -13,8 +13,10 @@ from src import build
 from src.check import check
 from src.jobs.fit import fit
 from src.jobs.grouping import structure, why_alone
+from src.jobs.job import Job
 from src.jobs.members import write
-from src.jobs.stack import Group, Job, nets_of
+from src.jobs.nets import nets_of
+from src.jobs.stack import Group
 from src.results.folder import RunFolder
 from src.values import Values, flatten
 

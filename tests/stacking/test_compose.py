@@ -18,7 +18,7 @@ from src.check import check
 from src.errors import UserError
 from src.jobs.compose import Composer, number_job, resolved_task
 from src.jobs.group import ComposedGroup
-from src.jobs.stack import Job
+from src.jobs.job import Job
 from src.results.folder import RunFolder
 from src.values import Values
 from tests.stacking.pairs import CONF

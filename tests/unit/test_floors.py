@@ -29,6 +29,7 @@ FLOORS = {
     "src.check": 2,
     "src.kinds": 2,
     "src.build": 2,
+    "src.optimization": 2,
     # 3: the jobs
     "src.jobs": 3,
     # 4: the doors and what Hydra calls

@@ -1,0 +1,75 @@
+"""The engine of one member: its net is used as it is, and torch's optimizer updates it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from src.data.executions import Execution
+from src.data.module import attached
+from src.training.engine import Clip, Step, bound, execute
+from src.training.epochs import Epochs
+from src.training.losses import Losses
+from src.training.optimizers import bare_step
+from src.training.plain import Plain
+
+
+class Lonely(Plain):
+    """The engine of one member: ``Plain`` with many steps a training step.
+
+    Args:
+        clip: a bound on the gradient; None leaves it.
+        arguments: see ``Plain``.
+    """
+
+    def __init__(self, *arguments: Any, clip: Clip | None = None, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.automatic_optimization = False
+        self._clip = clip
+        self._step: Step | None = None
+
+    def on_train_start(self) -> None:
+        """Binds what a step needs."""
+        super().on_train_start()
+        assert self.epochs is not None
+        self._step = self._step_by_hand(self.epochs) if self.by_hand is not None else self._fast_step(self.epochs)
+
+    def training_step(self, execution: Execution, batch_idx: int) -> None:
+        """A whole execution."""
+        assert self._step is not None
+        assert self.epochs is not None
+        execute(self._step, self.epochs, execution, self.trainer, attached(self.trainer).span)
+
+    def _step_by_hand(self, epochs: Epochs) -> Step:
+        losses, lr = Losses([self.loss], stacked=False), self.by_hand
+        update: Any = self.net.step_by_hand
+
+        def step(features: Tensor, target: Tensor, share: Tensor | None) -> None:
+            epochs.losses.append(update(features, target, losses, lr))
+
+        return step
+
+    def _fast_step(self, epochs: Epochs) -> Step:
+        """One optimizer step with as little around it as the mathematics allows."""
+        optimizer: Any = self.trainer.optimizers[0]
+        parameters = [p for p in self.net.parameters() if p.requires_grad]
+        forward, loss_of, bare = self.net, self.loss.forward, bare_step(optimizer)
+        scheduler, clip, losses = epochs.scheduler, self._clip, epochs.losses
+        # A small tensor kept between large ones that are freed keeps their memory from the next step.
+        read: Callable[[Tensor], Tensor | float] = Tensor.item if self.device.type == "cpu" else Tensor.detach
+
+        def step(features: Tensor, target: Tensor, share: Tensor | None) -> None:
+            loss = loss_of(forward(features), target)
+            for parameter in parameters:
+                parameter.grad = None
+            loss.backward()
+            if clip is not None:
+                bound(parameters, *clip)
+            with torch.no_grad():
+                bare(optimizer)
+            if scheduler is not None:
+                scheduler.stepped()
+            losses.append(read(loss))
+
+        return step
