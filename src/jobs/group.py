@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
@@ -43,7 +44,7 @@ class ComposedGroup:
         self.width = 1
         self.interrupted = False
         self._composed = {each.number: each for each in members}
-        self._hydras: dict[int, dict[str, Any]] = {}
+        self._hydras: dict[int, tuple[str, dict[str, Any]]] = {}
 
     def why_not(self, width: str | int) -> str | None:
         """Why they are better trained one by one; else makes them ready and chooses ``width``.
@@ -95,10 +96,12 @@ class ComposedGroup:
         composed = self._composed[job.number]
         key = id(composed.structure)
         if key not in self._hydras:
-            self._hydras[key] = OmegaConf.to_container(  # type: ignore[assignment]
+            whole: Any = OmegaConf.to_container(
                 OmegaConf.masked_copy(composed.structure.config, "hydra"), enum_to_str=True
             )
-        hydra: dict[str, Any] = self._hydras[key]["hydra"]
+            own = {name: whole["hydra"].pop(name) for name in ("overrides", "job", "runtime")}
+            self._hydras[key] = dump(whole), own  # most of it is alike in all, and much to write
+        text, hydra = self._hydras[key]
         own = {
             "overrides": hydra["overrides"] | {"task": composed.task_overrides},
             "job": hydra["job"] | {"id": str(composed.number), "num": composed.number},
@@ -106,7 +109,7 @@ class ComposedGroup:
         }
         return {
             ".hydra/config.yaml": dump(container(job.cfg)),
-            ".hydra/hydra.yaml": dump({"hydra": hydra | own}),
+            ".hydra/hydra.yaml": text + indent(dump(own), "  "),
             ".hydra/overrides.yaml": dump(composed.task_overrides),
         }
 

@@ -61,7 +61,8 @@ def nets_of(features: int, jobs: Sequence[Job]) -> "list[nn.Module]":
                 continue
             if key[1] not in factories:
                 factories[key[1]] = build.net_factory(job.cfg, features)
-            torch.manual_seed(job.cfg.seed)
+            # Not torch.manual_seed, which keeps a traceback for each call until a GPU is used.
+            torch.default_generator.manual_seed(job.cfg.seed)
             with build.precision(job.cfg):
                 made[key] = factories[key[1]](**({"init": init} if init is not None else {}))
         found.append(made[key])

@@ -79,11 +79,11 @@ def _rank_seeds(rows: list[Row], sign: int) -> None:
     means = {key: mean(row.values[0] for row in group) for key, group in groups.items()}
     for rank, key in enumerate(sorted(groups, key=lambda key: (sign * means[key], groups[key][0].number)), start=1):
         group = groups[key]
+        spread = stdev(row.values[0] for row in group) if len(group) > 1 else None
         for row in group:
             row.rank = rank
-            if len(group) > 1:
-                row.seeds, row.average = len(group), means[key]
-                row.spread = stdev(row.values[0] for row in group)
+            if spread is not None:
+                row.seeds, row.average, row.spread = len(group), means[key], spread
 
 
 def _rank_fronts(rows: list[Row], costs: list[list[float]]) -> None:
