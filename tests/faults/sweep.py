@@ -55,8 +55,11 @@ def kill(process: "subprocess.Popen[bytes]") -> None:
     process.wait()
 
 
-def hurt(line: list[str], log: Path, processes: int, kills: int, chance: random.Random) -> int:
+def hurt(line: list[str], folder: Path, log: Path, processes: int, kills: int, chance: random.Random) -> int:
     """Runs the sweep, killing one process at a random moment and starting it again, ``kills`` times.
+
+    Moments are counted in finished trials, so that a fast machine is not done before the last of them, and a slow one
+    not killed while it still imports.
 
     Returns:
         How many kills hit a process that was still at work.
@@ -64,7 +67,10 @@ def hurt(line: list[str], log: Path, processes: int, kills: int, chance: random.
     running = [start(line, log) for _ in range(processes)]
     hits = 0
     for _ in range(kills):
-        time.sleep(chance.uniform(2, 9))
+        wanted, latest = len(list(folder.glob("*/summary.json"))) + chance.randint(0, 5), time.monotonic() + 60
+        while len(list(folder.glob("*/summary.json"))) < wanted and time.monotonic() < latest:
+            time.sleep(0.01)
+        time.sleep(chance.uniform(0, 1))
         victim = chance.randrange(processes)
         if running[victim].poll() is None:
             kill(running[victim])
@@ -115,7 +121,7 @@ def survive(options: argparse.Namespace, where: Path) -> None:
         hurt_folder, whole = where / "hurt", where / "whole"
         started = time.perf_counter()
         line = command(hurt_folder, options.sampler, storage, options.trials)
-        hits = hurt(line, where / "hurt.log", options.processes, options.kills, chance)
+        hits = hurt(line, hurt_folder, where / "hurt.log", options.processes, options.kills, chance)
         seconds = time.perf_counter() - started
         found = examine(hurt_folder, storage, options.trials)
         print(
