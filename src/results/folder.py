@@ -141,7 +141,8 @@ class RunFolder:
 
 def write_text(path: Path, text: str) -> None:
     """Writes a file in one atomic step."""
-    partial = path.with_name(f"{path.name}.partial")
+    # A name of its own: two processes that share a sweep write its report at the same moment.
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     partial.write_text(text, encoding="utf-8")
     os.replace(partial, path)
 
