@@ -33,7 +33,7 @@ SWAPPED = {
     "Tied": {},
     "Frozen": {},
 }
-MAPPED = {"Bins": {"flat": True}, "Squares": {}, "Counting": {}, "Own": {}, "Scaled": {}}
+MAPPED = {"Bins": {"flat": True}, "Squares": {}, "Counting": {}, "Own": {}, "Scaled": {}, "Strict": {}}
 ALONE = {
     "Branch": "its net decides by values in Python",
     "BranchLater": "its net decides by values in Python",

@@ -166,6 +166,18 @@ class Idle(nn.Module):
         return self.out(values)
 
 
+class Strict(nn.Module):
+    """Insists on (rows, features), by an error of no usual kind."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.out = nn.Linear(features, 1)
+
+    def forward(self, values: Tensor) -> Tensor:
+        assert values.dim() == 2
+        return self.out(values)
+
+
 class Branch(nn.Module):
     """Decides by values in Python."""
 
