@@ -20,7 +20,7 @@ from omegaconf import DictConfig
 
 from src.data.table import Table
 from src.errors import UserError
-from src.kinds import check_kind, plain, resolve
+from src.kinds import check_kind, resolve
 from src.training.task import larger_is_better
 from src.values import Config, container
 
@@ -47,7 +47,7 @@ def construct(node: DictConfig | dict[str, Any], key: str, **extra: Any) -> Any:
     Raises:
         UserError: it is of another kind or cannot be constructed; the message names the node.
     """
-    values = plain(node)
+    values = container(node)  # every interpolation resolved: what is checked is what is built
     # Hydra adds a whitelist to the one of hydra.main unless told to reset: this one is the only one in force.
     allowed = execution_whitelist(sorted(check_kind(values, key)), reset=True)
     try:

@@ -12,9 +12,10 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, get_type_hints
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from src.errors import UserError
+from src.values import unresolved
 
 _TORCH_NN = (r"torch\.nn\.[A-Z]\w*", r"torch\.nn\.modules\.\w+\.[A-Z]\w*")
 
@@ -96,11 +97,6 @@ KINDS = {
 }
 
 
-def plain(node: Any) -> Any:
-    """A node as plain values, every interpolation resolved: what is checked is what is built."""
-    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
-
-
 def check_kind(node: dict[str, Any], key: str, foreign: bool = False, trust: Collection[str] = ()) -> set[str]:
     """Holds a node, and every node within, against the kind of its group; imports what it names and calls nothing.
 
@@ -126,7 +122,7 @@ def check_folder(cfg: DictConfig, groups: Collection[str], trust: Collection[str
         UserError: one names something else.
     """
     # As it stands in the file: a run resolves what it saves, so an interpolation is somebody's trick.
-    values: Any = OmegaConf.to_container(cfg, resolve=False)
+    values = unresolved(cfg)
     for group in groups:
         node = values.get(group)
         if group in ("callbacks", "logger"):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 
 class Values(dict[str, Any]):
@@ -28,6 +28,11 @@ Config = DictConfig | Values
 def container(node: Any) -> dict[str, Any]:
     """A node as nested dicts and lists of plain values, every interpolation resolved."""
     return {str(key): value for key, value in _plain(node).items()}
+
+
+def unresolved(node: DictConfig | ListConfig) -> Any:
+    """A node as nested dicts and lists, every interpolation as it is written."""
+    return OmegaConf.to_container(node, resolve=False)
 
 
 def _plain(value: Any) -> Any:

@@ -77,7 +77,7 @@ class DataModule(pl.LightningDataModule):
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
         """The validation rows of a lone run in file order, or nothing."""
         pairs = self.parts[0].validation(torch.device("cpu")) if len(self.parts) == 1 else []
-        return DataLoader(pairs, batch_size=None) if pairs else []  # type: ignore[arg-type]
+        return DataLoader(pairs, batch_size=None) if pairs else []  # type: ignore[arg-type]  # a list is a map-style dataset
 
     def state_dict(self) -> dict[str, Any]:
         """A lone run's encoder: what a prediction needs besides the weights."""

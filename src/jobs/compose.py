@@ -21,7 +21,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict, read_write
 
 from src.resolvers import within
 from src.sweeping.pruning import NUMBER
-from src.values import flatten
+from src.values import container, flatten, unresolved
 
 _OF_THE_JOB = re.compile(r"hydra(_override_|[:.](job\.(num|id|override)|overrides|runtime\.output_dir|sweep))")
 _SAME_FOR_ALL = re.compile(r"\$\{(hydra|now|oc\.env|python_version):[^${}]*\}")
@@ -57,7 +57,7 @@ class Structure:
     @cached_property
     def _names(self) -> set[str] | None:
         """Every word in an interpolation that a job resolves; None where one may read anything."""
-        task: Any = OmegaConf.to_container(self.config, resolve=False)
+        task = unresolved(self.config)
         sweep = task.pop("hydra")["sweep"]
         texts = [str(value) for value in flatten(task).values()]
         texts += [str(sweep["dir"]), self.subdir.replace("${hydra.job.num}", "")]
@@ -195,7 +195,7 @@ def resolved_task(config: DictConfig) -> dict[str, Any]:
     """The task part as plain values, every interpolation resolved, as ``src.train`` saves it."""
     task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     within(config, lambda: OmegaConf.resolve(task))
-    return {str(key): value for key, value in OmegaConf.to_container(task).items()}  # type: ignore[union-attr]
+    return container(task)
 
 
 def _related(one: str, other: str) -> bool:

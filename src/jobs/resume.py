@@ -20,7 +20,7 @@ from src.errors import UserError, nearest
 from src.jobs.restore import load_config
 from src.kinds import KINDS
 from src.results.folder import RunFolder
-from src.values import container, flatten
+from src.values import container, flatten, unresolved
 
 _OF_NOW = ("resume", "trust", "study")  # what a run's own configuration does not decide
 _SETS = ("experiment", "sweep")  # choices that set keys anywhere
@@ -99,7 +99,7 @@ def _set_by(cfg: DictConfig) -> list[str]:
     own = compose(hydra.job.config_name, return_hydra_config=True)
     choices = own.hydra.runtime.choices
     groups = [name for name, choice in hydra.runtime.choices.items() if name in KINDS and choices.get(name) != choice]
-    default, composed = (flatten(OmegaConf.to_container(each)) for each in (_task(own), _task(cfg)))  # type: ignore[arg-type]
+    default, composed = (flatten(unresolved(each)) for each in (_task(own), _task(cfg)))
     keys = [
         key
         for key, value in composed.items()
@@ -155,7 +155,7 @@ def _why_not_of_the_optimizer(name: str, old: Any, target: str) -> str | None:
 
 def _refuse_interpolations(cfg: DictConfig, run: str) -> None:
     """A run resolves what it saves; here, what it would read is this process's."""
-    for key, value in flatten(OmegaConf.to_container(cfg, resolve=False)).items():  # type: ignore[arg-type]
+    for key, value in flatten(unresolved(cfg)).items():
         if "${" in str(value):
             raise UserError(f"{run}: {key}: expected a value, found the interpolation {value!r}")
 

@@ -122,8 +122,8 @@ def _name_by_run(config: DictConfig) -> None:
     """Takes the name of the run that is resumed, which conf/'s choices do not tell."""
     try:
         name = str(OmegaConf.select(OmegaConf.load(RunFolder(config.resume).config), "name"))
-    except Exception:
-        return  # whatever is wrong with the folder, the job says
+    except Exception:  # whatever is wrong with the folder, the job says
+        return
     if re.fullmatch(r"[\w+-][\w.+-]*", name) and not any(
         override.lstrip("+").startswith("name=") for override in config.hydra.overrides.task
     ):

@@ -1,11 +1,9 @@
 """What makes two commands the same study: direction, search space and base configuration."""
 
-from typing import Any
-
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from src.values import flatten
+from src.values import flatten, unresolved
 
 # What shows or names runs and changes none of their figures.
 _SHOWING = ("callbacks.progress", "callbacks.checkpoints")
@@ -24,10 +22,9 @@ def identity(
     swept = {name: describe(distribution) for name, distribution in space.items()}
     if custom:
         swept["custom_search_space"] = custom
-    values: Any = OmegaConf.to_container(base, resolve=False)
     kept = {
         key: "null" if value is None else str(value)
-        for key, value in flatten(values).items()
+        for key, value in flatten(unresolved(base)).items()
         if not any(f"{key}.".startswith(f"{part}.") for part in (*_ASIDE, *space))
     }
     return {"direction": {"direction": ", ".join(directions)}, "space": swept, "base": kept}

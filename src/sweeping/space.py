@@ -25,6 +25,7 @@ class SearchSpace:
     def probes(self, groups: Container[str]) -> list[dict[str, Any]]:
         """Points that between them choose every option of the groups: where they compose, every trial does."""
         choices = {
+            # Optuna's other distributions are numbers, and only their common base does not say that they have a low.
             key: distribution.choices if isinstance(distribution, CategoricalDistribution) else (distribution.low,)  # type: ignore[attr-defined]
             for key, distribution in self.swept.items()
         }

@@ -3,6 +3,7 @@
 Another reason is a subclass of ``Stopping`` in this file, and a node of conf/callbacks.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
@@ -11,35 +12,35 @@ import lightning.pytorch as pl
 import numpy as np
 
 
-class Stops:
+class Stops(ABC):
     """A rule for many members, each with settings of its own; as it stands here it remembers nothing."""
 
+    @abstractmethod
     def __call__(self, present: np.ndarray, figures: Mapping[str, np.ndarray]) -> np.ndarray:
         """Which of the present members have to stop after an epoch with these figures (present,)."""
-        raise NotImplementedError
 
     def state(self, member: int) -> dict[str, Any]:
         """What a member's checkpoint needs for the rule to go on."""
         return {}
 
-    def load(self, member: int, state: Mapping[str, Any]) -> None:
+    def load(self, member: int, state: Mapping[str, Any]) -> None:  # noqa: B027  # who has no state takes none
         """Takes it."""
 
 
-class Stopping(pl.Callback):
+class Stopping(pl.Callback, ABC):
     """A reason to stop with its settings; whoever trains asks its rule, so it follows no hook of Lightning."""
 
     reason: ClassVar[str]  # what summary.json has as ``status``
     monitor: str  # the figure that it looks at
 
     @classmethod
+    @abstractmethod
     def together(cls, settings: "Sequence[Any]") -> Stops:
         """The rule for many members.
 
         Args:
             settings: per member a callback of this class; they share a monitor.
         """
-        raise NotImplementedError
 
     @cached_property
     def rule(self) -> Stops:

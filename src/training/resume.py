@@ -10,7 +10,6 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import EarlyStopping
 
 from src.training.optimizers import Make
 from src.training.schedules import Schedule
@@ -100,7 +99,6 @@ def count_both_ways(checkpoint: dict[str, Any]) -> None:
 
 def keep_patience(checkpoint: dict[str, Any], trainer: pl.Trainer) -> None:
     """Lightning's early stopping takes its patience from a checkpoint, whatever was configured."""
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        saved = checkpoint.get("callbacks", {}).get(getattr(callback, "state_key", None))
-        if isinstance(callback, EarlyStopping) and saved:
+    for callback in trainer.early_stopping_callbacks:
+        if saved := checkpoint.get("callbacks", {}).get(callback.state_key):
             saved["patience"] = callback.patience

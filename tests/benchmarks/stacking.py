@@ -203,20 +203,16 @@ def ten_thousand(rounds: int, size: float) -> list[Row]:
 
 def _trained(configs: list[Any]) -> float:
     """Seconds of the training of one stack."""
-    from omegaconf import OmegaConf
 
     from src import build
     from src.jobs.job import Job
     from src.jobs.nets import nets_of
     from src.jobs.stack import Group
     from src.results.folder import RunFolder
-    from src.values import Values
+    from src.values import Values, container
 
     rows = build.table(configs[0])
-    jobs = [
-        Job(number, Values.of(OmegaConf.to_container(cfg)), RunFolder("unused"), [])  # type: ignore[arg-type]
-        for number, cfg in enumerate(configs)
-    ]
+    jobs = [Job(number, Values.of(container(cfg)), RunFolder("unused"), []) for number, cfg in enumerate(configs)]
     group = Group(rows, jobs, nets_of(len(rows.feature_names), jobs))
     return sum(trained.seconds for trained in group.train(group.width("auto"), None, None))
 

@@ -15,6 +15,7 @@ from src.sweeping.study import DurableStudy
 from tests.benchmarks.timing import Row
 
 if TYPE_CHECKING:
+    from optuna import Study
     from optuna.trial import FrozenTrial
 
 
@@ -153,7 +154,7 @@ def _fill(folder: Path, trials: int) -> None:
     study.close()
 
 
-def _study(folder: Path, name: str):  # type: ignore[no-untyped-def]
+def _study(folder: Path, name: str) -> "Study":
     import optuna
 
     from src.sweeping.storage import location, open_storage

@@ -18,7 +18,7 @@ from src.jobs.members import write
 from src.jobs.nets import nets_of
 from src.jobs.stack import Group
 from src.results.folder import RunFolder
-from src.values import Values, flatten
+from src.values import Values, container, flatten
 
 CONF = str(Path(__file__).parents[2] / "conf")
 SMALL = ["data=synthetic", "data.n_samples=24", "data.n_features=3", "data.n_informative=3", "trainer.max_epochs=5"]
@@ -63,7 +63,7 @@ def alone(configs: Sequence[DictConfig], root: Path, pruners: Sequence[Any] = ()
 
 def together(configs: Sequence[DictConfig], root: Path, pruner: Any = None, width: int = 1000) -> list[RunFolder]:
     """Trains all as one stack."""
-    values = [Values.of(OmegaConf.to_container(cfg)) for cfg in configs]  # type: ignore[arg-type]
+    values = [Values.of(container(cfg)) for cfg in configs]
     flats = [flatten(each) for each in values]
     assert [why_alone(flat, each) for flat, each in zip(flats, values, strict=True)] == [None] * len(flats)
     assert len({structure(flat) for flat in flats}) == 1
