@@ -91,7 +91,7 @@ class RunFolder:
 
     def _owned(self) -> list[Path]:
         owned = [self.path / name for name in OWNED if (self.path / name).exists()]
-        return [*owned, *self.path.glob("events.out.tfevents.*")]
+        return [*owned, *self.path.glob("events.out.tfevents.*"), *self.path.glob("summary.json.*.partial")]
 
     def clear(self, again: Sequence[str] | None = None) -> None:
         """Removes what a killed attempt at the same job left, so that no file of two runs stands side by side.

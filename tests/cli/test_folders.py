@@ -128,10 +128,12 @@ def test_a_durable_sweep_goes_on_in_the_folder_of_a_killed_trial(call: Call, tmp
     left.summary.unlink()
     (left.path / "figures").mkdir()
     (left.path / "figures" / "fit.png").write_text("of the killed attempt")
+    (left.path / "summary.json.1.partial").write_text("{")
     answer = call(*durable("hydra.sweeper.n_trials=3"))
     assert answer.code == 0, answer.err
     assert left.read_summary()["seed"] == 2
     assert not left.figures.exists()
+    assert not list(left.path.glob("*.partial"))
 
 
 def test_a_durable_sweep_touches_no_files_of_the_users(call: Call, mine: Path, tmp_path: Path) -> None:
