@@ -19,7 +19,7 @@ from hydra.utils import execution_whitelist, instantiate
 from omegaconf import DictConfig
 
 from src.data.table import Table
-from src.errors import UserError
+from src.errors import UserError, first_line
 from src.kinds import check_kind, resolve
 from src.training.task import larger_is_better
 from src.values import Config, container
@@ -190,7 +190,7 @@ def trainer(
         )
     except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
         asked = ", ".join(f"trainer.{name}={options[name]}" for name in ("accelerator", "devices", "strategy"))
-        raise UserError(f"{asked}: {str(error).splitlines()[0]}") from error
+        raise UserError(f"{asked}: {first_line(error)}") from error
     if not isinstance(made.strategy, SingleDeviceStrategy) and not (
         isinstance(made.strategy, DDPStrategy) and isinstance(made.strategy.launcher, _SubprocessScriptLauncher)
     ):

@@ -5,7 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from src.build import construct
-from src.errors import UserError
+from src.errors import UserError, first_line
 from src.kinds import resolve
 from src.values import Config, container
 
@@ -136,4 +136,4 @@ def try_out(make: Any, schedule: "Schedule | None", length: int) -> None:
     except UserError:
         raise
     except (ValueError, TypeError) as error:
-        raise UserError(f"{key}: {str(error).splitlines()[0]}") from error
+        raise UserError(f"{key}: {first_line(error)}") from error

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import DTypeLike
 
-from src.errors import UserError, nearest
+from src.errors import UserError, first_line, nearest
 
 if TYPE_CHECKING:
     from pyarrow import RecordBatch
@@ -109,7 +109,7 @@ def _blocks(path: Path, columns: list[str], fits: DTypeLike) -> Iterator[np.ndar
             break
         except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
             if "block" not in str(error) or size > path.stat().st_size:
-                raise UserError(_explain(path, columns, fits) or f"{path}: {str(error).splitlines()[0]}") from None
+                raise UserError(_explain(path, columns, fits) or f"{path}: {first_line(error)}") from None
             size *= 8  # a row is longer than a block; those that have been read are passed over
     if not done:
         raise UserError(f"{path}: has a header but no rows")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from src.data.table import Table
-from src.errors import NothingLeft, UserError
+from src.errors import NothingLeft, UserError, first_line
 from src.kinds import check_folder
 from src.results.folder import RunFolder
 from src.values import Config, container
@@ -46,7 +46,7 @@ def load_config(
         cfg = OmegaConf.load(folder.config)
         started_in = Path(str(OmegaConf.select(OmegaConf.load(folder.hydra), "hydra.runtime.cwd")))
     except Exception as error:
-        raise UserError(f"{key}={folder.path}: .hydra cannot be read ({str(error).splitlines()[0]})") from None
+        raise UserError(f"{key}={folder.path}: .hydra cannot be read ({first_line(error)})") from None
     if not isinstance(cfg, DictConfig) or "model" not in cfg or "data" not in cfg:
         raise UserError(f"{key}={folder.path}: .hydra/config.yaml is not the configuration of a run")
     try:

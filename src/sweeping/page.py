@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from src.errors import first_line
 from src.sweeping.leaderboard import Row, short, table
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def _tried(plot: Any, study: "Study", **options: Any) -> Any:
             warnings.simplefilter("ignore")
             figure = plot(study, **options)
     except (ValueError, RuntimeError, ZeroDivisionError) as error:
-        return f"Not drawn: {str(error).splitlines()[0]}"
+        return f"Not drawn: {first_line(error)}"
     return figure if figure.data else "Not drawn: there is nothing to show yet"
 
 

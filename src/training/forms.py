@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from src.errors import first_line
 from src.training.noise import Noise
 from src.training.stack import Alone, Lone, Stack
 
@@ -62,7 +63,7 @@ def stacked(nets: Sequence[nn.Module], seeds: Sequence[int], features: Tensor) -
             compare(stack, nets, seeds, features)
             return stack
         except Exception as error:  # whatever code that nobody here knows may raise
-            reasons.append(next(iter(str(error).splitlines()), type(error).__name__))
+            reasons.append(first_line(error))
     raise Alone(f"its net has no form with a member axis ({reasons[-1]})")
 
 
