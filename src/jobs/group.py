@@ -99,8 +99,8 @@ class ComposedGroup:
             whole: Any = OmegaConf.to_container(
                 OmegaConf.masked_copy(composed.structure.config, "hydra"), enum_to_str=True
             )
-            own = {name: whole["hydra"].pop(name) for name in ("overrides", "job", "runtime")}
-            self._hydras[key] = dump(whole), own  # most of it is alike in all, and much to write
+            apart = {name: whole["hydra"].pop(name) for name in ("overrides", "job", "runtime")}
+            self._hydras[key] = dump(whole), apart  # most of it is alike in all, and much to write
         text, hydra = self._hydras[key]
         own = {
             "overrides": hydra["overrides"] | {"task": composed.task_overrides},

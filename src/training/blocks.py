@@ -59,17 +59,11 @@ def chain(net: nn.Module) -> list[Block] | None:
     return blocks if blocks and _once(_forwards_through, net) else None
 
 
-def chain_key(net: nn.Module) -> Hashable:
-    """Equal for chains that should share a stack; None where a net is no chain."""
-    blocks = chain(net)
-    return None if blocks is None else (ends(blocks), _widths(blocks))
-
-
 def groups(nets: Sequence[nn.Module]) -> list[list[int]]:
     """The places of nets that should share a stack, in the order that is fast: by depth, then by activation.
 
-    Groups are those of ``chain_key``, but that a net without company joins one whose layers are at most twice as
-    wide. What is no chain is in no group.
+    A group has inputs, outputs and widths in common, but that a net without company joins one whose layers are at most
+    twice as wide. What is no chain is in no group.
     """
     known = {id(net): chain(net) for net in nets}
     chains = {place: blocks for place, net in enumerate(nets) if (blocks := known[id(net)])}

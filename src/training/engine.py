@@ -21,6 +21,7 @@ from src.training.epochs import Epochs
 from src.training.history import History
 from src.training.losses import Losses
 from src.training.optimizers import Differing, Resting, StackedOptimizer
+from src.training.plain import count
 from src.training.schedules import Scheduler
 from src.training.stack import Stack
 
@@ -174,23 +175,9 @@ def execute(step: Step, epochs: Epochs, execution: Execution, trainer: pl.Traine
             if history.over or (len(history.present) - history.learning) * _LEAVE > len(history.present):
                 break
     # Lightning itself counts the epoch in which this training step lies, whole or not.
-    _count(trainer, done, index)
+    count(trainer, done, index)
     if history.over:
         trainer.should_stop = True
-
-
-def _count(trainer: pl.Trainer, steps: int, epochs: int) -> None:
-    """Tells Lightning's loops of optimizer steps and whole epochs that were done inside one training step."""
-    progress = trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
-    for tracker in (progress.total, progress.current):
-        tracker.ready += steps
-        tracker.completed += steps
-    whole: Any = trainer.fit_loop.epoch_progress  # its trackers are declared narrower than they are
-    for tracker in (whole.total, whole.current):
-        tracker.ready += epochs
-        tracker.started += epochs
-        tracker.processed += epochs
-        tracker.completed += epochs
 
 
 def bound(parameters: list[nn.Parameter], bound: float, what: str) -> None:

@@ -109,7 +109,7 @@ class Plain(pl.LightningModule):
             update: Any = self.net.step_by_hand
             loss = update(features, target, Losses([self.loss], stacked=False), self.by_hand)
             self.epochs.losses.append(loss)
-            count_step(self.trainer)
+            count(self.trainer, steps=1, epochs=0)
             return None
         if self.trainer.world_size == 1:
             loss = self.loss(self.net(features), target)
@@ -177,12 +177,18 @@ class Closing(pl.Callback):
         pl_module.close()
 
 
-def count_step(trainer: pl.Trainer) -> None:
-    """Tells Lightning of an optimizer step that was written by hand."""
+def count(trainer: pl.Trainer, steps: int, epochs: int) -> None:
+    """Tells Lightning's loops of optimizer steps and whole epochs that it did not do itself."""
     progress = trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
     for tracker in (progress.total, progress.current):
-        tracker.ready += 1
-        tracker.completed += 1
+        tracker.ready += steps
+        tracker.completed += steps
+    whole: Any = trainer.fit_loop.epoch_progress  # its trackers are declared narrower than they are
+    for tracker in (whole.total, whole.current):
+        tracker.ready += epochs
+        tracker.started += epochs
+        tracker.processed += epochs
+        tracker.completed += epochs
 
 
 def _together(trainer: pl.Trainer, history: History) -> None:

@@ -26,24 +26,21 @@ class Lion(torch.optim.Optimizer):
             for part in group["params"]:
                 if part.grad is None:
                     continue
-                average = self.state[part].setdefault("average", torch.zeros_like(part))
-                one, other = group["betas"]
-                update = average.lerp(part.grad, 1 - one).sign_()
-                part.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=-group["lr"])
-                average.lerp_(part.grad, 1 - other)
+                self.update(part, group)
+
+    def update(self, part, group):
+        average = self.state[part].setdefault("average", torch.zeros_like(part))
+        one, other = group["betas"]
+        update = average.lerp(part.grad, 1 - one).sign_()
+        part.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=-group["lr"])
+        average.lerp_(part.grad, 1 - other)
 
 
 class Normed(Lion):
-    """The same by the norm of each tensor: no number is updated by itself."""
+    """By the norm of each tensor: no number is updated by itself."""
 
-    @torch.no_grad()
-    def step(self, closure=None):
-        if closure is not None:
-            with torch.enable_grad():
-                closure()
-        for group in self.param_groups:
-            for part in group["params"]:
-                part.add_(part.grad / (part.grad.norm() + 1e-8), alpha=-group["lr"])
+    def update(self, part, group):
+        part.add_(part.grad / (part.grad.norm() + 1e-8), alpha=-group["lr"])
 
 
 class LogCosh(nn.Module):

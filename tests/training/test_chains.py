@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from src.models.mlp import ACTIVATIONS, MLP
-from src.training.blocks import chain, chain_key, groups
+from src.training.blocks import chain, groups
 from src.training.chains import Chains, chained
 from src.training.stack import Alone, Lone, Stack
 
@@ -280,7 +280,6 @@ FROZEN = nn.Linear(2, 1).requires_grad_(False)
 def test_what_is_no_chain_is_told(layers: list[nn.Module]) -> None:
     each = nn.Sequential(*layers)
     assert chain(each) is None
-    assert chain_key(each) is None
     assert groups([each, nn.Linear(2, 1)]) == [[1]]
     with pytest.raises(Alone, match="no chain"):
         Chains([each], [0])
@@ -303,7 +302,6 @@ def test_groups_are_by_width_and_sorted_by_depth_and_activation() -> None:
     shapes = [([8], "relu"), ([32], "tanh"), ([8, 8], "relu"), ([8], "gelu"), ([32, 16], "relu"), ([8, 8], "gelu")]
     nets = [MLP(3, hidden, kind, 0.0) for hidden, kind in shapes]
     assert groups(nets) == [[2, 5, 3, 0], [4, 1]]  # relu, gelu, gelu, relu
-    assert chain_key(nets[0]) == chain_key(nets[2]) != chain_key(nets[1])
 
 
 def test_who_would_be_alone_joins_a_slightly_wider_group() -> None:
