@@ -3,14 +3,14 @@
 import hydra
 from omegaconf import DictConfig
 
-from src.door import ALLOWED, door
-from src.kinds import packages
+from src.config.cli import ALLOWED, door
+from src.config.kinds import packages
 
 
 @hydra.main(config_path="../conf", config_name="evaluate", execution_whitelist=ALLOWED)
 def evaluate(cfg: DictConfig) -> None:
     """Prints the metrics of a run folder."""
-    from src.jobs.evaluate import evaluate
+    from src.runs.evaluate import evaluate
 
     evaluate(cfg.run, cfg.checkpoint, packages(cfg.trust))
 

@@ -3,14 +3,14 @@
 import hydra
 from omegaconf import DictConfig
 
-from src.door import ALLOWED, door
-from src.kinds import packages
+from src.config.cli import ALLOWED, door
+from src.config.kinds import packages
 
 
 @hydra.main(config_path="../conf", config_name="predict", execution_whitelist=ALLOWED)
 def predict(cfg: DictConfig) -> None:
     """Writes the input's rows with a column of predictions."""
-    from src.jobs.predict import predict
+    from src.runs.predict import predict
 
     predict(cfg.run, cfg.input, cfg.output, cfg.checkpoint, packages(cfg.trust))
 

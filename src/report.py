@@ -3,7 +3,7 @@
 import hydra
 from omegaconf import DictConfig
 
-from src.door import ALLOWED, door
+from src.config.cli import ALLOWED, door
 
 
 @hydra.main(config_path="../conf/report", config_name="report", execution_whitelist=ALLOWED)
@@ -11,7 +11,7 @@ def report(cfg: DictConfig) -> None:
     """Reports on a sweep folder, finished or not."""
     from pathlib import Path
 
-    from src.jobs.report import report
+    from src.reports.report import report
 
     report(Path(cfg.sweep))
 

@@ -7,15 +7,16 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from src.door import ALLOWED, door
+from src.config.cli import ALLOWED, door
 
 
 @hydra.main(config_path="../conf", config_name="train", execution_whitelist=ALLOWED)
 def train(cfg: DictConfig) -> float | list[float]:
     """Trains as configured and returns the objective."""
-    from src.jobs.train import run
+    from src.runs.train import run
+    from src.sweeping.pruning import pruner_of
 
-    return run(cfg)
+    return run(cfg, pruner_of)
 
 
 def is_sweep(arguments: list[str]) -> bool:

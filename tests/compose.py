@@ -24,10 +24,10 @@ def composed(*overrides: str) -> DictConfig:
 
 def trained(path: Path, *overrides: str, figures: bool = False) -> dict[str, Any]:
     """Trains into ``path`` and returns the summary."""
-    from src import build
-    from src.check import check
-    from src.jobs.fit import fit
-    from src.results.folder import RunFolder
+    from src.config import build
+    from src.config.check import check
+    from src.runs.fit import fit
+    from src.runs.folder import RunFolder
 
     cfg = composed(*overrides)
     check(cfg)

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import DTypeLike
 from torch import Tensor
 
-from src.blas import one_thread
+from src.adapters.blas import one_thread
 from src.data.table import Table
 
 

@@ -17,10 +17,10 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, read_write
 
+from src.config.resolvers import within
 from src.errors import UserError, refuse
-from src.resolvers import within
-from src.results.folder import RunFolder
-from src.results.lock import claimed
+from src.runs.folder import RunFolder
+from src.runs.lock import claimed
 from src.sweeping.pruning import SWEEPER
 
 log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ class Folders(Callback):
         if ending and not any(path.is_dir() for path in folder.glob("*")):
             _abandon(folder)
         elif not isinstance(ending, SystemExit) or ending.code != 2:
-            from src.jobs.report import report
+            from src.reports.report import report
 
             try:
                 report(folder)

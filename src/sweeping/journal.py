@@ -9,7 +9,7 @@ from typing import Any
 from optuna.storages.journal import JournalFileBackend
 from optuna.storages.journal._storage import JournalOperation
 
-from src.results.lock import locked
+from src.runs.lock import locked
 
 _START = b'{"op_code":'
 

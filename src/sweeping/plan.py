@@ -12,10 +12,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from optuna.exceptions import ExperimentalWarning
 
-from src import resolvers
+from src.config import resolvers
 from src.errors import UserError, first_line
-from src.sweeping.aside import set_aside
-from src.sweeping.identity import identity
+from src.sweeping.archive import set_aside
+from src.sweeping.fingerprint import identity
 from src.sweeping.samplers import Grid, Random, SamplerOf, size, stream
 from src.sweeping.space import SearchSpace, parse
 from src.sweeping.storage import directions_of, location
@@ -29,7 +29,7 @@ Compose = Callable[[list[str]], DictConfig]
 
 _SAMPLERS = ("hydra_plugins.hydra_optuna_sweeper.*", "optuna.samplers.*")
 _PRUNERS = ("optuna.pruners.*",)
-_SPACES = ("src.sweeping.spaces.*",)
+_SPACES = ("src.sweeping.conditional.*",)
 _LESSONS = 16  # batches, at least, where a sampler or a pruner learns from earlier trials
 
 

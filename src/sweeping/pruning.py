@@ -72,6 +72,11 @@ def prunes(hydra: Any) -> bool:
     return swept and bool(sweeper.pruner.get("_target_"))
 
 
+def pruner_of(hydra: Any, objective: str, maximize: bool, max_epochs: int) -> Pruner | None:
+    """The pruner that the sweep of a job asks for; None outside a durable sweep with one."""
+    return pruner(hydra, objective, maximize, max_epochs, [trial_of(hydra)]) if prunes(hydra) else None
+
+
 def pruner(hydra: Any, objective: str, maximize: bool, max_epochs: int, numbers: Sequence[int]) -> Pruner | None:
     """The pruner that a job's sweep asks for; None outside a durable sweep with one.
 

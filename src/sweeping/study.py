@@ -11,9 +11,9 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from src.errors import UserError
-from src.results.lock import locked
-from src.sweeping import owner
-from src.sweeping.identity import Identity, differences
+from src.runs.lock import locked
+from src.sweeping import lease
+from src.sweeping.fingerprint import Identity, differences
 from src.sweeping.storage import explained, open_storage, shown
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class DurableStudy:
                     self.study = optuna.create_study(**options, directions=cast(Any, directions), load_if_exists=True)
                 self._identify(f"study {name!r}", identity)
         self._id = self.study._study_id
-        self._owner = owner.me()
+        self._owner = lease.me()
         self._running: set[int] = set()
         self._over = threading.Event()
         threading.Thread(target=self._live, daemon=True, name="heartbeat").start()
@@ -138,7 +138,7 @@ class DurableStudy:
         taken = 0
         with explained(self.where), locked(self.lock):
             for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-                if owner.at_work(trial):
+                if lease.at_work(trial):
                     continue
                 deaths = trial.system_attrs.get(DEATHS, 0) + 1
                 self.storage.set_trial_system_attr(trial._trial_id, DEATHS, deaths)
@@ -159,23 +159,23 @@ class DurableStudy:
                 continue
             with suppress(UpdateFinishedTrialError):  # another machine was faster
                 if self.storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING):
-                    self.storage.set_trial_system_attr(trial._trial_id, owner.OWNER, self._owner)
+                    self.storage.set_trial_system_attr(trial._trial_id, lease.OWNER, self._owner)
                     return trial._trial_id
         return None
 
     def _create(self) -> int:
         """A new running trial that names its owner from its first moment on: no kill can orphan it."""
-        template = create_trial(state=TrialState.RUNNING, system_attrs={owner.OWNER: self._owner})
+        template = create_trial(state=TrialState.RUNNING, system_attrs={lease.OWNER: self._owner})
         return self.storage.create_new_trial(self._id, template_trial=template)
 
     def _live(self) -> None:
-        while not self._over.wait(owner.PERIOD):
+        while not self._over.wait(lease.PERIOD):
             with suppress(Exception):  # the sweep itself will meet the fault and say it
                 self._beat(time.time())
 
     def _beat(self, now: float) -> None:
         for trial_id in tuple(self._running):
-            self.storage.set_trial_system_attr(trial_id, owner.BEAT, now)
+            self.storage.set_trial_system_attr(trial_id, lease.BEAT, now)
 
     def _identify(self, what: str, identity: Identity) -> None:
         """Refuses a study that is about something else, and says of a new one what it is about."""

@@ -8,7 +8,7 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Checkpoint
 
-from src.results.checkpoint_files import save
+from src.training.checkpoint_files import save
 from src.training.history import History
 from src.training.stack import Lone
 

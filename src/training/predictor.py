@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from src.data.encoder import Encoder
-from src.results.line import Line
+from src.models.least_squares import Line
 from src.training.threads import threads
 
 _CHUNK = 1 << 11  # rows at a time; the same everywhere, so that a figure repeats to the last bit

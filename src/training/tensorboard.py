@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from lightning.pytorch.loggers import Logger
 
-from src.results.events import EventFile
+from src.adapters.tensorboard_events import EventFile
 
 
 class TensorBoard(Logger):

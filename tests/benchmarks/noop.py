@@ -3,7 +3,7 @@
 import hydra
 from omegaconf import DictConfig
 
-from src.door import ALLOWED, door
+from src.config.cli import ALLOWED, door
 
 
 @hydra.main(config_path="../../conf", config_name="train", execution_whitelist=ALLOWED)

@@ -232,7 +232,7 @@ def memory(rounds: int, size: float) -> list[Row]:
     count = int(1_000_000 * size)
     with tempfile.TemporaryDirectory() as folder:
         path = _write_csv(Path(folder) / "rows.csv", *_random(count))
-        idle = "import re, pyarrow.csv, tests.compose, src.jobs.fit, src.data.module, src.training.engine;"
+        idle = "import re, pyarrow.csv, tests.compose, src.runs.fit, src.data.module, src.training.engine;"
         # Not getrusage: its peak includes the process that started this one.
         shown = r"print(float(re.search(r'VmHWM:\s+(\d+)', open('/proc/self/status').read())[1]) / 1024)"
         work = (

@@ -204,12 +204,12 @@ def ten_thousand(rounds: int, size: float) -> list[Row]:
 def _trained(configs: list[Any]) -> float:
     """Seconds of the training of one stack."""
 
-    from src import build
-    from src.jobs.job import Job
-    from src.jobs.nets import nets_of
-    from src.jobs.stack import Group
-    from src.results.folder import RunFolder
-    from src.values import Values, container
+    from src.config import build
+    from src.config.values import Values, container
+    from src.runs.folder import RunFolder
+    from src.stacks.job import Job
+    from src.stacks.nets import nets_of
+    from src.stacks.stack import Group
 
     rows = build.table(configs[0])
     jobs = [Job(number, Values.of(container(cfg)), RunFolder("unused"), []) for number, cfg in enumerate(configs)]
@@ -219,9 +219,9 @@ def _trained(configs: list[Any]) -> float:
 
 def _fitted(cfg: Any) -> float:
     """Seconds of the training of a lone run."""
-    from src import build
-    from src.jobs.fit import fit
-    from src.results.folder import RunFolder
+    from src.config import build
+    from src.runs.fit import fit
+    from src.runs.folder import RunFolder
 
     with tempfile.TemporaryDirectory() as folder:
         return fit(cfg, build.table(cfg), RunFolder(folder), "", [], False)["seconds"]["fit"]

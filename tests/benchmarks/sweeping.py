@@ -35,7 +35,7 @@ def large(trials: int = 10_000) -> dict[str, float]:
     """Seconds to open, resume by one trial, and report a study of so many finished trials."""
     import json
 
-    from src.jobs.report import report
+    from src.reports.report import report
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

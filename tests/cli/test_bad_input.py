@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from src.results.folder import RunFolder
+from src.runs.folder import RunFolder
 from tests.cli.conftest import Answer, Call, ended, everything_under, start
 from tests.compose import trained
 
@@ -432,5 +432,5 @@ def test_hydra_full_error_shows_where(tmp_path: Path) -> None:
     answer = ended(start(tmp_path, "-m", "src.train", "optimizer.lr=fast", HYDRA_FULL_ERROR="1"))
     assert answer.code == 1
     assert "Traceback" in answer.err
-    assert "src/check.py" in answer.err
+    assert "src/config/check.py" in answer.err
     assert "UserError: optimizer.lr must be a number above 0, found 'fast'" in answer.err

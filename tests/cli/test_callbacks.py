@@ -6,8 +6,8 @@ import lightning.pytorch.callbacks
 import pytest
 from lightning.pytorch.callbacks import LambdaCallback
 
-from src.results.folder import RunFolder
-from src.training import way
+from src.config import way
+from src.runs.folder import RunFolder
 from tests.cli import mine
 from tests.cli.conftest import Call, everything_under
 from tests.cli.test_bad_input import assert_refused

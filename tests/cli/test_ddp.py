@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from src.results.folder import RunFolder
+from src.runs.folder import RunFolder
 from tests.compose import trained
 from tests.parity.test_baselines import weights
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from src.jobs.evaluate import evaluate
-from src.results.folder import RunFolder
+from src.runs.evaluate import evaluate
+from src.runs.folder import RunFolder
 from tests.cli.conftest import Answer, Call, ended, everything_under, run_here, start
 
 STABLE = "the largest stable learning rate of this data is 0.08195"

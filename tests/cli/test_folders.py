@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from src.errors import UserError
-from src.results.folder import RunFolder
-from src.results.lock import claimed
+from src.runs.folder import RunFolder
+from src.runs.lock import claimed
 from tests.cli.conftest import Call, ended, start
 from tests.cli.test_bad_input import assert_refused
 

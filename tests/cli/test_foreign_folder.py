@@ -17,8 +17,8 @@ from tests.compose import trained
 TRICKS: dict[str, tuple[str, dict[str, Any], str]] = {
     "a git alias is a shell": (
         "model.init.weight",
-        {"_target_": "src.jobs.environment._git", "_args_": ["-c", "alias.x=!touch {mark}", "x"]},
-        "src.jobs.environment._git",
+        {"_target_": "src.runs.environment._git", "_args_": ["-c", "alias.x=!touch {mark}", "x"]},
+        "src.runs.environment._git",
     ),
     "any class by its path": (
         "model.init.weight",
@@ -50,8 +50,8 @@ TRICKS: dict[str, tuple[str, dict[str, Any], str]] = {
     ),
     "our own function that deletes": (
         "data.features",
-        {"_target_": "src.jobs.train.forget", "folder": {"_target_": "pathlib.Path", "_args_": ["{kept}"]}},
-        "src.jobs.train.forget",
+        {"_target_": "src.runs.train.forget", "folder": {"_target_": "pathlib.Path", "_args_": ["{kept}"]}},
+        "src.runs.train.forget",
     ),
     "built before the outer call is refused": (
         "model",
@@ -61,7 +61,7 @@ TRICKS: dict[str, tuple[str, dict[str, Any], str]] = {
     "a module that is imported": ("model", {"_target_": "trick.Net"}, "trick.Net"),
     "in the place of the data": ("data", {"_target_": "trick.table"}, "trick.table"),
     "by an interpolation": ("model.init.weight", {"_target_": "${name}"}, "${name}"),
-    "a class of ours that is no net": ("model", {"_target_": "src.results.folder.RunFolder"}, "RunFolder"),
+    "a class of ours that is no net": ("model", {"_target_": "src.runs.folder.RunFolder"}, "RunFolder"),
     "torch's own, but not a layer": ("model", {"_target_": "torch.nn.DataParallel", "module": None}, "DataParallel"),
 }
 PROGRAM = """

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from src.results.folder import RunFolder
+from src.runs.folder import RunFolder
 from tests.cli.conftest import Call
 from tests.cli.test_bad_input import assert_refused
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from src.results.folder import RunFolder
+from src.runs.folder import RunFolder
 from tests.cli.conftest import Call
 from tests.cli.test_bad_input import assert_refused
 from tests.compose import trained

@@ -139,7 +139,7 @@ def parabola(rows: int, dtype: DTypeLike) -> Table:
         ),
     },
     "a figure": {
-        "src/results/figures.py": Edit(
+        "src/runs/figures.py": Edit(
             '    "losses": lambda run: compare_curves({"this run": run.columns}, "step") if run.columns else None,\n',
             behind="FIGURES: dict[str, Callable[[Run], Figure | None]] = {\n",
         ),
@@ -202,15 +202,15 @@ class _Targets(Stops):
         ),
     },
     "a column of the leaderboard": {
-        "src/sweeping/leaderboard.py": Edit(
+        "src/reports/leaderboard.py": Edit(
             '    "command": lambda row: row.command,\n', behind="COLUMNS: dict[str, Callable[[Row], Any]] = {\n"
         ),
     },
     "a bound on a value": {
-        "src/check.py": Edit('        "width": _count,\n', behind='    "model": {\n'),
+        "src/config/check.py": Edit('        "width": _count,\n', behind='    "model": {\n'),
     },
     "a name that a run folder's configuration may construct": {
-        "src/kinds.py": Edit(
+        "src/config/kinds.py": Edit(
             '            r"mine\\.Seen",\n', behind='        "lightning.pytorch:Callback",\n        (\n'
         ),
     },

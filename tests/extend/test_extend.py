@@ -80,7 +80,7 @@ class Copy:
 def rows() -> dict[str, tuple[str, str]]:
     """CONTRIBUTING.md's table: what to add, the code that changes and the configuration."""
     text = (ROOT / "CONTRIBUTING.md").read_text()
-    table = text[text.index("| to add |") : text.index("## Floors")]
+    table = text[text.index("| to add |") : text.index("## Layers")]
     lines = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in table.strip().splitlines()]
     return {cells[0]: (cells[1], cells[2]) for cells in lines[2:]}
 

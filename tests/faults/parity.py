@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from src.results.folder import RunFolder
+from src.runs.folder import RunFolder
 from src.training.stack import Alone
 from tests.stacking.pairs import alone, config, together, variants
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from src.results.folder import RunFolder
+from src.runs.folder import RunFolder
 from tests.compose import trained
 
 GOLDEN = json.loads(Path(__file__).with_name("lessons.json").read_text())
@@ -81,7 +81,7 @@ def test_make_regression(tmp_path: Path) -> None:
 
 
 def test_generated_rows_are_the_lesson_s() -> None:
-    from src import build
+    from src.config import build
     from tests.compose import composed
 
     rows = build.table(composed("experiment=make_regression", DOUBLE))

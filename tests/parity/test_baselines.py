@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from src.results.folder import RunFolder
-from src.results.line import least_squares
+from src.models.least_squares import least_squares
+from src.runs.folder import RunFolder
 from tests.compose import trained
 
 DOUBLE = "trainer.precision=64-true"

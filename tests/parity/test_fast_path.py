@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from src.data import partition
-from src.results.folder import RunFolder
+from src.runs.folder import RunFolder
 from tests.compose import trained
 from tests.parity.test_baselines import assert_same_bits, weights
 

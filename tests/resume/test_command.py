@@ -10,7 +10,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from src.results.folder import RunFolder
+from src.runs.folder import RunFolder
 from tests.cli.conftest import Answer, Call, call, ended, everything_under, start  # noqa: F401
 from tests.cli.test_bad_input import assert_refused
 from tests.cli.test_folders import content

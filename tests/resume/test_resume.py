@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from src.errors import NothingLeft, UserError
-from src.results.folder import RunFolder
+from src.runs.folder import RunFolder
 from src.training.checkpoints import Checkpoints
 from tests.compose import trained
 from tests.parity.test_baselines import assert_same_bits, weights

@@ -1,4 +1,4 @@
-"""The same jobs twice: one by one through ``src.jobs.fit``, and as one stack."""
+"""The same jobs twice: one by one through ``src.runs.fit``, and as one stack."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -9,16 +9,16 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from src import build
-from src.check import check
-from src.jobs.fit import fit
-from src.jobs.grouping import structure, why_alone
-from src.jobs.job import Job
-from src.jobs.members import write
-from src.jobs.nets import nets_of
-from src.jobs.stack import Group
-from src.results.folder import RunFolder
-from src.values import Values, container, flatten
+from src.config import build
+from src.config.check import check
+from src.config.values import Values, container, flatten
+from src.runs.fit import fit
+from src.runs.folder import RunFolder
+from src.stacks.grouping import structure, why_alone
+from src.stacks.job import Job
+from src.stacks.members import write
+from src.stacks.nets import nets_of
+from src.stacks.stack import Group
 
 CONF = str(Path(__file__).parents[2] / "conf")
 SMALL = ["data=synthetic", "data.n_samples=24", "data.n_features=3", "data.n_informative=3", "trainer.max_epochs=5"]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from omegaconf import DictConfig, open_dict
 
-from src.jobs.stack import Group
+from src.stacks.stack import Group
 from src.training.chains import Chains
 from src.training.stack import Alone, Stack
 from tests.faults.parity import LIBRARY, run_differences

@@ -13,14 +13,14 @@ from hydra.core.utils import setup_globals
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from src import resolvers
-from src.check import check
+from src.config import resolvers
+from src.config.check import check
+from src.config.values import Values
 from src.errors import UserError
-from src.jobs.compose import Composer, number_job, resolved_task
-from src.jobs.group import ComposedGroup
-from src.jobs.job import Job
-from src.results.folder import RunFolder
-from src.values import Values
+from src.runs.folder import RunFolder
+from src.stacks.compose import Composer, number_job, resolved_task
+from src.stacks.group import ComposedGroup
+from src.stacks.job import Job
 from tests.stacking.pairs import CONF
 
 

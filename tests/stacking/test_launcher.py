@@ -16,8 +16,8 @@ from hydra.plugins.launcher import Launcher
 from hydra.test_utils.launcher_common_tests import IntegrationTestSuite, LauncherTestSuite
 from hydra_plugins.plumbline_stacked import StackedLauncher
 
-from src.jobs.stack import Group
-from src.results.folder import RunFolder
+from src.runs.folder import RunFolder
+from src.stacks.stack import Group
 from src.sweeping.storage import forget
 from tests.cli.conftest import run_here
 from tests.faults.rerun import TOLERANCE, gap, rerun

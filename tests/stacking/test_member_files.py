@@ -7,7 +7,7 @@ import pytest
 import torch
 from omegaconf import DictConfig, open_dict
 
-from src.results.folder import RunFolder
+from src.runs.folder import RunFolder
 from tests.faults.parity import run_differences
 from tests.stacking.pairs import SMALL, alone, config, gap, together, variants
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from omegaconf import OmegaConf, open_dict
 
-from src.jobs.evaluate import evaluate
-from src.jobs.stack import Group
-from src.results.folder import RunFolder
+from src.runs.evaluate import evaluate
+from src.runs.folder import RunFolder
+from src.stacks.stack import Group
 from tests.stacking.pairs import SMALL, alone, config, gap, together, variants, weights
 
 

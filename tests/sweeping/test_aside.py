@@ -5,9 +5,9 @@ from pathlib import Path
 import optuna
 from omegaconf import OmegaConf
 
-from src.sweeping.aside import set_aside
+from src.reports.sweep_folder import read
+from src.sweeping.archive import set_aside
 from src.sweeping.pruning import SWEEPER
-from src.sweeping.runs import read
 from src.sweeping.storage import forget, location, open_storage
 
 

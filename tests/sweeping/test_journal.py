@@ -70,7 +70,7 @@ def test_a_corrupt_line_is_named(opened: Open, tmp_path: Path) -> None:
 def test_a_killed_holder_lets_go_of_the_lock(tmp_path: Path) -> None:
     """Optuna's own lock would stand for half a minute."""
     code = (
-        "import os, signal, sys\nfrom pathlib import Path\nfrom src.results.lock import locked\n"
+        "import os, signal, sys\nfrom pathlib import Path\nfrom src.runs.lock import locked\n"
         "with locked(Path(sys.argv[1])):\n    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "lock")], check=False)

@@ -4,7 +4,7 @@ import csv
 import math
 from pathlib import Path
 
-from src.sweeping.leaderboard import Row, print_table, ranked, table
+from src.reports.leaderboard import Row, print_table, ranked, table
 
 
 def row(folder: str, value: float | None, status: str = "completed", **params) -> Row:

@@ -7,8 +7,8 @@ from pathlib import Path
 import optuna
 import pytest
 
-from src.sweeping.leaderboard import Row
-from src.sweeping.page import figures, page, thinned
+from src.reports.leaderboard import Row
+from src.reports.page import figures, page, thinned
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 OPTIONS = [

@@ -8,7 +8,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from src import resolvers
+from src.config import resolvers
 from src.errors import UserError
 from src.sweeping.plan import Plan
 

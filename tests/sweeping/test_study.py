@@ -12,8 +12,8 @@ import pytest
 from optuna.distributions import FloatDistribution
 
 from src.errors import UserError
-from src.sweeping import owner
-from src.sweeping.owner import BEAT, OWNER
+from src.sweeping import lease
+from src.sweeping.lease import BEAT, OWNER
 from src.sweeping.samplers import Random
 from tests.sweeping.conftest import ABOUT, Open, finish
 
@@ -24,7 +24,7 @@ def points(study) -> list[float]:
 
 def gone() -> dict:
     """The owner record of a process that has ended."""
-    code = "from src.sweeping import owner; import json; print(json.dumps(owner.me()))"
+    code = "from src.sweeping import lease; import json; print(json.dumps(lease.me()))"
     return json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
 
 
@@ -109,14 +109,14 @@ def run_by(process: dict[str, Any], beat: float) -> optuna.trial.FrozenTrial:
 
 def test_a_silent_process_on_another_host_counts_as_dead() -> None:
     far = {"host": "elsewhere", "pid": 1, "started": "1"}
-    assert owner.at_work(run_by(far, time.time() - owner.SILENCE + 10))
-    assert not owner.at_work(run_by(far, time.time() - owner.SILENCE - 10))
+    assert lease.at_work(run_by(far, time.time() - lease.SILENCE + 10))
+    assert not lease.at_work(run_by(far, time.time() - lease.SILENCE - 10))
 
 
 def test_a_reused_process_id_is_not_the_same_process() -> None:
-    mine = owner.me()
-    assert owner.at_work(run_by(mine, 0))
-    assert not owner.at_work(run_by(mine | {"started": "12"}, 0))
+    mine = lease.me()
+    assert lease.at_work(run_by(mine, 0))
+    assert not lease.at_work(run_by(mine | {"started": "12"}, 0))
 
 
 def test_a_trial_that_keeps_killing_fails_and_stands_in_no_ones_way(opened: Open) -> None:

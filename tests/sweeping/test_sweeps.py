@@ -13,7 +13,7 @@ import optuna
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 
-from src.door import door
+from src.config.cli import door
 from src.sweeping.storage import forget, location, open_storage
 
 Command = Callable[..., int]
@@ -95,7 +95,7 @@ def test_failures_in_a_row_stop_it_later(command: Command, tmp_path: Path) -> No
 def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import src.jobs.fit as module
+    import src.runs.fit as module
 
     line = ["sweep=lr", "hydra.sweeper.n_trials=4", *SHORT]
     assert command(*line, "hydra.sweep.dir=whole", "hydra.sweeper.study_name=lr") == 0
@@ -207,7 +207,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(line: str, command: Command
 
 
 def test_a_foreign_folder_is_reported_on(tmp_path: Path, capsys: Any) -> None:
-    from src.jobs.report import report
+    from src.reports.report import report
 
     for number, lr in enumerate(("0.1", "0.2")):
         hydra = tmp_path / f"lr={lr}" / ".hydra"

@@ -16,8 +16,8 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 
 from src.errors import UserError
-from src.jobs.sweep import Sweep
-from src.sweeping import owner
+from src.sweeping import lease
+from src.sweeping.sweep import Sweep
 from tests.sweeping.conftest import Open
 
 
@@ -93,7 +93,7 @@ def test_trials_of_two_dead_processes_run_alone(opened: Open, tmp_path: Path, de
     """One of them may be what kills; the others of its batch must not fail with it."""
     for _ in range(deaths):
         study = opened(limit=3)
-        study._owner = owner.me() | {"started": "another process"}
+        study._owner = lease.me() | {"started": "another process"}
         study.reclaim()
         while study.ask():
             pass
@@ -106,7 +106,7 @@ def test_trials_of_two_dead_processes_run_alone(opened: Open, tmp_path: Path, de
 def test_the_whole_folder_of_a_dead_process_is_an_outcome(opened: Open, tmp_path: Path) -> None:
     """It was killed between the end of the run and telling the study."""
     study = opened(limit=5)
-    study._owner = owner.me() | {"started": "another process"}
+    study._owner = lease.me() | {"started": "another process"}
     while study.ask():
         pass
     left = {
@@ -132,7 +132,7 @@ def test_an_answer_that_is_no_number_is_the_worst_and_no_failure(
 ) -> None:
     """Whether the job says it or the folder of a dead process does; Optuna takes infinities and no NaN."""
     dead = opened(limit=2, directions=[direction])
-    dead._owner = owner.me() | {"started": "another process"}
+    dead._owner = lease.me() | {"started": "another process"}
     dead.ask()
     _leave(tmp_path / "0", {"status": "diverged", "overrides": ["job=0"], "objective": {"name": "x", "value": None}})
     study, launcher = opened(limit=2, directions=[direction]), Launcher(set())
@@ -239,6 +239,6 @@ def test_a_worker_ends_with_its_killed_sweep() -> None:
     )
     said = subprocess.run([sys.executable, "-c", killed], capture_output=True, text=True, check=False)
     until = time.monotonic() + 10
-    while owner.started(int(said.stdout)) is not None:
+    while lease.started(int(said.stdout)) is not None:
         assert time.monotonic() < until, "the worker outlives its sweep"
         time.sleep(0.05)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from src.results.folder import RunFolder
+from src.runs.folder import RunFolder
 from tests.compose import trained
 
 # 26 training rows by 5 are 6 steps an epoch: step 15 lies in the middle of the third.

@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch.demos.boring_classes import BoringModel
 from torch import Tensor
 
-from src.results.checkpoint_files import save
+from src.training.checkpoint_files import save
 
 
 def same(one: Any, other: Any) -> bool:

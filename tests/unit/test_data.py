@@ -16,7 +16,7 @@ from src.data.order import row_order, split
 from src.data.partition import Partition
 from src.data.table import Table
 from src.errors import UserError
-from src.results.line import least_squares
+from src.models.least_squares import least_squares
 from tests.compose import trained
 
 
@@ -153,8 +153,8 @@ def far_rows(path: Path) -> None:
 @pytest.mark.parametrize("model", ["linear", "mlp"])
 def test_columns_far_from_zero_keep_their_digits(tmp_path: Path, model: str) -> None:
     """The fit, the figures and least squares are those of the same rows moved to zero."""
-    from src.jobs.evaluate import evaluate
-    from src.jobs.predict import predict
+    from src.runs.evaluate import evaluate
+    from src.runs.predict import predict
 
     path = tmp_path / "rows.csv"
     far_rows(path)

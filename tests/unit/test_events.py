@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_file_loader import EventFileLoad
 from tensorboard.plugins.hparams import metadata
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from src.results.events import EventFile, record
+from src.adapters.tensorboard_events import EventFile, record
 
 NAN = float("nan")
 

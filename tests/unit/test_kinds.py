@@ -7,10 +7,10 @@ import pytest
 from hydra.utils import execution_whitelist
 from omegaconf import OmegaConf
 
-from src import build
-from src.door import ALLOWED
+from src.config import build
+from src.config.cli import ALLOWED
+from src.config.kinds import KINDS, check_kind
 from src.errors import UserError
-from src.kinds import KINDS, check_kind
 from tests.compose import CONF
 
 LINEAR = {"_target_": "torch.nn.Linear", "in_features": 1, "out_features": 1}
@@ -76,7 +76,7 @@ def test_what_the_user_may_name_and_a_folder_may_not(key: str, node: dict[str, A
     ("key", "node", "said"),
     [
         ("model", {"_target_": "torch.optim.SGD"}, "expected a subclass of torch.nn.Module or a function"),
-        ("model", {"_target_": "src.jobs.environment._git"}, "found src.jobs.environment._git, which is no class"),
+        ("model", {"_target_": "src.runs.environment._git"}, "found src.runs.environment._git, which is no class"),
         ("model", {"_target_": "src.models.linear.nn.Linear.from_float"}, "cannot be imported"),
         ("model", {"_target_": f"{OWN}.function_of_our_own"}, "which is no class"),
         ("model", {"_target_": "lightning.pytorch.LightningModule.load_from_checkpoint"}, "which is no class"),

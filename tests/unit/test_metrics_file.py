@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.results.folder import RunFolder
-from src.results.metrics_file import append, read
+from src.runs.folder import RunFolder
+from src.runs.metrics_file import append, read
 
 NAN = float("nan")
 
@@ -87,7 +87,7 @@ def test_columns_of_different_length_are_refused(tmp_path: Path) -> None:
 
 def test_pandas_is_not_imported(tmp_path: Path) -> None:
     code = (
-        "import sys, numpy, pathlib; from src.results.metrics_file import append, read; p = pathlib.Path(sys.argv[1]);"
+        "import sys, numpy, pathlib; from src.runs.metrics_file import append, read; p = pathlib.Path(sys.argv[1]);"
         "append(p, {'a': numpy.array([1.0, numpy.nan])}, ['a']); read(p); sys.exit('pandas' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "m.csv")], check=True, cwd=Path(__file__).parents[2])

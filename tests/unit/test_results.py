@@ -10,12 +10,12 @@ import pytest
 import torch
 from matplotlib.text import Text
 
-from src import build
+from src.config import build
 from src.errors import UserError
-from src.jobs.fit import fit
-from src.results import figures
-from src.results.folder import RunFolder
-from src.results.graph import autograd_graph
+from src.runs import figures
+from src.runs.fit import fit
+from src.runs.folder import RunFolder
+from src.runs.graph import autograd_graph
 from tests.compose import composed, trained
 
 
@@ -49,7 +49,7 @@ def test_column_names_are_text_in_every_figure(
     tmp_path: Path, name: str, features: int, capfd: Any, caplog: Any
 ) -> None:
     """A dollar sign begins no formula, and an underscore hides nothing."""
-    from src.results.terminal import print_summary
+    from src.runs.terminal import print_summary
 
     table = tmp_path / "rows.csv"
     names = [f"{name} {i}" for i in range(features)]
@@ -84,9 +84,11 @@ def test_what_cannot_be_drawn_leaves_the_result(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("no\nink")
 
-    for place in ("figures.fit", "figures.curves", "events.EventFile.graph", "events.EventFile.hparams"):
-        monkeypatch.setattr(f"src.results.{place}", broken)
-    monkeypatch.setattr("src.jobs.draw.write_graph", broken)
+    for place in ("fit", "curves"):
+        monkeypatch.setattr(f"src.runs.figures.{place}", broken)
+    for place in ("graph", "hparams"):
+        monkeypatch.setattr(f"src.adapters.tensorboard_events.EventFile.{place}", broken)
+    monkeypatch.setattr("src.runs.draw.write_graph", broken)
     summary = trained(tmp_path, "trainer.max_epochs=2", "graph=true", figures=True)
     assert summary["status"] == "completed"
     assert RunFolder(tmp_path).read_summary()["metrics"] == summary["metrics"]
@@ -145,7 +147,7 @@ def test_the_benchmark_s_smallest_size_runs() -> None:
 
 
 def test_a_swept_run_s_command_does_that_run_and_not_the_sweep() -> None:
-    from src.results.folder import run_command
+    from src.runs.folder import run_command
 
     assert run_command(["sweep=lr", "optimizer.lr=0.1"], swept=True).endswith(
         "sweep=lr optimizer.lr=0.1 hydra.mode=RUN"

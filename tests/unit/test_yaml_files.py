@@ -9,7 +9,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from src.results.yaml_files import dump
+from src.config.yaml_files import dump
 from tests.compose import CONF, composed
 
 VALUES = [

@@ -64,6 +64,6 @@ class StackedLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Runs the jobs and returns what each came to, in their order."""
-        from src.jobs.launch import Launch
+        from src.stacks.launch import Launch
 
         return Launch(self).run(job_overrides, initial_job_idx)

@@ -1,4 +1,4 @@
-"""hydra/sweeper=durable: a study that goes on where it stopped; src/jobs/sweep.py does the work."""
+"""hydra/sweeper=durable: a study that goes on where it stopped; src/sweeping/sweep.py does the work."""
 
 import os
 from dataclasses import dataclass, field
@@ -29,8 +29,8 @@ class Durable(Sweeper):
     def sweep(self, arguments: list[str]) -> None:
         """Runs the sweep; a mistake ends in one line and exit code 2."""
         from src.errors import UserError, refuse
-        from src.jobs.sweep import Sweep
         from src.sweeping.plan import Plan
+        from src.sweeping.sweep import Sweep
 
         def compose(overrides: list[str]) -> DictConfig:
             return self.context.config_loader.load_sweep_config(self.config, overrides)

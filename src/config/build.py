@@ -1,0 +1,236 @@
+"""Configuration to objects: the one place that calls Hydra's instantiate.
+
+What a configuration may construct, ``src.config.kinds`` decides; constructors take plain values and know no config.
+"""
+
+import inspect
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from hydra.errors import InstantiationException
+from hydra.utils import execution_whitelist, instantiate
+from omegaconf import DictConfig
+
+from src.config.kinds import check_kind, resolve
+from src.config.values import Config, container
+from src.data.table import Table
+from src.errors import UserError, first_line
+from src.training.task import larger_is_better
+
+if TYPE_CHECKING:
+    import lightning.pytorch as pl
+    from torch import nn
+
+    from src.data.module import DataModule
+    from src.data.partition import Partition
+
+log = logging.getLogger(__name__)
+
+_MODULE_KEYS = ("batch_size", "shuffle", "val_fraction", "test_fraction", "standardize")
+
+
+def construct(node: DictConfig | dict[str, Any], key: str, **extra: Any) -> Any:
+    """The object that a node of the configuration describes.
+
+    Args:
+        node: its ``_target_`` and arguments.
+        key: where it stands in the configuration; its first part says what kind of object it has to be.
+        extra: further arguments, not from the configuration.
+
+    Raises:
+        UserError: it is of another kind or cannot be constructed; the message names the node.
+    """
+    values = container(node)  # every interpolation resolved: what is checked is what is built
+    # Hydra adds a whitelist to the one of hydra.main unless told to reset: this one is the only one in force.
+    allowed = execution_whitelist(sorted(check_kind(values, key)), reset=True)
+    try:
+        return instantiate(values, **extra, _execution_whitelist_=allowed, _convert_="all")
+    except UserError:
+        raise
+    except (InstantiationException, TypeError, ValueError, AttributeError) as error:
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, UserError):
+                raise cause from None
+            cause = cause.__cause__
+        raise UserError(f"{key}: {' '.join(str(error.__cause__ or error).split())}") from error
+
+
+def alike(nodes: Sequence[tuple[Any, str]]) -> list[Any]:
+    """The objects of nodes, each with its key; equal nodes are one object."""
+    made: dict[str, Any] = {}
+    texts = [f"{key}: {container(node)}" for node, key in nodes]
+    for text, (node, key) in zip(texts, nodes, strict=True):
+        if text not in made:
+            made[text] = construct(node, key)
+    return [made[text] for text in texts]
+
+
+def table(cfg: Config) -> Table:
+    """The rows that ``data`` names, in the run's precision. Needs no torch."""
+    started = time.perf_counter()
+    rows: Table = construct(_without(cfg.data, *_MODULE_KEYS), "data", dtype=_dtype(cfg))
+    return replace(rows, seconds=time.perf_counter() - started)
+
+
+def partition(cfg: Config, rows: Table, seed: int) -> "Partition":
+    """The split of a table that a seed decides, with its encoder.
+
+    Raises:
+        UserError: the fractions leave fewer than two training rows.
+    """
+    from src.data.partition import Partition
+
+    data = cfg.data
+    standardize = cfg.model.standardize if data.standardize == "auto" else data.standardize
+    return Partition(rows, data.val_fraction, data.test_fraction, standardize, seed)
+
+
+def datamodule(
+    cfg: Config,
+    parts: "Sequence[Partition]",
+    seeds: Sequence[int],
+    batch_sizes: Sequence[int | None],
+    plain: bool,
+    span: bool,
+) -> "DataModule":
+    """The DataModule of members.
+
+    Args:
+        parts, seeds, batch_sizes: of each.
+        plain: whether Lightning's own loop takes one optimizer step at a time.
+        span: whether an execution may hold several epochs.
+    """
+    from src.data.module import DataModule
+
+    steps = 1 if plain else cfg.trainer.steps_per_execution
+    orders = [seed if cfg.data.shuffle else None for seed in seeds]
+    return DataModule(parts, orders, batch_sizes, None if steps == "auto" else steps, span)
+
+
+def net(cfg: Config, features: int) -> "nn.Module":
+    """The net of ``model``, started from the seed, in the run's precision."""
+    import torch
+
+    torch.manual_seed(cfg.seed)
+    with precision(cfg):
+        return construct(_without(cfg.model, "standardize"), "model", **_input(cfg, features))
+
+
+def net_factory(cfg: Config, features: int) -> "Callable[..., nn.Module]":
+    """A constructor of ``model``'s net, for members that start differently; takes ``init`` where one has its own."""
+    return partial(construct(_without(cfg.model, "standardize"), "model", _partial_=True), **_input(cfg, features))
+
+
+def monitored(cfg: Config) -> tuple[str | None, bool]:
+    """The figure that decides which weights are best, and whether larger is better; None without validation rows."""
+    if not cfg.data.val_fraction:
+        return None, False
+    monitor = objective(cfg)
+    monitor = monitor if monitor.startswith("val/") else "val/mse"
+    return monitor, larger_is_better(monitor)
+
+
+def objective(cfg: Config) -> str:
+    """The figure that a run is judged by: what is asked for (the first of several), else val/mse where there
+    is validation, else train/mse."""
+    return objectives(cfg)[0]
+
+
+def objectives(cfg: Config) -> list[str]:
+    """Every figure that a run returns to its sweep."""
+    if cfg.objective is not None and not isinstance(cfg.objective, str):
+        return [str(name) for name in cfg.objective]
+    return [cfg.objective or ("val/mse" if cfg.data.val_fraction else "train/mse")]
+
+
+def trainer(
+    cfg: Config, callbacks: "list[pl.Callback]", loggers: list[Any], plain: bool, span: bool, root: Path | None = None
+) -> "pl.Trainer":
+    """Lightning's Trainer.
+
+    Args:
+        plain: whether the module leaves steps to it.
+        span: whether executions may hold several epochs, as the DataModule says.
+        root: where callbacks write that are not told where; None for the current folder, where nothing should.
+
+    Raises:
+        UserError: Lightning refuses an option, or the accelerator is not there.
+    """
+    import lightning.pytorch as pl
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+    from lightning.pytorch.callbacks import Checkpoint, ProgressBar
+    from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
+    from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
+
+    options: Any = {"default_root_dir": root} | _without(cfg.trainer, "steps_per_execution", "threads")
+    if not plain:
+        # The engine clips; to Lightning such a module optimizes "manually".
+        options |= {"gradient_clip_val": None, "gradient_clip_algorithm": None}
+    if span:
+        options["limit_val_batches"] = 0  # epochs are validated inside an execution
+    try:
+        made = pl.Trainer(
+            **options,
+            callbacks=callbacks,
+            logger=loggers or False,
+            # Or Lightning would add its own, which writes to wherever the command was started.
+            enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
+            enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+        )
+    except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
+        asked = ", ".join(f"trainer.{name}={options[name]}" for name in ("accelerator", "devices", "strategy"))
+        raise UserError(f"{asked}: {first_line(error)}") from error
+    if not isinstance(made.strategy, SingleDeviceStrategy) and not (
+        isinstance(made.strategy, DDPStrategy) and isinstance(made.strategy.launcher, _SubprocessScriptLauncher)
+    ):
+        # Others hand back no history, or keep a part of the weights only.
+        raise UserError(f"trainer.strategy={cfg.trainer.strategy}: expected auto or ddp")
+    if str(cfg.trainer.precision) in ("16", "16-mixed") and made.strategy.root_device.type == "cpu":
+        # Lightning would take bfloat16 without a word that is heard.
+        raise UserError(
+            f"trainer.precision={cfg.trainer.precision} needs a GPU, found the device cpu, "
+            "expected bf16-mixed or 32-true"
+        )
+    return made
+
+
+def _input(cfg: Config, features: int) -> dict[str, int]:
+    """What a net is told of its input; one without such an argument, nn.Sequential say, is told nothing."""
+    try:
+        known = inspect.signature(resolve(cfg.model._target_, "model")).parameters.values()
+    except (TypeError, ValueError):  # no signature to be had
+        return {"features": features}
+    takes = any(each.name == "features" or each.kind is each.VAR_KEYWORD for each in known)
+    return {"features": features} if takes else {}
+
+
+def _dtype(cfg: Config) -> type[np.floating[Any]]:
+    return np.float64 if str(cfg.trainer.precision).startswith("64") else np.float32
+
+
+@contextmanager
+def precision(cfg: Config) -> Iterator[None]:
+    """New parameters have the run's precision."""
+    import torch
+
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64 if _dtype(cfg) is np.float64 else torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def _without(node: Any, *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in container(node).items() if key not in keys}

@@ -1,0 +1,220 @@
+"""Is this configuration possible? Answered from its values alone, before anything heavy is imported."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from src.config.bounds import Choice, Each, Number, Rule, Text
+from src.config.values import Config
+from src.errors import UserError
+from src.training.task import METRICS, SPLITS
+
+_any = Number("a number", lambda v: True)
+_positive = Number("a number above 0", lambda v: v > 0)
+_from_zero = Number("a number from 0 on", lambda v: v >= 0)
+_below_one = Number("a number from 0 to below 1", lambda v: 0 <= v < 1)
+_inside_one = Number("a number between 0 and 1, both excluded", lambda v: 0 < v < 1)
+_count = Number("a whole number from 1 on", lambda v: v >= 1, whole=True)
+_count_or_null = Number("a whole number from 1 on", lambda v: v >= 1, whole=True, optional=True)
+_natural = Number("a whole number from 0 on", lambda v: v >= 0, whole=True)
+_flag = Choice((True, False))
+_interval = Choice(("epoch", "step"))
+# Lightning's names, its aliases last. Not its 16-true and bf16-true, which round weights and updates as well.
+_precision = (
+    "32-true",
+    "64-true",
+    "16-mixed",
+    "bf16-mixed",
+    32,
+    64,
+    16,
+    "32",
+    "64",
+    "16",
+    "bf16",
+)
+_MONITORED = ("train/loss", *(f"val/{name}" for name in METRICS))
+
+# What a key may be, wherever it stands: an optimizer that is added with a known key is checked already.
+RULES: dict[str, dict[str, Rule]] = {
+    "": {"seed": _natural, "figures": Choice(("auto", True, False)), "graph": _flag, "name": Text()},
+    "data": {
+        "batch_size": _count_or_null,
+        "shuffle": _flag,
+        "val_fraction": _below_one,
+        "test_fraction": _below_one,
+        "standardize": Choice(("auto", True, False)),
+        "features": Each(Text(), "a list of column names, [a,b]", optional=True),
+        "target": Text(),
+        "path": Text(),
+        "kind": Choice(("linear", "sine")),
+        "n_samples": Number("a whole number from 2 on", lambda v: v >= 2, whole=True),
+        "n_features": _count,
+        "n_informative": _count,
+        "bias": _any,
+        "effective_rank": _count_or_null,
+        "tail_strength": Number("a number from 0 to 1", lambda v: 0 <= v <= 1),
+        "noise": _from_zero,
+        "shuffle_columns": _flag,
+        "random_state": Number("a whole number from 0 to 2³² - 1", lambda v: 0 <= v < 2**32, whole=True),
+    },
+    "model": {
+        "gradient": Choice(("autograd", "analytic")),
+        "hidden": Each(_count, "a list of widths from 1 on, [64,64]"),
+        "activation": Text(),
+        "dropout": _below_one,
+    },
+    "model.init": {
+        "weight": Number("a number", lambda v: True, optional=True),
+        "bias": Number("a number", lambda v: True, optional=True),
+    },
+    "loss": {"delta": _positive},
+    "optimizer": {
+        "lr": _positive,
+        "momentum": _below_one,
+        "nesterov": _flag,
+        "weight_decay": _from_zero,
+        "betas": Each(_below_one, "two numbers from 0 to below 1, [0.9,0.999]", length=2),
+        "eps": _from_zero,
+        "alpha": _below_one,
+        "amsgrad": _flag,
+        "centered": _flag,
+    },
+    "scheduler": {
+        "step_size": _count,
+        "gamma": _positive,
+        "T_max": _count_or_null,
+        "eta_min": _from_zero,
+        "factor": _inside_one,
+        "patience": _natural,
+        "threshold": _from_zero,
+        "cooldown": _natural,
+        "min_lr": _from_zero,
+        "mode": Choice(("min", "max")),
+        "max_lr": Number("a number above 0", lambda v: v > 0, optional=True),
+        "total_steps": _count_or_null,
+        "pct_start": _inside_one,
+        "interval": _interval,
+    },
+    "trainer": {
+        "precision": Choice(_precision),
+        "max_epochs": Number(
+            "a whole number from 1 on, or -1 with trainer.max_steps", lambda v: v >= 1 or v == -1, True
+        ),
+        "max_steps": Number("a whole number from 1 on, or -1 for no limit", lambda v: v >= 1 or v == -1, True),
+        "check_val_every_n_epoch": _count,
+        "gradient_clip_val": Number("a number above 0", lambda v: v > 0, optional=True),
+        "gradient_clip_algorithm": Choice(("norm", "value")),
+        "accumulate_grad_batches": _count,
+        "deterministic": _flag,
+    },
+    "callbacks.checkpoints": {"every_n_seconds": _positive},
+    "callbacks.progress": {"every_n_epochs": _count_or_null},
+    "callbacks.early_stopping": {"patience": _count, "min_delta": _from_zero, "mode": Choice(("min", "max"))},
+    "logger.tensorboard": {"max_points": _count_or_null},
+}
+
+
+def check(cfg: Config) -> None:
+    """Holds every value against its rule, and the values against each other.
+
+    Raises:
+        UserError: naming each key that does not fit, what was found and what is allowed.
+    """
+    complaints = []
+    for group, rules in RULES.items():
+        node = _select(cfg, group) if group else cfg
+        if not isinstance(node, Mapping):
+            continue
+        for key, rule in rules.items():
+            name = f"{group}.{key}" if group else key
+            if OmegaConf.is_missing(node, key) if OmegaConf.is_config(node) else node.get(key) == "???":
+                complaints.append(f"{name} has to be given, as in {name}=…")
+                continue
+            if key not in node:
+                continue
+            value = node[key]
+            value = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+            if expected := rule.complaint(value):
+                complaints.append(f"{name} must be {expected}, found {_as_typed(value)}")
+    if complaints:
+        raise UserError("\n".join(complaints))
+    _check_together(cfg)
+
+
+def _select(cfg: Config, key: str) -> Any:
+    """The value at a dotted key; None where there is none."""
+    node: Any = cfg
+    for part in key.split("."):
+        node = node.get(part) if isinstance(node, Mapping) else None
+    return node
+
+
+def _as_typed(value: Any) -> str:
+    """A value as the command line spells it."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def _check_together(cfg: Config) -> None:
+    trainer, data, optimizer = cfg.trainer, cfg.data, cfg.optimizer
+    if trainer.max_epochs == -1 and trainer.max_steps == -1:
+        raise UserError("trainer.max_epochs=-1 needs trainer.max_steps, or training would never end")
+    if data.val_fraction + data.test_fraction >= 1:
+        raise UserError(
+            f"data.val_fraction={data.val_fraction} and data.test_fraction={data.test_fraction} "
+            "leave no row for training, expected a sum below 1"
+        )
+    steps = trainer.steps_per_execution
+    threads = trainer.threads
+    if threads != "auto" and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
+        raise UserError(f"trainer.threads must be auto or a whole number from 1 on, found {threads!r}")
+    if steps != "auto" and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 1):
+        raise UserError(f"trainer.steps_per_execution must be auto or a whole number from 1 on, found {steps!r}")
+    if optimizer.get("nesterov") and not optimizer.get("momentum"):
+        raise UserError("optimizer.nesterov=true needs optimizer.momentum above 0, found 0")
+    scheduler = cfg.scheduler
+    if str(scheduler.get("_target_")).endswith(".ReduceLROnPlateau") and scheduler.get("interval") == "step":
+        raise UserError(
+            "scheduler.interval must be epoch for a plateau scheduler, which watches figures of whole epochs, "
+            "found 'step'"
+        )
+    if str(optimizer._target_).endswith(".LBFGS") and str(trainer.precision) in ("16", "16-mixed"):
+        raise UserError(
+            f"trainer.precision={trainer.precision} scales gradients, which LBFGS does not allow, "
+            "expected bf16-mixed or 32-true"
+        )
+    if cfg.model._target_.endswith(".Scratch"):
+        extras = [k for k in ("momentum", "nesterov", "weight_decay") if optimizer.get(k)]
+        if not optimizer._target_.endswith(".SGD") or extras:
+            found = f"optimizer.{extras[0]}={optimizer[extras[0]]}" if extras else optimizer._target_
+            raise UserError(
+                f"model=scratch writes plain gradient descent out by hand: expected optimizer=sgd, found {found}"
+            )
+        if cfg.scheduler.get("_target_"):
+            raise UserError(
+                f"model=scratch keeps its learning rate: expected scheduler=none, found {cfg.scheduler._target_}"
+            )
+        if trainer.gradient_clip_val is not None or trainer.accumulate_grad_batches != 1:
+            raise UserError("model=scratch neither clips nor accumulates gradients; leave both trainer options alone")
+    several = cfg.objective is not None and not isinstance(cfg.objective, str)
+    if several and not 2 <= len(set(cfg.objective)) == len(cfg.objective):
+        raise UserError(f"objective must be one figure or a list of different ones, found {list(cfg.objective)}")
+    for objective in [] if cfg.objective is None else cfg.objective if several else [cfg.objective]:
+        split, _, metric = str(objective).partition("/")
+        if split not in SPLITS or metric not in METRICS:
+            said = " with ".join(f"{', '.join(names[:-1])} or {names[-1]}" for names in (SPLITS, list(METRICS)))
+            raise UserError(f"objective must be {said}, as in val/mse, found {objective!r}")
+        if split != "train" and not data[f"{split}_fraction"]:
+            raise UserError(f"objective={objective} needs {split} rows, found data.{split}_fraction=0")
+    for key in ("scheduler.monitor", *(f"callbacks.{name}.monitor" for name in cfg.get("callbacks") or {})):
+        if figure := _select(cfg, key):
+            _check_monitor(key, str(figure), bool(data.val_fraction))
+
+
+def _check_monitor(key: str, figure: str, validation: bool) -> None:
+    """A figure that is never logged would stop training in the middle, or go unwatched."""
+    if figure.startswith("val/") and not validation:
+        raise UserError(f"{key}={figure} needs val rows, found data.val_fraction=0; train/loss is always there")
+    if figure not in _MONITORED:
+        raise UserError(f"{key} must be one of {', '.join(_MONITORED)}, found {figure!r}")

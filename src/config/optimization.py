@@ -1,0 +1,139 @@
+"""Configuration to what trains: the LightningModule, its optimizer, its schedule and its bound on gradients."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from src.config.build import construct
+from src.config.kinds import resolve
+from src.config.values import Config, container
+from src.errors import UserError, first_line
+
+if TYPE_CHECKING:
+    from src.data.module import DataModule
+    from src.training.engine import Clip
+    from src.training.history import History
+    from src.training.plain import Plain
+    from src.training.schedules import Schedule
+    from src.training.stack import Lone
+
+_elementwise: dict[str, bool] = {}  # what trying an optimizer has shown, by its node
+
+
+def makers(nodes: Sequence[Mapping[str, Any]], key: str) -> list[Any]:
+    """Constructors of optimizers or schedulers, for nodes that differ in plain values; equal ones are one object.
+
+    Raises:
+        UserError: the first of them cannot be constructed, or is of another kind.
+    """
+    made: dict[str, Any] = {}
+    found = []
+    for node in nodes:
+        text = repr(node)
+        if text not in made:
+            alike = next((make for make in made.values() if node["_target_"] == nodes[0]["_target_"]), None)
+            nested = any(isinstance(value, dict) for value in node.values())
+            options = {name: value for name, value in node.items() if name not in ("_target_", "_partial_")}
+            made[text] = construct(dict(node), key) if alike is None or nested else partial(alike.func, **options)
+        found.append(made[text])
+    return found
+
+
+def schedules(nodes: Sequence[Mapping[str, Any]], validated: bool) -> "list[Schedule] | None":
+    """When and how learning rates change; None where they do not.
+
+    Args:
+        nodes: ``scheduler`` of each member.
+        validated: whether there are validation rows to watch.
+    """
+    from src.training.schedules import Schedule
+
+    if not nodes[0].get("_target_"):
+        return None
+    default = "val/mse" if validated else "train/loss"
+    own = ("interval", "monitor")
+    factories = makers([{k: v for k, v in node.items() if k not in own} for node in nodes], "scheduler")
+    return [
+        Schedule(make, str(node["interval"]), str(node["monitor"] or default))
+        for make, node in zip(factories, nodes, strict=True)
+    ]
+
+
+def module(cfg: Config, member: "Lone", data: "DataModule", history: "History", plain: bool) -> "Plain":
+    """The LightningModule of a lone run: net, loss, optimizer and schedule, each tried once before training starts.
+
+    Raises:
+        UserError: one of them refuses its arguments.
+    """
+    from src.training.lonely import Lonely
+    from src.training.plain import Plain
+
+    loss, by_hand = construct(cfg.loss, "loss"), float(cfg.optimizer.lr) if is_by_hand(cfg) else None
+    [optimizer] = makers([container(cfg.optimizer)], "optimizer")
+    found = schedules([container(cfg.scheduler)], bool(len(data.parts[0].rows["val"])))
+    schedule = found[0] if found else None
+    try_out(optimizer, schedule, schedule_length(cfg, schedule, data.batches))
+    arguments = (member, loss, optimizer, schedule, history, by_hand)
+    return Plain(*arguments) if plain else Lonely(*arguments, clip=clip(cfg))
+
+
+def schedule_length(cfg: Config, schedule: "Schedule | None", batches: int) -> int:
+    """How often a schedule moves in a training with so many batches an epoch."""
+    trainer = cfg.trainer
+    steps = -(-batches // trainer.accumulate_grad_batches)
+    return schedule.length(trainer.max_epochs, steps, trainer.max_steps) if schedule else 0
+
+
+def clip(cfg: Config) -> "Clip | None":
+    """The bound on gradients and what it bounds; None where there is none."""
+    bound = cfg.trainer.gradient_clip_val
+    return None if bound is None else (float(bound), str(cfg.trainer.gradient_clip_algorithm))
+
+
+def is_by_hand(cfg: Config) -> bool:
+    """Whether the model brings its own update."""
+    return hasattr(resolve(cfg.model._target_, "model"), "step_by_hand")
+
+
+def why_not_elementwise(cfg: Config) -> str | None:
+    """Why an optimizer of another package needs Lightning's own step; None where the engine can take it.
+
+    Raises:
+        UserError: it cannot be constructed, or is of another kind.
+    """
+    target = str(cfg.optimizer.get("_target_"))
+    if target.startswith("torch.optim."):
+        return None
+    from src.training.optimizers import is_elementwise
+
+    text = repr(container(cfg.optimizer))
+    if text not in _elementwise:
+        [make] = makers([container(cfg.optimizer)], "optimizer")
+        _elementwise[text] = is_elementwise(make)
+    return None if _elementwise[text] else f"{target} is not seen to update each number by itself"
+
+
+def try_out(make: Any, schedule: "Schedule | None", length: int) -> None:
+    """Calls the constructors that training will call, so that a wrong argument shows now.
+
+    Args:
+        make: of the optimizer.
+        schedule: and its schedule, over so many epochs or steps.
+        length: of the training, as the schedule counts it.
+
+    Raises:
+        UserError: one of them refuses its arguments.
+    """
+    import torch
+
+    key = "optimizer"
+    try:
+        optimizer = make([torch.zeros(1, requires_grad=True)])
+        key = "scheduler"
+        if schedule is not None:
+            schedule.check(length)
+            schedule.build(optimizer, length)
+    except UserError:
+        raise
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{key}: {first_line(error)}") from error

@@ -1,0 +1,169 @@
+"""Reads a sweep folder, ours or any other Hydra multirun: the runs, and the study if there is one."""
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from src.errors import UserError, first_line
+from src.reports.leaderboard import Row
+from src.runs.folder import RunFolder
+from src.sweeping.lease import OWNER, at_work
+from src.sweeping.pruning import SWEEPER
+from src.sweeping.storage import directions_of, explained, location, open_storage
+from src.training.task import direction_of, rankable
+
+if TYPE_CHECKING:
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial
+
+
+@dataclass
+class Found:
+    """A sweep as it was found."""
+
+    rows: list[Row]  # by number
+    directions: list[str]
+    where: str  # the study's storage
+    study: "Study | None"
+    note: str | None  # why the study could not be read
+
+
+def read(folder: Path) -> Found:
+    """Reads the sweep at ``folder``.
+
+    Raises:
+        UserError: there is no such folder, or nothing in it was left by a multirun.
+    """
+    if not folder.is_dir():
+        raise UserError(f"sweep={folder}: no such folder")
+    paths = _run_folders(folder)
+    sweeper = _sweeper(folder, paths)
+    where = location(sweeper.get("storage"), folder)
+    study, note = None, None
+    try:
+        study = _study(where, sweeper)
+    except UserError as error:
+        note = str(error)
+    rows = [_trial_row(trial, folder) for trial in study.get_trials(deepcopy=False)] if study else []
+    known = {row.folder for row in rows}
+    rows += _folder_rows([path for path in paths if str(path.relative_to(folder)) not in known], folder)
+    if not rows:
+        raise UserError(f"sweep={folder}: holds no runs of a multirun")
+    names = next((row.names for row in rows if row.names), [])
+    directions = [direction.name.lower() for direction in study.directions] if study else directions_of(sweeper)
+    if not directions or (names and not study and len(names) != len(directions)):
+        directions = [direction_of(name) for name in names or ["objective"]]
+    if len(names) != len(directions):
+        several = len(directions) > 1
+        names = [f"objective {index + 1}" if several else "objective" for index in range(len(directions))]
+    for row in rows:
+        row.names = names
+    return Found(rows, directions, where, study, note)
+
+
+def _run_folders(folder: Path) -> list[Path]:
+    found = [path for path in folder.iterdir() if (path / ".hydra").is_dir() or (path / "summary.json").is_file()]
+    if not found:  # a subdir pattern may hold slashes
+        found = [path.parent for path in folder.rglob(".hydra") if path.parent != folder]
+    return sorted(found, key=lambda path: (int(path.name) if path.name.isdigit() else float("inf"), str(path)))
+
+
+def _sweeper(folder: Path, runs: list[Path]) -> DictConfig:
+    """The sweeper's configuration, from multirun.yaml or else from a run's own record of it."""
+    for path in (folder / "multirun.yaml", *(run / ".hydra" / "hydra.yaml" for run in runs[:1])):
+        if path.is_file():
+            try:
+                sweeper = OmegaConf.select(OmegaConf.load(path), "hydra.sweeper")
+            except Exception as error:  # any of YAML's and OmegaConf's
+                raise UserError(f"{path}: cannot be read ({first_line(error)})") from error
+            if isinstance(sweeper, DictConfig):
+                return sweeper
+    return OmegaConf.create()
+
+
+def _study(where: str, sweeper: DictConfig) -> "Study | None":
+    import optuna
+
+    name = sweeper.get("study_name")
+    kept = sweeper.get("_target_") == SWEEPER or sweeper.get("storage")
+    if not name or not kept or ("://" not in where and not Path(where).is_file()):
+        return None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with explained(where):
+        return optuna.load_study(study_name=name, storage=open_storage(where))
+
+
+def _trial_row(trial: "FrozenTrial", folder: Path) -> Row:
+    notes, state = trial.user_attrs, trial.state.name
+    name = str(notes.get("folder", trial.number))
+    row = _row(name, trial.number, _summary(folder / name))
+    row.params = dict(trial.params)
+    row.message = notes.get("message") or row.message
+    row.status = str(notes.get("status") or {"COMPLETE": "completed", "FAIL": "failed"}.get(state, state.lower()))
+    if state == "RUNNING" and OWNER in trial.system_attrs and not at_work(trial):
+        row.status = "interrupted"
+    if not trial.state.is_finished():
+        row.values = []
+    # A pruned trial's value is what it last reported; its run knows its best.
+    elif trial.values and (state == "COMPLETE" or not row.values):
+        row.values = list(trial.values)
+    if row.seconds is None and trial.duration:
+        row.seconds = trial.duration.total_seconds()
+    return row
+
+
+def _folder_rows(paths: list[Path], folder: Path) -> list[Row]:
+    rows, asked = [], []
+    for index, path in enumerate(paths):
+        summary = _summary(path)
+        number = int(path.name) if path.name.isdigit() else index
+        rows.append(_row(str(path.relative_to(folder)), number, summary))
+        asked.append(_asked(path, summary))
+    keys = dict.fromkeys(key for overrides in asked for key in overrides)
+    changed = [key for key in keys if len({str(overrides.get(key)) for overrides in asked}) > 1]
+    for row, overrides in zip(rows, asked, strict=True):
+        row.params = {key: overrides[key] for key in changed if key in overrides}
+    return rows
+
+
+def _row(name: str, number: int, summary: dict[str, Any]) -> Row:
+    parts = summary.get("objectives") or ([summary["objective"]] if summary.get("objective") else [])
+    return Row(
+        folder=name,
+        status=str(summary.get("status", "unfinished")),
+        values=[rankable(part["value"], direction_of(str(part["name"]))) for part in parts],
+        names=[str(part["name"]) for part in parts],
+        metrics=summary.get("metrics", {}),
+        seconds=summary.get("seconds", {}).get("total"),
+        message=summary.get("message"),
+        command=summary.get("command"),
+        number=number,
+    )
+
+
+def _summary(path: Path) -> dict[str, Any]:
+    with suppress(UserError):
+        found = RunFolder(path).read_summary()
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+def _asked(path: Path, summary: dict[str, Any]) -> dict[str, Any]:
+    """A run's overrides as key and value."""
+    overrides = summary.get("overrides")
+    if overrides is None:
+        with suppress(Exception):  # no such file, or not YAML: a run without known overrides
+            overrides = OmegaConf.load(path / ".hydra" / "overrides.yaml")
+    pairs = (str(item).lstrip("+~").partition("=") for item in overrides or [])
+    return {key: _value(value) for key, _, value in pairs}
+
+
+def _value(text: str) -> Any:
+    for reader in (json.loads, float):
+        with suppress(ValueError):
+            return reader(text)
+    return text

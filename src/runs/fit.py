@@ -1,0 +1,184 @@
+"""One run: from a checked configuration and its table to a run folder that describes itself."""
+
+import logging
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from src.config import build, optimization, way
+from src.config.values import Config
+from src.data.table import Table
+from src.errors import UserError
+from src.runs.environment import environment
+from src.runs.folder import RunFolder
+from src.runs.live import Live
+from src.runs.outcome import Member, Reference, decoder, elapsed, is_line, summarize
+from src.runs.ranks import ranks
+from src.runs.restore import origin, resumable
+from src.training.checkpoints import Checkpoints
+from src.training.early_stopping import Stopping
+from src.training.history import History, Pruner
+from src.training.plain import Closing
+from src.training.predictor import Predictor
+from src.training.progress import Progress
+from src.training.stack import Lone
+from src.training.tensorboard import TensorBoard
+from src.training.threads import threads, threads_for
+
+log = logging.getLogger(__name__)
+
+
+def fit(
+    cfg: Config,
+    rows: Table,
+    folder: RunFolder,
+    command: str,
+    overrides: Sequence[str],
+    figures: bool,
+    pruner: Pruner | None = None,
+) -> dict[str, Any]:
+    """Trains, evaluates, draws, and writes summary.json last.
+
+    Args:
+        cfg: checked and resolved.
+        rows: what ``build.table`` read.
+        folder: where everything goes.
+        command, overrides: how this run was asked for.
+        figures: whether to draw.
+        pruner: asked after each epoch whether to prune.
+
+    Returns:
+        The summary; {} in all but the first of several processes.
+
+    Raises:
+        UserError: something in the configuration cannot be built, or the run to resume does not fit.
+        NothingLeft: the run to resume is over.
+    """
+    started = time.perf_counter() - rows.seconds
+    part = build.partition(cfg, rows, cfg.seed)
+    seconds = {"load": elapsed(started)}
+    callbacks = [build.construct(node, f"callbacks.{name}") for name, node in (cfg.callbacks or {}).items()]
+    named = dict(zip(cfg.callbacks or {}, callbacks, strict=True))
+    way.check_callbacks(named, bool(len(part.rows["val"])))
+    loggers = [build.construct(node, f"logger.{name}") for name, node in (cfg.logger or {}).items()]
+    reason = way.why_plain(cfg) or optimization.why_not_elementwise(cfg) or way.follows_steps(callbacks)
+    if optimization.is_by_hand(cfg) and (found := way.needs_lightnings_step(cfg)):
+        raise UserError(f"model=scratch trains in full precision on one device, found {found}")
+    span = reason is None and all(way.is_own(callback) for callback in callbacks)
+    member = Lone(build.net(cfg, len(rows.feature_names)), cfg.seed)
+    monitor, maximize = build.monitored(cfg)
+    history = History(
+        1,
+        monitor,
+        maximize,
+        [(each.reason, each.rule) for each in callbacks if isinstance(each, Stopping)],
+        pruner,
+        decode=decoder([part]) if is_line(member.net) else None,
+    )
+    data = build.datamodule(cfg, [part], [cfg.seed], [cfg.data.batch_size], reason is not None, span)
+    module = optimization.module(cfg, member, data, history, reason is not None)
+    live = Live(folder, history)
+    with quiet():
+        trainer = build.trainer(cfg, [Closing(), *callbacks, live], loggers, reason is not None, span, folder.path)
+    steps = -(-data.batches // cfg.trainer.accumulate_grad_batches)
+    checkpoint = resumable(cfg, folder.path, module, rows, steps) if cfg.resume else None
+    if trainer.is_global_zero:
+        folder.clear(overrides)
+    for each in (*callbacks, *loggers):
+        _bind(each, folder, member, history, live, partial(origin, cfg, rows))
+    for name, each in named.items():
+        if isinstance(each, ModelCheckpoint) and each.dirpath is None:
+            each.dirpath = str(folder.checkpoints / name)  # apart from best.ckpt and last.ckpt, which are ours
+    if reason:
+        log.info("plain path, one optimizer step per execution: %s", reason)
+
+    fit_started = time.perf_counter()
+    number = threads_for(sum(p.numel() for p in module.parameters()), data.batch_size, cfg.trainer.threads)
+    with interruptible(history), quiet(), threads(number), ranks(trainer, cfg, folder):
+        try:
+            trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+        except SystemExit:  # Lightning's answer to a second Ctrl-C
+            raise KeyboardInterrupt from None
+        except MisconfigurationException as error:  # a callback that needs a logger where there is none, say
+            raise UserError(" ".join(str(error).split())) from error
+    if not trainer.is_global_zero:
+        return {}
+    assert module.epochs is not None
+    # A callback of Lightning's or one's own has no reason to give; it just asks the Trainer to stop.
+    early = trainer.should_stop and trainer.current_epoch != trainer.max_epochs
+    module.epochs.finish(trainer.global_step, trainer.current_epoch, "stopped early" if early else "completed")
+    trained = time.perf_counter()
+    seconds["fit"] = trained - fit_started
+    surroundings = environment(str(trainer.strategy.root_device), number)
+    run = Member(0, cfg, command, overrides, folder, Reference(part), surroundings, seconds)
+    summary = summarize(run, history, member, member.net.cpu())
+    finish(run, summary, Predictor(member.net, part.encoder), loggers, figures)
+    seconds |= {"write": elapsed(trained), "total": elapsed(started)}
+    folder.write_summary(summary)
+    return summary
+
+
+def finish(run: Member, summary: dict[str, Any], predictor: Predictor, loggers: list[Any], figures: bool) -> None:
+    """Draws a run where that is wanted, and ends its dashboards."""
+    from src.runs.draw import draw, write_dashboard
+
+    part = run.reference.part
+    pictures = draw(run.cfg, run.folder, predictor, run.reference, summary["status"]) if figures else {}
+    for logger in loggers:
+        write_dashboard(logger, run.cfg, predictor, part, summary, pictures)
+
+
+def _bind(
+    each: Any, folder: RunFolder, member: Lone, history: History, live: Live, run: Callable[[], dict[str, Any]]
+) -> None:
+    """Gives our own callbacks and loggers what only a run knows."""
+    if isinstance(each, Checkpoints):
+        each.bind(folder.checkpoints, member, history, run, live.write)
+    elif isinstance(each, Progress):
+        each.bind(history)
+    elif isinstance(each, TensorBoard):
+        each.bind(folder.path)
+
+
+@contextmanager
+def interruptible(history: History) -> Iterator[None]:
+    """Ctrl-C ends the training after the epoch it is in; a second one ends it at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def stop(*_: Any) -> None:
+        history.stop("interrupted")
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps back what Lightning says to everybody: that a GPU exists, that workers are few."""
+    levels = {name: logging.getLogger(name).level for name in ("lightning.pytorch", "lightning.fabric")}
+    for name in levels:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            # Gradients of a stack are columns of one matrix; what their layout costs is less than copying them.
+            warnings.filterwarnings("ignore", message="grad and param do not obey")
+            yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)

@@ -1,0 +1,166 @@
+"""A run folder: where its files lie, and how they are written and read."""
+
+import json
+import math
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from src.errors import UserError
+from src.runs.metrics_file import append, read
+from src.runs.status import FAILED, INTERRUPTED
+
+if TYPE_CHECKING:
+    import numpy as np
+
+OWNED = ("summary.json", "metrics.csv", "checkpoints", "figures")  # what a run writes, and a second attempt replaces
+_SIGNATURE = "src.plugins.folders.Folders"  # what Hydra's record of a job of ours names, and nobody else's
+
+
+class RunFolder:
+    """The files of one run. ``summary.json`` is written last, so a folder that has one is complete."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.config = self.path / ".hydra" / "config.yaml"
+        self.hydra = self.path / ".hydra" / "hydra.yaml"
+        self.summary = self.path / "summary.json"
+        self.metrics = self.path / "metrics.csv"
+        self.checkpoints = self.path / "checkpoints"
+        self.figures = self.path / "figures"
+
+    @classmethod
+    def existing(cls, path: str | Path, key: str = "run") -> "RunFolder":
+        """The run at ``path``, which was named by ``key``.
+
+        Raises:
+            UserError: there is none.
+        """
+        folder = cls(path)
+        if not folder.path.is_dir():
+            raise UserError(f"{key}={path}: no such folder")
+        if not folder.config.is_file():
+            raise UserError(f"{key}={path}: is no run folder (it has no .hydra/config.yaml)")
+        return folder
+
+    def checkpoint(self, name: str) -> Path:
+        """``best`` or ``last``.
+
+        Raises:
+            UserError: the run has no such checkpoint.
+        """
+        path = self.checkpoints / f"{name}.ckpt"
+        if not path.is_file():
+            raise UserError(f"{self.path}: has no checkpoint checkpoints/{name}.ckpt")
+        return path
+
+    def why_not(self, again: Sequence[str] | None = None) -> str | None:
+        """Why a run may not be written here, in words that follow the folder's name; None where it may.
+
+        Args:
+            again: the overrides of a job of a sweep, whose folder may hold what a killed attempt at the same job left.
+                None for a run by itself, whose folder is new or empty.
+        """
+        if not self.path.is_dir() or not any(self.path.iterdir()):
+            return None
+        if again is None:
+            there = self.config.is_file() or self.summary.is_file()
+            more = f", or go on with the run in it by resume={self.path} instead" if there else ""
+            return f"is not empty, expected a new or an empty folder: choose another{more}"
+        if not self._is_ours():
+            return "holds files that are not a run's of this sweep: move them away"
+        try:
+            summary = self.read_summary()
+        except UserError:
+            return None  # torn, as a power cut may leave it
+        finished = summary and summary.get("status") not in (FAILED, INTERRUPTED)
+        if finished and _of_the_task(summary.get("overrides", [])) != _of_the_task(again):
+            return "holds a run with other overrides: move it away"
+        return None
+
+    def _is_ours(self) -> bool:
+        """Whether everything here that a new attempt would replace was written by a run of ours."""
+        if any(path.is_symlink() for path in (self.path, *self.path.iterdir())):
+            return False
+        if self.hydra.is_file():
+            return _SIGNATURE in self.hydra.read_text(encoding="utf-8", errors="replace")
+        # Killed before Hydra had written it: nothing of a run but empty folders.
+        return not any(path.is_file() or any(map(Path.is_file, path.rglob("*"))) for path in self._owned())
+
+    def _owned(self) -> list[Path]:
+        owned = [self.path / name for name in OWNED if (self.path / name).exists()]
+        return [*owned, *self.path.glob("events.out.tfevents.*"), *self.path.glob("summary.json.*.partial")]
+
+    def clear(self, again: Sequence[str] | None = None) -> None:
+        """Removes what a killed attempt at the same job left, so that no file of two runs stands side by side.
+
+        Raises:
+            UserError: something is there that is not such an attempt's; nothing is removed.
+        """
+        from shutil import rmtree
+
+        owned = self._owned()
+        if not owned:
+            return
+        if reason := self.why_not(again):
+            raise UserError(f"{self.path} {reason}")
+        for path in owned:
+            if path.is_dir():
+                rmtree(path)
+            else:
+                path.unlink()
+
+    def read_summary(self) -> dict[str, Any]:
+        """What the run came to; {} while it is still going on.
+
+        Raises:
+            UserError: summary.json is not JSON.
+        """
+        if not self.summary.is_file():
+            return {}
+        try:
+            return json.loads(self.summary.read_text(encoding="utf-8"))
+        except json.JSONDecodeError as error:
+            raise UserError(f"{self.summary}: is not JSON (line {error.lineno})") from None
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """Writes summary.json in one atomic step, a line for each key; what is not finite becomes null, as in JSON."""
+        lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in _finite(summary).items()]
+        write_text(self.summary, "{\n" + ",\n".join(lines) + "\n}\n")
+
+    def append_metrics(self, table: Mapping[str, "np.ndarray"]) -> None:
+        """Adds rows (rows,) by column to metrics.csv; a validation figure that was not due stays empty."""
+        append(self.metrics, table, [name for name in table if name.startswith("val/")])
+
+    def read_metrics(self) -> dict[str, list[float]]:
+        """The columns of metrics.csv; nan where a row has no figure. {} where there is no such file."""
+        return read(self.metrics)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file in one atomic step."""
+    # A name of its own: two processes that share a sweep write its report at the same moment.
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
+
+
+def run_command(overrides: Sequence[str], swept: bool) -> str:
+    """The command that does a run, alone; for a run of a sweep, what asked for the sweep must not ask again."""
+    sweeps = swept and any(override.startswith(("experiment=", "sweep=")) for override in overrides)
+    return shlex.join(["python", "-m", "src.train", *overrides, *(["hydra.mode=RUN"] if sweeps else [])])
+
+
+def _of_the_task(overrides: Sequence[str]) -> list[str]:
+    """Overrides without those of Hydra, which may number a job differently in another process."""
+    return [text for text in overrides if not text.lstrip("+~").startswith("hydra.")]
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

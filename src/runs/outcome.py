@@ -1,0 +1,208 @@
+"""What a training came to: one way from weights and a history to a summary and a run folder, for 1 to N runs."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from src.config import build
+from src.config.values import Config
+from src.data.partition import Partition
+from src.models.least_squares import Line, largest_stable_lr, least_squares
+from src.runs.folder import RunFolder
+from src.training.epochs import complaint
+from src.training.history import History
+from src.training.predictor import Predictor
+from src.training.task import ABSURD, figures, objective_of
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from src.training.epochs import Members
+
+
+@dataclass
+class Reference:
+    """What runs that learn the same rows are held against, worked out once.
+
+    Args:
+        part: the rows.
+    """
+
+    part: Partition
+
+    @cached_property
+    def line(self) -> tuple[Line, float, float]:
+        """Least squares: the line, its mean squared error and its r2."""
+        return least_squares(partial(self.part.chunks, "train"))
+
+    @cached_property
+    def described(self) -> dict[str, float]:
+        """The same, as summary.json has it."""
+        line, mse, r2 = self.line
+        return line.parameters(self.part.table.feature_names) | {"mse": mse, "r2": r2}
+
+    @cached_property
+    def data(self) -> dict[str, Any]:
+        """The rows, as summary.json has them."""
+        table, rows = self.part.table, self.part.rows
+        return {
+            "source": table.source,
+            "rows": len(table),
+            "splits": {name: len(part) for name, part in rows.items() if len(part)},
+            "features": table.feature_names,
+            "target": table.target_name,
+            "sha256": table.sha256,
+        }
+
+
+@dataclass
+class Member:
+    """A run that was trained, alone or with others.
+
+    Args:
+        place: of its weights in the history.
+        cfg: its configuration, resolved.
+        command, overrides: how it was asked for.
+        folder: where it goes.
+        reference: of its rows.
+        surroundings: the environment, as summary.json has it.
+        seconds: what was measured so far.
+    """
+
+    place: int
+    cfg: Config
+    command: str
+    overrides: Sequence[str]
+    folder: RunFolder
+    reference: Reference
+    surroundings: dict[str, Any]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def summarize(member: Member, history: History, trained: "Members", net: "nn.Module") -> dict[str, Any]:
+    """What a run came to, ``seconds`` still open.
+
+    Args:
+        member: which of the history's.
+        history: of the training, closed.
+        trained: whose form the history's rows have.
+        net: of the run's form; gets the weights that predict, those of the best epoch where there is one.
+
+    Returns:
+        summary.json. ``status`` is completed, stopped early, diverged, pruned or interrupted.
+    """
+    place, cfg = member.place, member.cfg
+    status = history.stopped[place] or "completed"
+    said = history.complaints.get(place)
+    rows, buffers = weights(history, trained, place)
+    net.load_state_dict(trained.state(rows, buffers, place))
+    predictor = Predictor(net, member.reference.part.encoder)
+    result: dict[str, Any] = {"metrics": {}, "parameters": {}}
+    if status != "diverged":
+        last = trained.rows()[0] if history.last is None else history.last[0][place]
+        if not bool(last.isfinite().all()):
+            said = "the weights after the last step are not finite"
+        else:
+            result = outcome(predictor, member.reference.part)
+            mse = result["metrics"]["train/mse"]
+            if not mse <= ABSURD * _size(member.reference.part):
+                said = complaint("the mean squared error at the end", mse)
+        if said:
+            status, result = "diverged", {"metrics": {}, "parameters": {}}
+    summary: dict[str, Any] = {
+        "status": status,
+        "command": member.command,
+        "overrides": list(member.overrides),
+        "seed": cfg.seed,
+        # The epoch in which a run diverges counts, though it was never closed.
+        "epochs": int(history.epochs[place]) + (history.stopped[place] == "diverged"),
+        "steps": int(history.steps[place]),
+    }
+    if history.best_epoch[place]:
+        summary["best_epoch"] = int(history.best_epoch[place])
+    aims = build.objectives(cfg)
+    summary |= {"metrics": result["metrics"], "objective": objective_of(result["metrics"], aims[0])}
+    summary |= {"parameters": result["parameters"], "reference": member.reference.described}
+    if len(aims) > 1:
+        summary["objectives"] = [objective_of(result["metrics"], aim) for aim in aims]
+    if said:
+        summary["message"] = said + advice(cfg, member.reference.part)
+    return summary | {
+        "seconds": member.seconds,
+        "data": member.reference.data,
+        "environment": member.surroundings,
+    }
+
+
+def weights(history: History, trained: "Members", place: int) -> tuple[Any, dict[str, Any]]:
+    """A run's row and buffers that predict: the best epoch's where there is one, else the last."""
+    if history.best_epoch[place]:
+        assert history.best is not None
+        rows, buffers = history.best
+    elif history.last is not None:
+        rows, buffers = history.last
+    else:
+        rows, buffers = trained.rows(), trained.buffers()
+    return rows[place].cpu(), {name: part[place].cpu() for name, part in buffers.items()}
+
+
+def outcome(predictor: Predictor, part: Partition) -> dict[str, Any]:
+    """Metrics by split, and the learned parameters of a straight line."""
+    metrics: dict[str, float] = {}
+    for name in part.splits():
+        pairs = ((predictor(features), target) for features, target in part.chunks(name))
+        metrics |= {f"{name}/{figure}": value for figure, value in figures(pairs, part.variance(name)).items()}
+    line = predictor.line()
+    return {"metrics": metrics, "parameters": line.parameters(part.table.feature_names) if line else {}}
+
+
+def advice(cfg: Config, part: Partition) -> str:
+    """The learning rate of a run that diverged, and how large a one would have been stable where that is known."""
+    said = f" (optimizer.lr={cfg.optimizer.get('lr')})"
+    straight = cfg.model._target_.endswith((".Scratch", ".linear"))
+    optimizer, rows = cfg.optimizer, len(part.rows["train"])
+    if (
+        straight
+        and cfg.loss._target_.endswith(".MSELoss")
+        and optimizer._target_.endswith(".SGD")
+        and (cfg.data.batch_size or rows) >= rows
+        and not optimizer.nesterov
+        and not optimizer.weight_decay
+    ):
+        largest = largest_stable_lr(part.encoded("train")[0].numpy(), optimizer.momentum)
+        said += f"; the largest stable learning rate of this data is {largest:.5f}"
+    return said
+
+
+def _size(part: Partition) -> float:
+    """The mean squared error of predicting 0 everywhere, as the net sees the target, in the target's unit."""
+    target = part.scale[1].double()
+    return float((target * target).mean()) * part.encoder.target_scale**2 or math.inf
+
+
+def decoder(parts: Sequence[Partition]) -> Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]]:
+    """What reads slope and intercept, in raw units, from a line's rows (epochs, members, 2) of such members."""
+    encoders = [part.encoder for part in parts]
+    x0, dx = (np.array([float(getattr(e, f"feature_{n}")[0]) for e in encoders]) for n in ("shift", "scale"))
+    y0, dy = (np.array([getattr(e, f"target_{n}") for e in encoders]) for n in ("shift", "scale"))
+
+    def decode(rows: np.ndarray, present: np.ndarray) -> dict[str, np.ndarray]:
+        slope = rows[:, :, 0] * (dy / dx)[present]
+        return {"slope": slope, "intercept": rows[:, :, 1] * dy[present] + y0[present] - slope * x0[present]}
+
+    return decode
+
+
+def is_line(net: "nn.Module") -> bool:
+    """Whether a net is a straight line of one feature: a weight and a bias, one number each."""
+    return {name: part.numel() for name, part in net.named_parameters()} == {"weight": 1, "bias": 1}
+
+
+def elapsed(since: float) -> float:
+    """Seconds since a moment of ``time.perf_counter``."""
+    return time.perf_counter() - since

@@ -1,0 +1,66 @@
+"""What moves the weights of a stack: its optimizer and its schedule."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from src.config import optimization
+from src.config.values import container
+from src.stacks.job import Job
+
+if TYPE_CHECKING:
+    from src.data.module import DataModule
+    from src.training.chains import Chains
+    from src.training.stack import Stack
+
+
+class Moves:
+    """The optimizer and the schedule of a stack: torch's own where members agree, rules where they differ.
+
+    Args:
+        jobs: the members.
+        data: of them.
+        stack: of their nets.
+        agree: whether nothing else keeps them from being updated alike.
+
+    Raises:
+        UserError: an optimizer or a scheduler refuses its arguments.
+    """
+
+    def __init__(self, jobs: Sequence[Job], data: "DataModule", stack: "Stack | Chains", agree: bool) -> None:
+        self._stack = stack
+        self._makes = optimization.makers([container(job.cfg.optimizer) for job in jobs], "optimizer")
+        validated = bool(len(data.parts[0].rows["val"]))
+        self._schedules = optimization.schedules([container(job.cfg.scheduler) for job in jobs], validated)
+        first = self._schedules[0] if self._schedules else None
+        steps = data.gather.steps
+        self._lengths = [
+            optimization.schedule_length(job.cfg, first, own) for job, own in zip(jobs, steps, strict=True)
+        ]
+        factories = [schedule.factory for schedule in self._schedules or ()]
+        for place in {id(factory): place for place, factory in enumerate(factories or self._makes)}.values():
+            schedule = self._schedules[place] if self._schedules else None
+            optimization.try_out(self._makes[place], schedule, self._lengths[place])
+        self._agree = agree and len({id(make) for make in self._makes}) == 1 and len({id(f) for f in factories}) < 2
+        self._agree &= first is None or not first.plateau
+
+    def optimizer(self) -> Any:
+        """Of all members, over their matrix as it lies on the training's device."""
+        from src.training.optimizers import Agreeing, Differing
+
+        if self._agree:
+            return Agreeing(self._stack.matrix, self._makes[0])
+        cycled = ("momentum",) if self._schedules and self._schedules[0].cycles_momentum else ()
+        return Differing(self._stack.matrix, self._makes, cycled)
+
+    def scheduler(self, optimizer: Any) -> Any:
+        """What moves that optimizer's learning rates; None where nothing does."""
+        from src.training.optimizers import Agreeing
+        from src.training.schedules import MemberSchedulers, TorchScheduler
+
+        schedules = self._schedules
+        if schedules is None:
+            return None
+        if isinstance(optimizer, Agreeing):
+            made = schedules[0].build(optimizer.torch, self._lengths[0])
+            return TorchScheduler(optimizer.torch, made, schedules[0])
+        return MemberSchedulers(schedules, self._makes, self._lengths, optimizer)

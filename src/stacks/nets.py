@@ -1,0 +1,69 @@
+"""The nets of a sweep's jobs, and the stack that they make together."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from src.config import build
+from src.config.values import container
+from src.stacks.job import Job
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from src.training.chains import Chains
+    from src.training.stack import Stack
+
+
+def together(nets: "Sequence[nn.Module]", seeds: Sequence[int], features: Any, ragged: bool) -> "Stack | Chains":
+    """Nets as a stack: of one form, or chains of layers whose depth, widths and activations differ.
+
+    Args:
+        nets, seeds: of each member.
+        features: a batch (rows, features).
+        ragged: whether members' batches have other numbers of rows. The smaller are filled up, which only layers that
+            take each row by itself do not notice: a chain's.
+
+    Raises:
+        Alone: they have none.
+    """
+    from src.training.chains import chained
+    from src.training.forms import stacked
+
+    return (stacked if not ragged and len({form(net) for net in nets}) == 1 else chained)(nets, seeds, features)
+
+
+def form(net: "nn.Module") -> Any:
+    """Equal for nets that differ in numbers only: weights, and how often they drop values."""
+    from torch import nn
+
+    modules = [
+        (name, type(module), "" if type(module) is nn.Dropout else module.extra_repr())
+        for name, module in net.named_modules()
+    ]
+    return tuple(modules), tuple((name, part.shape, part.requires_grad) for name, part in net.named_parameters())
+
+
+def nets_of(features: int, jobs: Sequence[Job]) -> "list[nn.Module]":
+    """Each job's net as it starts; equal starts are one object."""
+    import torch
+
+    factories: dict[str, Any] = {}
+    made: dict[tuple[Any, ...], Any] = {}
+    found = []
+    for job in jobs:
+        model = container(job.cfg.model)
+        init = model.pop("init", None)
+        key = (job.cfg.seed, repr(model), repr(init))
+        if key not in made:
+            if any("_target_" in repr(value) for name, value in model.items() if name != "_target_"):
+                made[key] = build.net(job.cfg, features)  # a factory would make the layers within once for all
+                found.append(made[key])
+                continue
+            if key[1] not in factories:
+                factories[key[1]] = build.net_factory(job.cfg, features)
+            # Not torch.manual_seed, which keeps a traceback for each call until a GPU is used.
+            torch.default_generator.manual_seed(job.cfg.seed)
+            with build.precision(job.cfg):
+                made[key] = factories[key[1]](**({"init": init} if init is not None else {}))
+        found.append(made[key])
+    return found

@@ -1,0 +1,227 @@
+"""Many runs as one training: from jobs of one structure to what each of them came to."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from src.config import build, optimization
+from src.config.values import Config, Values
+from src.data.partition import Partition
+from src.data.table import Table
+from src.runs.fit import interruptible, quiet
+from src.runs.outcome import decoder, elapsed, is_line
+from src.stacks.job import Job
+from src.stacks.moves import Moves
+from src.stacks.nets import together
+from src.training.width import free_memory, is_out_of_memory, width_of
+
+if TYPE_CHECKING:
+    import lightning.pytorch as pl
+    from torch import nn
+
+    from src.training.early_stopping import Stops
+    from src.training.engine import Engine
+    from src.training.history import History, Pruner
+
+    Watch = Callable[[Sequence[Job]], Pruner | None]
+
+log = logging.getLogger(__name__)
+
+_SAMPLE = 64  # rows on which forms are compared and hidden values counted
+
+
+@dataclass
+class Trained:
+    """A stack at the end of its training; ``nets`` are of each member's form."""
+
+    jobs: list[Job]
+    parts: list[Partition]
+    nets: "list[nn.Module]"
+    module: "Engine"
+    history: "History"
+    stops: "dict[str, tuple[str, Stops]]"
+    trainer: "pl.Trainer"
+    threads: int
+    seconds: float
+    started: float
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A job with what it is made of; equal parts are one object."""
+
+    job: Job
+    part: Partition
+    net: "nn.Module"
+    loss: "nn.Module"
+
+
+class Group:
+    """Jobs that can be trained as one, made ready.
+
+    Args:
+        rows: what all of them learn from.
+        jobs: of one structure.
+        nets: of each as it starts; equal starts are one object.
+
+    Raises:
+        Alone: they have no common form; the message says why.
+        UserError: something in the configuration cannot be built.
+    """
+
+    def __init__(self, rows: Table, jobs: Sequence[Job], nets: "Sequence[nn.Module]") -> None:
+        from src.training.losses import check_losses
+
+        self.cfg = jobs[0].cfg
+        parts = _parts(rows, jobs)
+        losses = build.alike([(job.cfg.loss, "loss") for job in jobs])
+        self._ready = [Ready(*each) for each in zip(jobs, parts, nets, losses, strict=True)]
+        sizes = {(len(each.part.rows["train"]), each.job.cfg.data.batch_size) for each in self._ready}
+        self._ragged = len(sizes) > 1
+        check_losses(losses, self._ragged)
+        self._features = parts[0].sample(min(self._batch(), _SAMPLE))[0]
+        distinct = list({id(each.net): each for each in reversed(self._ready)}.values())
+        together(
+            [each.net for each in distinct], [each.job.cfg.seed for each in distinct], self._features, self._ragged
+        )
+
+    def width(self, wanted: str | int) -> int:
+        """How many of the jobs a stack should hold; 1 where stacking them gains nothing."""
+        if wanted != "auto":
+            return int(wanted)
+        apart = len({id(each.part) for each in self._ready}) > 1
+        device = device_of(self.cfg)
+        numbers = self._features.nbytes // len(self._features) * len(self._ready[0].part.rows["train"])
+        width = width_of(
+            max((each.net for each in self._ready), key=lambda net: sum(p.numel() for p in net.parameters())),
+            self._features,
+            self._batch(),
+            numbers * 2 if apart else 0,
+            max(each.job.cfg.trainer.max_epochs for each in self._ready),
+            free_memory(device),
+            device == "cpu",
+        )
+        return min(width, len(self._ready))
+
+    def _batch(self) -> int:
+        """Rows of an optimizer step, the most of any member."""
+        counts = [(each.job.cfg.data.batch_size, len(each.part.rows["train"])) for each in self._ready]
+        return max(min(size or rows, rows) for size, rows in counts)
+
+    def train(self, width: int, progress: "pl.Callback | None", watch: "Watch | None") -> "Iterator[Trained]":
+        """Trains the jobs, so many at a time, and yields each stack as it is done.
+
+        A stack for which memory does not suffice is halved.
+
+        Args:
+            width: most members of a stack.
+            progress: shows the training.
+            watch: makes from a stack's jobs who decides which of them to prune.
+        """
+        waiting = _cut(self._ready, width)
+        while waiting:
+            some = waiting.pop(0)
+            try:
+                trained = self._train(some, progress, watch)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error) or len(some) == 1:
+                    raise
+                half = -(-len(some) // 2)
+                log.warning("a stack of %d ran out of memory; going on with %d at a time", len(some), half)
+                waiting = _cut([each for part in (some, *waiting) for each in part], half)
+                continue
+            yield trained
+
+    def _train(self, some: list[Ready], progress: "pl.Callback | None", watch: "Watch | None") -> Trained:
+        from lightning.pytorch.callbacks import Checkpoint
+
+        from src.training.engine import Engine
+        from src.training.history import History
+        from src.training.threads import threads, threads_for
+
+        started = time.perf_counter()
+        cfg, jobs, parts = self.cfg, [each.job for each in some], [each.part for each in some]
+        seeds = [job.cfg.seed for job in jobs]
+        nets, losses = [each.net for each in some], [each.loss for each in some]
+        stack = together(nets, seeds, self._features, self._ragged)
+        monitor, maximize = build.monitored(cfg)
+        stops = _stops(jobs)
+        history = History(
+            len(jobs),
+            monitor,
+            maximize,
+            list(stops.values()),
+            watch(jobs) if watch else None,
+            _epochs(jobs),
+            decoder(parts) if all(is_line(net) for net in nets) else None,
+        )
+        data = build.datamodule(cfg, parts, seeds, [job.cfg.data.batch_size for job in jobs], False, True)
+        rates = [float(job.cfg.optimizer.lr) for job in jobs] if optimization.is_by_hand(cfg) else None
+        moves = Moves(jobs, data, stack, agree=not data.gather.ragged and history.max_epochs is None)
+        module = Engine(stack, losses, moves.optimizer, moves.scheduler, history, optimization.clip(cfg), rates)
+        # A callback of this kind, even an idle one, keeps Lightning from writing checkpoints of its own.
+        callbacks: list[Any] = [Checkpoint(), *([progress] if progress else [])]
+        with quiet():
+            trainer = build.trainer(_longest(cfg, jobs), callbacks, [], False, True)
+        fit_started = time.perf_counter()
+        number = threads_for(stack.rows().numel(), data.batch_size, cfg.trainer.threads)
+        with interruptible(history), quiet(), threads(number):
+            trainer.fit(module, datamodule=data)
+            assert module.epochs is not None
+            module.epochs.finish(trainer.global_step, trainer.current_epoch)
+        history.flush()
+        return Trained(jobs, parts, nets, module, history, stops, trainer, number, elapsed(fit_started), started)
+
+
+def _cut(ready: Sequence[Ready], width: int) -> list[list[Ready]]:
+    return [list(ready[start : start + width]) for start in range(0, len(ready), width)]
+
+
+def device_of(cfg: Config) -> str:
+    """``cuda``, ``cpu`` or another: where Lightning will train."""
+    import torch
+
+    accelerator = str(cfg.trainer.accelerator)
+    if accelerator in ("auto", "gpu", "cuda"):
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return accelerator
+
+
+def _parts(rows: Table, jobs: Sequence[Job]) -> list[Partition]:
+    """What each job learns from: one for all, unless their seeds or shares split the rows differently."""
+    made: dict[Any, Partition] = {}
+    found = []
+    for job in jobs:
+        data = job.cfg.data
+        splits = data.val_fraction or data.test_fraction
+        standardize = job.cfg.model.standardize if data.standardize == "auto" else data.standardize
+        key = (data.val_fraction, data.test_fraction, standardize, job.cfg.seed if splits else 0)
+        if key not in made:
+            made[key] = build.partition(job.cfg, rows, job.cfg.seed)
+        found.append(made[key])
+    return found
+
+
+def _stops(jobs: Sequence[Job]) -> "dict[str, tuple[str, Stops]]":
+    """By the name of its state in a checkpoint each reason to stop, with a rule for all members."""
+    from src.training.early_stopping import Stopping
+
+    found: dict[str, tuple[str, Stops]] = {}
+    for name in jobs[0].cfg.callbacks or {}:
+        settings = build.alike([(job.cfg.callbacks[name], f"callbacks.{name}") for job in jobs])
+        if isinstance(settings[0], Stopping):
+            found[settings[0].state_key] = (settings[0].reason, settings[0].together(settings))
+    return found
+
+
+def _epochs(jobs: Sequence[Job]) -> list[int] | None:
+    epochs = [int(job.cfg.trainer.max_epochs) for job in jobs]
+    return epochs if len(set(epochs)) > 1 else None
+
+
+def _longest(cfg: Config, jobs: Sequence[Job]) -> Config:
+    """The configuration with the epochs of whoever trains longest."""
+    most = max(int(job.cfg.trainer.max_epochs) for job in jobs)
+    return Values(cfg, trainer=Values(cfg.trainer, max_epochs=most))
