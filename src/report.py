@@ -9,11 +9,10 @@ from src.config.cli import ALLOWED, door
 @hydra.main(config_path="../conf/report", config_name="report", execution_whitelist=ALLOWED)
 def report(cfg: DictConfig) -> None:
     """Reports on a sweep folder, finished or not."""
-    from pathlib import Path
-
     from src.reports.report import report
+    from src.runs.find import find
 
-    report(Path(cfg.sweep))
+    report(find(str(cfg.sweep), "sweep"))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import MissingMandatoryValue
 
+from src.config.help import help_of, is_asked
 from src.errors import UserError
 
 # What Hydra itself constructs for these commands: plugins, their samplers, log handlers and our callback. What a
@@ -20,6 +21,9 @@ def door(command: Callable[[], Any]) -> None:
     Exits with 2 and the message after a UserError (``HYDRA_FULL_ERROR=1`` shows the traceback), with 130
     after Ctrl-C. Hydra's own errors keep Hydra's exit code 1.
     """
+    if is_asked(sys.argv[1:]):
+        print(help_of(command.__name__, sys.argv[1:]))  # hydra.main keeps the function's name
+        return
     if os.environ.get("HYDRA_FULL_ERROR") != "1":
         # Hydra hands a job's exception to this hook before it exits with 1.
         sys.excepthook = _one_line

@@ -40,6 +40,7 @@ class Folders(Callback):
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Claims the run's folder, before Hydra writes into it; a run that is resumed keeps its name."""
         if config.get("resume"):
+            _settle_resume(config)
             _name_by_run(config)
         folder = _claim(config, "run")
         if os.environ.get("LOCAL_RANK", "0") == "0":  # the others of several processes join the first in its folder
@@ -116,6 +117,16 @@ def _name_by_study(config: DictConfig) -> None:
         _override(config, "hydra.sweeper.study_name", name)
     if not _named_by_user(config, "hydra.sweep.dir"):
         _override(config, "hydra.sweep.dir", f"outputs/sweeps/{name}")
+
+
+def _settle_resume(config: DictConfig) -> None:
+    """Says which run ``resume=last`` means now: a moment later the newest is the one that resumes it."""
+    try:
+        path = RunFolder.existing(config.resume, "resume").path
+    except UserError:  # the job says it
+        return
+    with read_write(config):
+        config.resume = str(path)
 
 
 def _name_by_run(config: DictConfig) -> None:

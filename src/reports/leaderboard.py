@@ -118,34 +118,54 @@ def table(rows: Sequence[Row]) -> "pd.DataFrame":
 
 
 def print_table(rows: Sequence[Row], title: str) -> None:
-    """The best rows, one for each group of seeds, and what became of the others."""
+    """The best rows, one for each group of seeds, in 80 columns or the terminal's, and what became of the others."""
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False, soft_wrap=True)
-    names = names_of(rows)
+    console = Console(highlight=False, markup=False)
+    objectives = names_of(rows)
     best: list[Row] = []
     for row in rows:
         if row.rank is not None and not (row.seeds and best and best[-1].rank == row.rank):
             best.append(row)
-    table = Table(title=title, title_justify="left")
-    for name in ("rank", *names, "changed", "status", "seconds", "folder"):
-        words = name in ("changed", "status", "folder")
-        table.add_column(Text(name), justify="left" if words else "right", overflow="fold", no_wrap=name != "changed")
-    for row in (best or rows)[:SHOWN]:
-        values = [f"{value:.6g}" for value in row.values] or [""] * len(names)
+    chosen = (best or rows)[:SHOWN]
+    keys = short_names(list(dict.fromkeys(key for row in chosen for key in row.params)))
+    changed = [
+        [f"{keys[k]}={short(v).replace(', ', ',')}" for k, v in row.params.items() if not (row.seeds and k == "seed")]
+        for row in chosen
+    ]
+    longest = max((len(word) for words in changed for word in words), default=0)  # a number is never cut in two
+    table = Table(title=Text(title), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    for name in ("rank", *objectives, "status", "seconds", "run"):
+        table.add_column(Text(name), justify="left" if name in ("status", "run") else "right", no_wrap=True)
+    table.add_column("changed", min_width=longest)
+    for row, words in zip(chosen, changed, strict=True):
+        values = [f"{value:.6g}" for value in row.values] or [""] * len(objectives)
         if row.seeds:
             values = [f"{row.average:.6g} ± {row.spread:.2g} ({row.seeds} seeds)"]
-        changed = " ".join(f"{k}={short(v)}" for k, v in row.params.items() if not (row.seeds and k == "seed"))
         seconds = "" if row.seconds is None else f"{row.seconds:.2f}"
-        table.add_row(*map(Text, (short(row.rank), *values, changed, row.status, seconds, row.folder)))
+        table.add_row(*map(Text, (short(row.rank), *values, row.status, seconds, row.folder, " ".join(words))))
     console.print(table)
+    if legend := ", ".join(f"{name}: {key}" for key, name in keys.items() if key != name):
+        console.print(legend)
     counts = Counter(row.status for row in rows)
     said = ", ".join(f"{count} {status}" for status, count in counts.items())
-    console.print(f"{len(rows)} runs: {said}", markup=False)
+    console.print(f"{len(rows)} runs: {said}")
     for row in [row for row in rows if row.status == FAILED][:3]:
-        console.print(f"failed: {row.folder}: {(row.message or 'no message').splitlines()[0]}", markup=False)
+        console.print(f"failed: {row.folder}: {(row.message or 'no message').splitlines()[0]}", soft_wrap=True)
+
+
+def short_names(keys: Sequence[str]) -> dict[str, str]:
+    """For each dotted key as many of its last words as tell it from the others."""
+
+    def ends(key: str) -> list[str]:
+        parts = key.split(".")
+        return [".".join(parts[start:]) for start in range(len(parts) - 1, -1, -1)]
+
+    taken = Counter(end for key in keys for end in ends(key))
+    return {key: next((end for end in ends(key) if taken[end] == 1), key) for key in keys}
 
 
 def short(value: Any) -> str:

@@ -5,7 +5,6 @@ from collections.abc import Collection
 from typing import Any
 
 from src.config import build
-from src.errors import UserError
 from src.runs.folder import RunFolder
 from src.runs.restore import load_config, load_predictor
 
@@ -14,19 +13,16 @@ def evaluate(run: str, checkpoint: str, trust: Collection[str] = ()) -> dict[str
     """Evaluates a checkpoint on the run's own splits, prints the table and returns the metrics.
 
     Args:
-        run: the run folder.
-        checkpoint: best or last.
+        run: the run folder, one of its checkpoints, ``last`` or ``best``.
+        checkpoint: best or last, where ``run`` is no checkpoint.
         trust: packages whose nets the folder may name; the closed list of ``src.config.kinds`` needs no trust.
 
     Raises:
         UserError: ``run`` is no run folder or names what a folder may not, lacks the checkpoint, or its data
             cannot be read.
     """
-    if checkpoint not in ("best", "last"):
-        raise UserError(f"checkpoint must be one of best, last, found {checkpoint!r}")
-    folder = RunFolder.existing(run)
+    folder, checkpoint = RunFolder.with_checkpoint(run, checkpoint)
     cfg = load_config(folder, trust=trust)
-    folder.checkpoint(checkpoint)
     rows = build.table(cfg)
     summary = folder.read_summary()
     before = summary.get("data", {}).get("sha256")

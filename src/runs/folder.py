@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src.errors import UserError
+from src.runs.find import find
 from src.runs.metrics_file import append, read
 from src.runs.status import FAILED, INTERRUPTED
 
@@ -33,17 +34,32 @@ class RunFolder:
 
     @classmethod
     def existing(cls, path: str | Path, key: str = "run") -> "RunFolder":
-        """The run at ``path``, which was named by ``key``.
+        """The run at ``path``, which was named by ``key``: a folder, one of its checkpoints, ``last`` or ``best``.
 
         Raises:
             UserError: there is none.
         """
-        folder = cls(path)
+        found = find(str(path), key)
+        folder = cls(found.parents[1] if found.suffix == ".ckpt" and found.parent.name == "checkpoints" else found)
         if not folder.path.is_dir():
             raise UserError(f"{key}={path}: no such folder")
         if not folder.config.is_file():
             raise UserError(f"{key}={path}: is no run folder (it has no .hydra/config.yaml)")
         return folder
+
+    @classmethod
+    def with_checkpoint(cls, run: str, checkpoint: str) -> tuple["RunFolder", str]:
+        """The run that ``run=`` names, and which of its checkpoints: the one that it names, or else ``checkpoint``.
+
+        Raises:
+            UserError: there is no such run, or it has no such checkpoint.
+        """
+        folder = cls.existing(run)
+        name = Path(run).stem if run.endswith(".ckpt") else checkpoint
+        if name not in ("best", "last"):
+            raise UserError(f"checkpoint must be one of best, last, found {name!r}")
+        folder.checkpoint(name)
+        return folder, name
 
     def checkpoint(self, name: str) -> Path:
         """``best`` or ``last``.

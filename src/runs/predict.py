@@ -12,20 +12,17 @@ def predict(run: str, input: str, output: str | None, checkpoint: str, trust: Co
     """Writes the input's columns and one more, ``TARGET_predicted``, and returns the file's path.
 
     Args:
-        run: the run folder.
+        run: the run folder, one of its checkpoints, ``last`` or ``best``.
         input: a CSV with the run's feature columns.
         output: where to write; None: predictions/ inside the run folder.
-        checkpoint: best or last.
+        checkpoint: best or last, where ``run`` is no checkpoint.
         trust: packages whose nets the folder may name; the closed list of ``src.config.kinds`` needs no trust.
 
     Raises:
         UserError: ``run`` is no run folder or names what a folder may not, the input lacks a feature column
             or holds something else than numbers in one, or the output cannot be written.
     """
-    if checkpoint not in ("best", "last"):
-        raise UserError(f"checkpoint must be one of best, last, found {checkpoint!r}")
-    folder = RunFolder.existing(run)
-    folder.checkpoint(checkpoint)
+    folder, checkpoint = RunFolder.with_checkpoint(run, checkpoint)
     source = Path(input)
 
     from src.data.reader import read_columns, read_header

@@ -304,10 +304,31 @@ def test_a_folder_of_ones_own(call: Call, tmp_path: Path) -> None:
     assert folder.read_metrics()["epoch"] == [1, 2, 3]
 
 
+def test_runs_by_words(call: Call, tmp_path: Path) -> None:
+    """last is the newest run, best that of the newest sweep, and a checkpoint's path names its run."""
+    for word, folder in (("run=last", "outputs/train"), ("run=best", "outputs/sweeps")):
+        answer = call("evaluate", word)
+        assert answer.lines[-1].startswith(f"{word}: there is none in {folder}/ yet")
+    assert call("train", "trainer.max_epochs=2", *SHORT[1:]).code == 0
+    assert call("train", "resume=last", "trainer.max_epochs=5").code == 0
+    first, second = sorted((tmp_path / "outputs" / "train").glob("*/*"), key=lambda path: path.stat().st_mtime)
+    assert RunFolder(second).read_summary()["epochs"] == 5
+    assert f"resume={first.relative_to(tmp_path)}" in RunFolder(second).config.read_text().replace(": ", "=")
+    assert call("train", "-m", "optimizer.lr=0.001,0.02,0.005", *SHORT).code == 0
+    last, best = call("evaluate", "run=last").out, call("evaluate", "run=best").out
+    assert last == call("evaluate", f"run={second}").out != best
+    [sweep] = (tmp_path / "outputs" / "sweeps").glob("*/*")
+    assert best == call("evaluate", f"run={sweep}/1").out
+    assert call("report", "sweep=last").code == 0
+    (second / "checkpoints" / "best.ckpt").unlink()
+    assert call("evaluate", f"run={second}").code == 2
+    assert call("evaluate", f"run={second}/checkpoints/last.ckpt").code == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--help"], "== Configuration groups =="),
+        (["--help"], "Examples:"),
         (["--cfg", "job"], "max_epochs: 1000"),
         (["optimizer.lrr=0.1"], "Did you mean: 'lr'"),
         (["optimizer.lr=fast"], "found 'fast'"),

@@ -4,6 +4,8 @@ import csv
 import math
 from pathlib import Path
 
+import pytest
+
 from src.reports.leaderboard import Row, print_table, ranked, table
 
 
@@ -66,3 +68,25 @@ def test_table_shows_brackets_as_they_are(capsys) -> None:
     """Rich reads [64] as markup unless told otherwise."""
     print_table(ranked([row("0", 1.0, hidden="[64,64]")], ["minimize"]), "[sweep]")
     assert "hidden=[64,64]" in capsys.readouterr().out
+
+
+def test_table_fits_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """Short names with a legend where they are shortened, 80 columns, and no number in two parts."""
+    params = {
+        "model.hidden": [64, 64, 64],
+        "optimizer.lr": 0.0098860160337,
+        "optimizer.weight_decay": 6.93368965947823e-05,
+        "scheduler.gamma": 0.123456789,
+        "callbacks.early_stopping.patience": 20,
+        "scheduler.patience": 30,
+    }
+    rows = [Row(f"{n}", "completed", params, [1234.56789 + n], ["val/mse"], {}, 123.456) for n in range(12)]
+    print_table(ranked(rows, ["minimize"]), "study")
+    said = capsys.readouterr().out
+    assert max(map(len, said.splitlines())) <= 80
+    words = said.split()
+    for word in ("hidden=[64,64,64]", "lr=0.009886", "weight_decay=6.9337e-05", "early_stopping.patience=20"):
+        assert words.count(word) == 10, word
+    assert words.count("1234.57") == 1
+    assert "lr: optimizer.lr" in " ".join(words)
+    assert words.count("scheduler.patience=30") == 10  # and is not in the legend

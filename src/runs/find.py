@@ -1,0 +1,42 @@
+"""The runs that words stand for: ``last``, the newest run, and ``best``, the best of the newest sweep."""
+
+import csv
+from pathlib import Path
+
+from src.errors import UserError
+
+_RUNS, _SWEEPS = Path("outputs/train"), Path("outputs/sweeps")
+
+
+def find(word: str, key: str) -> Path:
+    """The folder that ``last`` or ``best`` means for ``run=``, ``resume=`` or ``sweep=``, or the word as a path.
+
+    Raises:
+        UserError: there is none yet.
+    """
+    path = Path(word)
+    if word not in ("last", "best") or path.exists():
+        return path
+    if key == "sweep" or word == "best":
+        sweep = _newest(_SWEEPS, "multirun.yaml", f"{key}={word}")
+        return sweep if key == "sweep" else _best(sweep, f"{key}={word}")
+    return _newest(_RUNS, ".hydra/config.yaml", f"{key}={word}")
+
+
+def _newest(under: Path, file: str, said: str) -> Path:
+    """The folder under one of ours that began last, as ``file`` tells, which is written at the start."""
+    found = [path for depth in ("*", "*/*") for path in under.glob(f"{depth}/{file}")]
+    if not found:
+        raise UserError(f"{said}: there is none in {under}/ yet, or it went elsewhere: name its folder")
+    return max(found, key=lambda path: path.stat().st_mtime).parents[file.count("/")]
+
+
+def _best(sweep: Path, said: str) -> Path:
+    try:
+        with (sweep / "leaderboard.csv").open(encoding="utf-8", newline="") as file:
+            first = next(csv.DictReader(file), {})
+    except OSError:
+        raise UserError(f"{said}: {sweep} has no leaderboard.csv yet; python -m src.report makes one") from None
+    if not first.get("rank"):
+        raise UserError(f"{said}: no run of {sweep} came to a result")
+    return sweep / first["folder"]
