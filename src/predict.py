@@ -12,7 +12,7 @@ def predict(cfg: DictConfig) -> None:
     """Writes the input's rows with a column of predictions."""
     from src.runs.predict import predict
 
-    predict(cfg.run, cfg.input, cfg.output, cfg.checkpoint, packages(cfg.trust))
+    predict(cfg.run, cfg.input, cfg.output, cfg.checkpoint, packages(cfg.trust), cfg.interval)
 
 
 if __name__ == "__main__":

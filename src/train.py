@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
@@ -16,7 +17,12 @@ def train(cfg: DictConfig) -> float | list[float]:
     from src.runs.train import run
     from src.sweeping.pruning import pruner_of
 
-    return run(cfg, pruner_of)
+    def together(*arguments: Any) -> dict[str, Any]:
+        from src.stacks.ensemble import fit_together  # imports torch, which a mistake does not wait for
+
+        return fit_together(*arguments)
+
+    return run(cfg, pruner_of, together)
 
 
 def is_sweep(arguments: list[str]) -> bool:

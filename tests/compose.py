@@ -25,14 +25,17 @@ def composed(*overrides: str) -> DictConfig:
 def trained(path: Path, *overrides: str, figures: bool = False) -> dict[str, Any]:
     """Trains into ``path`` and returns the summary."""
     from src.config import build
-    from src.config.check import check
+    from src.config.check import check, settle
+    from src.runs.ensemble import is_several
     from src.runs.fit import fit
     from src.runs.folder import RunFolder
+    from src.stacks.ensemble import fit_together
 
     cfg = composed(*overrides)
+    settle(cfg)
     check(cfg)
     folder = RunFolder(path)
     folder.config.parent.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(cfg, folder.config)
     OmegaConf.save(OmegaConf.create({"hydra": {"runtime": {"cwd": str(Path.cwd())}}}), folder.hydra)
-    return fit(cfg, build.table(cfg), folder, "", list(overrides), figures)
+    return (fit_together if is_several(cfg) else fit)(cfg, build.table(cfg), folder, "", list(overrides), figures)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_MODULE_KEYS = ("batch_size", "shuffle", "val_fraction", "test_fraction", "standardize")
+_MODULE_KEYS = ("batch_size", "shuffle", "val_fraction", "test_fraction", "split_seed", "standardize")
 
 
 def construct(node: DictConfig | dict[str, Any], key: str, **extra: Any) -> Any:
@@ -80,8 +80,8 @@ def table(cfg: Config) -> Table:
     return replace(rows, seconds=time.perf_counter() - started)
 
 
-def partition(cfg: Config, rows: Table, seed: int) -> "Partition":
-    """The split of a table that a seed decides, with its encoder.
+def partition(cfg: Config, rows: Table) -> "Partition":
+    """The split of a table that a seed and a fold decide, with its encoder.
 
     Raises:
         UserError: the fractions leave fewer than two training rows.
@@ -90,7 +90,9 @@ def partition(cfg: Config, rows: Table, seed: int) -> "Partition":
 
     data = cfg.data
     standardize = cfg.model.standardize if data.standardize == "auto" else data.standardize
-    return Partition(rows, data.val_fraction, data.test_fraction, standardize, seed)
+    seed = cfg.seed if data.get("split_seed") is None else data.split_seed
+    fold = None if cfg.get("fold") is None else (cfg.fold, cfg.folds)
+    return Partition(rows, data.val_fraction, data.test_fraction, standardize, seed, fold)
 
 
 def datamodule(
@@ -148,6 +150,8 @@ def objectives(cfg: Config) -> list[str]:
     """Every figure that a run returns to its sweep."""
     if cfg.objective is not None and not isinstance(cfg.objective, str):
         return [str(name) for name in cfg.objective]
+    if cfg.get("folds") is not None and cfg.get("fold") is None:
+        return [cfg.objective or "oof/mse"]
     return [cfg.objective or ("val/mse" if cfg.data.val_fraction else "train/mse")]
 
 

@@ -17,6 +17,7 @@ _below_one = Number("a number from 0 to below 1", lambda v: 0 <= v < 1)
 _inside_one = Number("a number between 0 and 1, both excluded", lambda v: 0 < v < 1)
 _count = Number("a whole number from 1 on", lambda v: v >= 1, whole=True)
 _count_or_null = Number("a whole number from 1 on", lambda v: v >= 1, whole=True, optional=True)
+_several_or_null = Number("a whole number from 2 on", lambda v: v >= 2, whole=True, optional=True)
 _natural = Number("a whole number from 0 on", lambda v: v >= 0, whole=True)
 _flag = Choice((True, False))
 _interval = Choice(("epoch", "step"))
@@ -38,7 +39,15 @@ _MONITORED = ("train/loss", *(f"val/{name}" for name in METRICS))
 
 # What a key may be, wherever it stands: an optimizer that is added with a known key is checked already.
 RULES: dict[str, dict[str, Rule]] = {
-    "": {"seed": _natural, "figures": Choice(("auto", True, False)), "graph": _flag, "name": Text()},
+    "": {
+        "folds": _several_or_null,
+        "fold": Number("a whole number from 0 on, below folds", lambda v: v >= 0, whole=True, optional=True),
+        "ensemble": _several_or_null,
+        "seed": _natural,
+        "figures": Choice(("auto", True, False)),
+        "graph": _flag,
+        "name": Text(),
+    },
     "data": {
         "batch_size": _count_or_null,
         "shuffle": _flag,
@@ -114,6 +123,13 @@ RULES: dict[str, dict[str, Rule]] = {
     "callbacks.early_stopping": {"patience": _count, "min_delta": _from_zero, "mode": Choice(("min", "max"))},
     "logger.tensorboard": {"max_points": _count_or_null},
 }
+
+
+def settle(cfg: Config) -> None:
+    """Says what one value decides of another: the share of rows that validates a fold."""
+    folds = cfg.get("folds")
+    if isinstance(folds, int) and folds > 1:
+        cfg.data.val_fraction = 1 / folds
 
 
 def check(cfg: Config) -> None:
@@ -197,15 +213,18 @@ def _check_together(cfg: Config) -> None:
             )
         if trainer.gradient_clip_val is not None or trainer.accumulate_grad_batches != 1:
             raise UserError("model=scratch neither clips nor accumulates gradients; leave both trainer options alone")
+    _check_models(cfg)
     several = cfg.objective is not None and not isinstance(cfg.objective, str)
     if several and not 2 <= len(set(cfg.objective)) == len(cfg.objective):
         raise UserError(f"objective must be one figure or a list of different ones, found {list(cfg.objective)}")
     for objective in [] if cfg.objective is None else cfg.objective if several else [cfg.objective]:
         split, _, metric = str(objective).partition("/")
-        if split not in SPLITS or metric not in METRICS:
+        if split == "oof" and metric in METRICS and (cfg.get("folds") is None or cfg.get("fold") is not None):
+            raise UserError(f"objective={objective} is over the rows that folds leave out, expected folds=5 with it")
+        if split not in (*SPLITS, "oof") or metric not in METRICS:
             said = " with ".join(f"{', '.join(names[:-1])} or {names[-1]}" for names in (SPLITS, list(METRICS)))
             raise UserError(f"objective must be {said}, as in val/mse, found {objective!r}")
-        if split != "train" and not data[f"{split}_fraction"]:
+        if split not in ("train", "oof") and not data[f"{split}_fraction"]:
             raise UserError(f"objective={objective} needs {split} rows, found data.{split}_fraction=0")
     for key in ("scheduler.monitor", *(f"callbacks.{name}.monitor" for name in cfg.get("callbacks") or {})):
         if figure := _select(cfg, key):
@@ -218,3 +237,14 @@ def _check_monitor(key: str, figure: str, validation: bool) -> None:
         raise UserError(f"{key}={figure} needs val rows, found data.val_fraction=0; train/loss is always there")
     if figure not in _MONITORED:
         raise UserError(f"{key} must be one of {', '.join(_MONITORED)}, found {figure!r}")
+
+
+def _check_models(cfg: Config) -> None:
+    """What folds, one of them, and ensembles need and exclude."""
+    folds, fold, ensemble = (cfg.get(key) for key in ("folds", "fold", "ensemble"))
+    if fold is not None and (folds is None or fold >= folds):
+        raise UserError(f"fold={fold} needs folds above it, as in folds=5 fold=0, found folds={_as_typed(folds)}")
+    if folds is not None and ensemble is not None:
+        raise UserError(f"folds={folds} and ensemble={ensemble}: the models of folds are an ensemble, leave one out")
+    if cfg.resume and (ensemble is not None or (folds is not None and fold is None)):
+        raise UserError(f"resume={cfg.resume}: models that predict together are resumed one by one, from members/")

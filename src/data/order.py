@@ -15,10 +15,13 @@ def _seed(stream: int, *words: int) -> int:
     return int(np.random.SeedSequence([stream, *words]).generate_state(1, np.uint64)[0])
 
 
-def split(rows: int, val_fraction: float, test_fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def split(
+    rows: int, val_fraction: float, test_fraction: float, seed: int, fold: tuple[int, int] | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Row numbers for training, validation and test, each in file order.
 
-    A part that is asked for has at least one row, so that whoever reads the fractions knows which parts exist.
+    A part that is asked for has at least one row, so that whoever reads the fractions knows which parts exist. A fold,
+    (place, number), is validated by its part of all rows but the test's, which every fold has in common.
 
     Raises:
         UserError: fewer than two rows are left for training.
@@ -33,6 +36,10 @@ def split(rows: int, val_fraction: float, test_fraction: float, seed: int) -> tu
         order = np.arange(rows, dtype=_INDEX)
     else:
         order = np.random.default_rng(_seed(_SPLIT, seed)).permutation(np.arange(rows, dtype=_INDEX))
+    if fold is not None:
+        parts = np.array_split(order[test:], fold[1])
+        rest = [part for place, part in enumerate(parts) if place != fold[0]]
+        return np.sort(np.concatenate(rest)), np.sort(parts[fold[0]]), np.sort(order[:test])
     return np.sort(order[val + test :]), np.sort(order[:val]), np.sort(order[val : val + test])
 
 

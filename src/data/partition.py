@@ -23,13 +23,22 @@ class Partition:
         val_fraction, test_fraction: shares of the rows kept from training.
         standardize: scale features and target to mean 0 and deviation 1 of the training rows.
         seed: decides the split.
+        fold: (place, number) of a fold, whose validation rows are its own part.
 
     Raises:
         UserError: the fractions leave fewer than two training rows.
     """
 
-    def __init__(self, table: Table, val_fraction: float, test_fraction: float, standardize: bool, seed: int) -> None:
-        parts = split(len(table), val_fraction, test_fraction, seed)
+    def __init__(
+        self,
+        table: Table,
+        val_fraction: float,
+        test_fraction: float,
+        standardize: bool,
+        seed: int,
+        fold: tuple[int, int] | None = None,
+    ) -> None:
+        parts = split(len(table), val_fraction, test_fraction, seed, fold)
         self.table = table
         self.rows = dict(zip(("train", "val", "test"), parts, strict=True))
         self.encoder = Encoder.fit(table, parts[0], standardize)

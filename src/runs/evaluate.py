@@ -4,9 +4,12 @@ import sys
 from collections.abc import Collection
 from typing import Any
 
+from omegaconf import DictConfig
+
 from src.config import build
+from src.data.table import Table
 from src.runs.folder import RunFolder
-from src.runs.restore import load_config, load_predictor
+from src.runs.restore import load_config, load_one
 
 
 def evaluate(run: str, checkpoint: str, trust: Collection[str] = ()) -> dict[str, Any]:
@@ -31,12 +34,29 @@ def evaluate(run: str, checkpoint: str, trust: Collection[str] = ()) -> dict[str
             f"note: {rows.source} has changed since the run; these figures are of the new rows",
             file=sys.stderr,
         )
-    predictor = load_predictor(folder, cfg, checkpoint)
+    if folder.members():
+        return _evaluate_together(folder, cfg, rows, checkpoint, trust)
+    predictor = load_one(folder, cfg, checkpoint)
 
     from src.runs.outcome import Reference, outcome
     from src.runs.terminal import print_metrics
 
-    part = build.partition(cfg, rows, cfg.seed)
+    part = build.partition(cfg, rows)
     result = outcome(predictor, part) | {"reference": Reference(part).described}
     print_metrics(result, rows.source, rows.target_name, part.splits())
     return result["metrics"]
+
+
+def _evaluate_together(
+    folder: RunFolder, cfg: DictConfig, rows: Table, checkpoint: str, trust: Collection[str]
+) -> dict[str, Any]:
+    from src.runs import ensemble
+    from src.runs.terminal import print_models
+
+    predicts = [load_one(each, load_config(each, ("model",), trust), checkpoint) for each in folder.members()]
+    parts = ensemble.partition_of(cfg, rows)
+    judged = ensemble.judge(predicts, parts, bool(cfg.folds))
+    found: dict[str, Any] = {"metrics": judged.figures, "deviations": judged.deviations}
+    found["baselines"] = ensemble.baselines(parts, bool(cfg.folds))
+    print_models(found, len(predicts), rows.source, rows.target_name)
+    return judged.figures

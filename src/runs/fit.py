@@ -63,7 +63,7 @@ def fit(
         NothingLeft: the run to resume is over.
     """
     started = time.perf_counter() - rows.seconds
-    part = build.partition(cfg, rows, cfg.seed)
+    part = build.partition(cfg, rows)
     seconds = {"load": elapsed(started)}
     callbacks = [build.construct(node, f"callbacks.{name}") for name, node in (cfg.callbacks or {}).items()]
     named = dict(zip(cfg.callbacks or {}, callbacks, strict=True))

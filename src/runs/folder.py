@@ -16,7 +16,14 @@ from src.runs.status import FAILED, INTERRUPTED
 if TYPE_CHECKING:
     import numpy as np
 
-OWNED = ("summary.json", "metrics.csv", "checkpoints", "figures")  # what a run writes, and a second attempt replaces
+OWNED = (
+    "summary.json",
+    "metrics.csv",
+    "checkpoints",
+    "figures",
+    "members",
+    "predictions_oof.csv",
+)  # what a run writes, and a second attempt replaces
 _SIGNATURE = "src.plugins.folders.Folders"  # what Hydra's record of a job of ours names, and nobody else's
 
 
@@ -54,12 +61,18 @@ class RunFolder:
         Raises:
             UserError: there is no such run, or it has no such checkpoint.
         """
-        folder = cls.existing(run)
         name = Path(run).stem if run.endswith(".ckpt") else checkpoint
         if name not in ("best", "last"):
             raise UserError(f"checkpoint must be one of best, last, found {name!r}")
-        folder.checkpoint(name)
+        folder = cls.existing(run)
+        for each in folder.members() or [folder]:
+            each.checkpoint(name)
         return folder, name
+
+    def members(self) -> list["RunFolder"]:
+        """The runs of the models that predict together, in their order; none where the run is of one model."""
+        found = (path for path in (self.path / "members").glob("*") if path.name.isdecimal())
+        return [RunFolder(path) for path in sorted(found, key=lambda path: int(path.name))]
 
     def checkpoint(self, name: str) -> Path:
         """``best`` or ``last``.

@@ -16,6 +16,7 @@ from src.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from src.data.encoder import Encoder
+    from src.runs.ensemble import Ensemble
     from src.training.plain import Plain
     from src.training.predictor import Predictor
 
@@ -59,7 +60,22 @@ def load_config(
     return cfg
 
 
-def load_predictor(folder: RunFolder, cfg: DictConfig, checkpoint: str) -> "Predictor":
+def load_predictor(
+    folder: RunFolder, cfg: Config, checkpoint: str, trust: Collection[str] = ()
+) -> "Predictor | Ensemble":
+    """What a run predicts with: its net and encoder, or of a run of several models the mean of theirs.
+
+    Raises:
+        UserError: there is no such checkpoint, it is damaged, or it holds another net.
+    """
+    if members := folder.members():
+        from src.runs.ensemble import Ensemble
+
+        return Ensemble([load_one(each, load_config(each, ("model",), trust), checkpoint) for each in members])
+    return load_one(folder, cfg, checkpoint)
+
+
+def load_one(folder: RunFolder, cfg: Config, checkpoint: str) -> "Predictor":
     """The net with the weights of a checkpoint, and its encoder.
 
     Raises:

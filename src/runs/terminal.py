@@ -12,7 +12,10 @@ from src.training.task import METRICS
 def print_summary(summary: dict[str, Any], folder: Path) -> None:
     """Metrics by split, the learned line beside the least-squares one, time, folder and what to do next."""
     data = summary["data"]
-    print_metrics(summary, data["source"], data["target"], list(data["splits"]))
+    if "members" in summary:
+        print_models(summary, len(summary["members"]), data["source"], data["target"])
+    else:
+        print_metrics(summary, data["source"], data["target"], list(data["splits"]))
     console = _console()
     seconds = summary["seconds"]
     best = f", best at epoch {summary['best_epoch']}" if "best_epoch" in summary else ""
@@ -23,6 +26,30 @@ def print_summary(summary: dict[str, Any], folder: Path) -> None:
     shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
     console.print(f"folder: {shown}")
     console.print(f"curves: tensorboard --logdir {shown if shown.is_absolute() else (*shown.parts, '.')[0]}")
+
+
+def print_models(result: dict[str, Any], models: int, source: str, target: str) -> None:
+    """What models come to together, beside the baselines: figures by split, and what the models differ by."""
+    console = _console()
+    metrics, baselines, deviations = result["metrics"], result["baselines"], result["deviations"]
+    if not metrics:
+        return
+    shown = [f"{split}/{name}" for split in ("oof", "val", "test") for name in ("rmse", "r2")]
+    shown = [name for name in shown if name in metrics and not (name.startswith("val/") and "oof/r2" in metrics)]
+    table = Table(title=f"{source}: {target}", title_justify="left")
+    table.add_column("")
+    for name in shown:
+        table.add_column(name, justify="right")
+    for row, figures in {f"{models} models": metrics, **baselines}.items():
+        table.add_row(row, *(f"{figures[name]:.6g}" for name in shown))
+    console.print(table)
+    if "val/rmse" in metrics:
+        console.print(f"val/rmse {metrics['val/rmse']:.6g} ± {deviations['val/rmse']:.2g} from model to model")
+    if "coverage" in (interval := result.get("interval", {})):
+        said = f"{interval['level']:.0%} interval: ± {interval['half_width']:.6g}"
+        console.print(f"{said}, which holds {interval['coverage']:.0%} of the test rows")
+    if "note" in result:
+        console.print(f"note: {result['note']}")
 
 
 def print_metrics(result: dict[str, Any], source: str, target: str, splits: list[str]) -> None:

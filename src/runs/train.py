@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.adapters.lightning_import import import_lightning
 from src.config import build, resolvers
-from src.config.check import check
+from src.config.check import check, settle
 from src.config.kinds import packages
 from src.errors import NothingLeft, UserError
 from src.runs.folder import RunFolder, run_command
@@ -28,12 +28,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 resolvers.register()
 
-PrunerOf = Callable[[Any, str, bool, int], "Pruner | None"]
+PrunerOf = Callable[[Any, str, bool, int, int], "Pruner | None"]
+Fit = Callable[..., dict[str, Any]]
 
 _HYDRAS = {".hydra", "train.log"}  # what Hydra writes into a folder before the job starts
 
 
-def run(cfg: DictConfig, pruner_of: PrunerOf) -> float | list[float]:
+def run(cfg: DictConfig, pruner_of: PrunerOf, together: Fit) -> float | list[float]:
     """One job: checks, trains, shows; returns the objective, or a list where there are several.
 
     Alone, a diverged run exits with 1. In a sweep it returns an infinite objective and the sweep goes on. A run alone
@@ -41,7 +42,8 @@ def run(cfg: DictConfig, pruner_of: PrunerOf) -> float | list[float]:
 
     Args:
         cfg: as Hydra composed it.
-        pruner_of: gives the pruner that a job's sweep asks for, from its ``hydra`` node, objective and epochs.
+        pruner_of: gives the pruner that a job's sweep asks for, from its ``hydra`` node, objective, epochs and models.
+        together: ``fit`` for models that predict together.
 
     Raises:
         UserError: the configuration, the table or the run to resume does not fit; nothing is left behind.
@@ -56,19 +58,26 @@ def run(cfg: DictConfig, pruner_of: PrunerOf) -> float | list[float]:
     command = run_command(overrides, swept=not alone)
     if alone or not _is_first():
         # src.plugins.folders holds the folder, or the first of several processes does.
-        return _run(cfg, folder, alone, command, overrides, pruner_of)
+        return _run(cfg, folder, alone, command, overrides, pruner_of, together)
     with claimed(folder.path, str(folder.path), overrides):
-        return _run(cfg, folder, alone, command, overrides, pruner_of)
+        return _run(cfg, folder, alone, command, overrides, pruner_of, together)
 
 
 def _run(
-    cfg: DictConfig, folder: RunFolder, alone: bool, command: str, overrides: list[str], pruner_of: PrunerOf
+    cfg: DictConfig,
+    folder: RunFolder,
+    alone: bool,
+    command: str,
+    overrides: list[str],
+    pruner_of: PrunerOf,
+    together: Fit,
 ) -> float | list[float]:
     hydra = HydraConfig.get()
     first = _is_first()
     try:
         if cfg.resume:
             cfg = continued(cfg, overrides, packages(cfg.trust))
+        settle(cfg)
         check(cfg)
         rows = build.table(cfg)
         OmegaConf.resolve(cfg)
@@ -76,15 +85,19 @@ def _run(
             # Resolved, so that the folder can be read where Hydra's own resolvers are not.
             OmegaConf.save(cfg, folder.config)
         import_lightning()
+        from src.runs.ensemble import is_several
         from src.runs.fit import fit
 
         if not alone:
             # The epochs of each run would drown what a sweep has to say.
             logging.getLogger("src.training.progress").setLevel(logging.WARNING)
         drawn = alone if cfg.figures == "auto" else cfg.figures
-        aim = build.objective(cfg)
-        pruner = pruner_of(hydra, aim, larger_is_better(aim), cfg.trainer.max_epochs)
-        summary = fit(cfg, rows, folder, command, overrides, drawn, pruner)
+        aim = build.objective(cfg).replace("oof/", "val/")
+        several = is_several(cfg)
+        models = (cfg.folds or cfg.ensemble) if several else 1
+        pruner = pruner_of(hydra, aim, larger_is_better(aim), cfg.trainer.max_epochs, models)
+        train = together if several else fit
+        summary = train(cfg, rows, folder, command, overrides, drawn, pruner)
     except UserError as error:
         if not first:
             raise

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 
 from src.config import build
+from src.config.check import settle
 from src.config.values import Values, container
 from src.config.yaml_files import dump
 from src.data.table import Table
@@ -117,6 +118,7 @@ class ComposedGroup:
 def job_of(composed: Composed) -> Job:
     """A composed job, ready to be trained."""
     values, folder = Values.of(composed.task()), RunFolder(composed.folder)
+    settle(values)
     return Job(composed.number, values, folder, composed.task_overrides)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from src.config import optimization, way
 from src.config.kinds import resolve
 from src.config.values import Values
+from src.runs.ensemble import is_several
 
 Flat = Mapping[str, Any]
 
@@ -43,6 +44,8 @@ def why_alone(flat: Flat, cfg: Values) -> str | None:
         for name, node in (cfg.get(group) or {}).items():
             if node.get("_target_") not in _OWN and not _is_stopping(str(node.get("_target_"))):
                 return f"{group}.{name} follows a training of its own"
+    if is_several(cfg):
+        return "its own models are a stack"
     if flat["resume"] is not None:
         return "it resumes another run"
     return None

@@ -13,7 +13,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from src.adapters.lightning_import import import_lightning
-from src.config.check import check
+from src.config.check import check, settle
 from src.config.values import Values
 from src.errors import UserError, first_line
 from src.stacks.compose import Composed, Composer, number_job
@@ -81,6 +81,7 @@ class Launch:
             try:
                 composed = self._composer.compose(number, overrides)
                 cfg = Values.of(composed.task())
+                settle(cfg)
                 reason = why_alone(composed.flat, cfg) or _complaint(cfg)
             except (HydraException, KeyError):
                 left.setdefault("its configuration does not compose as a training", []).append(number)

@@ -197,9 +197,10 @@ def _parts(rows: Table, jobs: Sequence[Job]) -> list[Partition]:
         data = job.cfg.data
         splits = data.val_fraction or data.test_fraction
         standardize = job.cfg.model.standardize if data.standardize == "auto" else data.standardize
-        key = (data.val_fraction, data.test_fraction, standardize, job.cfg.seed if splits else 0)
+        seed = job.cfg.seed if data.get("split_seed") is None else data.split_seed
+        key = (data.val_fraction, data.test_fraction, standardize, seed if splits else 0, job.cfg.get("fold"))
         if key not in made:
-            made[key] = build.partition(job.cfg, rows, job.cfg.seed)
+            made[key] = build.partition(job.cfg, rows)
         found.append(made[key])
     return found
 

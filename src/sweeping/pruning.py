@@ -25,11 +25,13 @@ class Pruner:
         objective: the figure to report.
         maximize: whether larger is better.
         every: epochs between two reports.
+        models: members of each trial, one after the other, its folds say; their mean is reported, and they are pruned
+            together.
     """
 
-    def __init__(self, trials: "Sequence[Trial]", objective: str, maximize: bool, every: int) -> None:
+    def __init__(self, trials: "Sequence[Trial]", objective: str, maximize: bool, every: int, models: int = 1) -> None:
         self._trials, self._objective, self._maximize, self._every = trials, objective, maximize, every
-        self._best = np.full(len(trials), np.nan)
+        self._best, self._models = np.full(len(trials) * models, np.nan), models
 
     def __call__(
         self, epoch: int, present: np.ndarray, alive: np.ndarray, figures: Mapping[str, np.ndarray]
@@ -50,14 +52,13 @@ class Pruner:
             self._best[present] = better(self._best[present], np.where(np.isfinite(now), now, np.nan))
         if epoch % self._every:
             return None
-        values = self._best[present]
-        reporting = np.flatnonzero(np.isfinite(values) & alive)
-        for place in reporting:
-            self._trials[present[place]].report(float(values[place]), epoch)
-        answers = np.zeros(len(present), bool)
-        for place in reporting:
-            answers[place] = self._trials[present[place]].should_prune()
-        return answers
+        values = self._best.reshape(-1, self._models).mean(axis=1)  # (trials,)
+        trial = present // self._models
+        reporting = [each for each in np.unique(trial[alive]) if np.isfinite(values[each])]
+        for each in reporting:
+            self._trials[each].report(float(values[each]), epoch)
+        pruned = [each for each in reporting if self._trials[each].should_prune()]
+        return np.isin(trial, pruned) & alive
 
 
 def trial_of(hydra: Any) -> int:
@@ -72,12 +73,16 @@ def prunes(hydra: Any) -> bool:
     return swept and bool(sweeper.pruner.get("_target_"))
 
 
-def pruner_of(hydra: Any, objective: str, maximize: bool, max_epochs: int) -> Pruner | None:
-    """The pruner that the sweep of a job asks for; None outside a durable sweep with one."""
-    return pruner(hydra, objective, maximize, max_epochs, [trial_of(hydra)]) if prunes(hydra) else None
+def pruner_of(hydra: Any, objective: str, maximize: bool, max_epochs: int, models: int) -> Pruner | None:
+    """The pruner that the sweep of a job asks for, whose ``models`` train together; None where it asks for none."""
+    if not prunes(hydra):  # a run alone is no trial and has no number
+        return None
+    return pruner(hydra, objective, maximize, max_epochs, [trial_of(hydra)], models)
 
 
-def pruner(hydra: Any, objective: str, maximize: bool, max_epochs: int, numbers: Sequence[int]) -> Pruner | None:
+def pruner(
+    hydra: Any, objective: str, maximize: bool, max_epochs: int, numbers: Sequence[int], models: int = 1
+) -> Pruner | None:
     """The pruner that a job's sweep asks for; None outside a durable sweep with one.
 
     ``hydra`` is the job's node, ``numbers`` those of the trials that train together.
@@ -102,4 +107,4 @@ def pruner(hydra: Any, objective: str, maximize: bool, max_epochs: int, numbers:
         )
         found = study._storage.get_trial_id_from_study_id_trial_number
         trials = [optuna.trial.Trial(study, found(study._study_id, number)) for number in numbers]
-    return Pruner(trials, objective, maximize, max(1, max_epochs // int(sweeper.reports)))
+    return Pruner(trials, objective, maximize, max(1, max_epochs // int(sweeper.reports)), models)

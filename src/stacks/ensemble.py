@@ -1,0 +1,158 @@
+"""Trains the models of a run that predict together, folds or seeds, as one stack where that can be."""
+
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from src.config import build
+from src.config.values import Config, Values, container, flatten
+from src.config.yaml_files import dump
+from src.data.table import Table
+from src.runs import ensemble
+from src.runs.fit import fit
+from src.runs.folder import RunFolder
+from src.runs.outcome import elapsed
+from src.runs.status import has_result
+from src.stacks.grouping import why_alone
+from src.stacks.job import Job
+from src.stacks.members import write
+from src.stacks.nets import nets_of
+from src.stacks.stack import Group
+from src.training.progress import StackProgress
+from src.training.stack import Alone
+from src.training.task import objective_of
+
+if TYPE_CHECKING:
+    from src.training.history import Pruner
+
+_OF_A_MEMBER = ("status", "best_epoch", "metrics")  # what the whole summary says of each
+
+log = logging.getLogger(__name__)
+
+
+def fit_together(
+    cfg: Config,
+    rows: Table,
+    folder: RunFolder,
+    command: str,
+    overrides: Sequence[str],
+    figures: bool,
+    pruner: "Pruner | None" = None,
+) -> dict[str, Any]:
+    """Trains each model in members/ of the run's folder and writes what they come to together, summary.json last.
+
+    Args:
+        cfg: checked and resolved; ``folds`` or ``ensemble`` says how many.
+        rows: what ``build.table`` read.
+        folder: where everything goes.
+        command, overrides: how this run was asked for.
+        figures: not used; models are drawn where figures=true asks for it.
+        pruner: asked after each epoch for the models together.
+
+    Returns:
+        The summary.
+
+    Raises:
+        UserError: something in the configuration cannot be built, or no model came to a result.
+    """
+    started = time.perf_counter() - rows.seconds
+    folder.clear(overrides)
+    jobs = [
+        Job(
+            place,
+            Values(own, figures=cfg.figures is True),
+            RunFolder(folder.path / "members" / str(place)),
+            [*overrides, *more],
+        )
+        for place, (own, more) in enumerate(ensemble.members(Values.of(container(cfg))))
+    ]
+    hydra = folder.hydra.read_text(encoding="utf-8") if folder.hydra.is_file() else ""
+    reason = why_alone(flatten(jobs[0].cfg), Values.of(jobs[0].cfg))
+    summaries: list[dict[str, Any]] = []
+    if not reason:
+        try:
+            summaries = _stacked(rows, jobs, hydra, pruner)
+        except Alone as why:
+            reason = str(why)
+    if reason:
+        log.info("model by model: %s", reason)
+        summaries = [_alone(rows, job, hydra) for job in jobs]
+    trained = time.perf_counter()
+    summary = _summary(cfg, rows, folder, jobs, summaries)
+    summary |= {"command": command, "overrides": list(overrides)}
+    fitted = sum(each["seconds"]["fit"] for each in summaries)
+    summary["seconds"] = {"load": rows.seconds, "fit": fitted, "write": elapsed(trained), "total": elapsed(started)}
+    folder.write_summary(summary)
+    return summary
+
+
+def _stacked(rows: Table, jobs: list[Job], hydra: str, pruner: "Pruner | None") -> list[dict[str, Any]]:
+    group = Group(rows, jobs, nets_of(len(rows.feature_names), jobs))
+    progress = StackProgress(len(jobs), jobs[0].cfg.trainer.max_epochs, sys.stderr.isatty())
+    # Together, whatever memory likes: a pruner judges all of them at once.
+    trained = group.train(len(jobs), progress, (lambda _: pruner) if pruner else None)
+    return [summary for each in trained for _, summary in write(each, lambda job: _files(job, hydra))]
+
+
+def _alone(rows: Table, job: Job, hydra: str) -> dict[str, Any]:
+    from src.runs.folder import run_command
+
+    for name, text in _files(job, hydra).items():
+        path = job.folder.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return fit(job.cfg, rows, job.folder, run_command(job.overrides, swept=False), job.overrides, job.cfg.figures)
+
+
+def _files(job: Job, hydra: str) -> dict[str, str]:
+    """.hydra/ of a member: its own configuration, and the run's record of how it was started."""
+    return {
+        ".hydra/config.yaml": dump(container(job.cfg)),
+        ".hydra/hydra.yaml": hydra,
+        ".hydra/overrides.yaml": dump(job.overrides),
+    }
+
+
+def _summary(
+    cfg: Config, rows: Table, folder: RunFolder, jobs: list[Job], summaries: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """What the models come to together, ``command`` and ``seconds`` still open."""
+    from src.runs.outcome import Reference
+    from src.runs.restore import load_one
+
+    aims, folds = build.objectives(cfg), bool(cfg.folds)
+    without = next((place for place, each in enumerate(summaries) if not has_result(each["status"])), None)
+    parts = ensemble.partition_of(cfg, rows)
+    found: dict[str, Any] = {"metrics": {}, "deviations": {}, "baselines": {}}
+    if without is None:
+        predictors = [load_one(job.folder, job.cfg, "best") for job in jobs]
+        judged = ensemble.judge(predictors, parts, folds)
+        found = {"metrics": judged.figures, "deviations": judged.deviations}
+        found["baselines"] = ensemble.baselines(parts, folds)
+        if folds:
+            found["interval"] = judged.interval(0.9)
+            ensemble.write_out_of_fold(folder.path / "predictions_oof.csv", judged.out_of_fold, rows.target_name)
+    summary = {
+        "status": "completed" if without is None else summaries[without]["status"],
+        "seed": cfg.seed,
+        "epochs": max(each["epochs"] for each in summaries),
+        "steps": max(each["steps"] for each in summaries),
+        "objective": objective_of(found["metrics"], aims[0]),
+        "parameters": {},
+        **found,
+        "data": Reference(parts[0]).data,
+        "environment": summaries[0]["environment"],
+        "members": [
+            {"folder": f"members/{job.number}"} | {key: each[key] for key in _OF_A_MEMBER if key in each}
+            for job, each in zip(jobs, summaries, strict=True)
+        ],
+    }
+    if len(aims) > 1:
+        summary["objectives"] = [objective_of(found["metrics"], aim) for aim in aims]
+    if without is not None and "message" in summaries[without]:
+        summary["message"] = f"members/{without}: {summaries[without]['message']}"
+    elif note := ensemble.verdict(found["metrics"], found["baselines"]) if found["baselines"] else None:
+        summary["note"] = note
+    return summary
