@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from src.data.table import Table
 from src.errors import UserError
 
 _INDEX = np.int32  # two thousand million rows are enough, at half the memory
@@ -15,25 +16,59 @@ def _seed(stream: int, *words: int) -> int:
     return int(np.random.SeedSequence([stream, *words]).generate_state(1, np.uint64)[0])
 
 
-def split(rows: int, val_fraction: float, test_fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def split(table: Table, val_fraction: float, test_fraction: float, seed: int) -> tuple[np.ndarray, ...]:
     """Row numbers for training, validation and test, each in file order.
 
-    A part that is asked for has at least one row, so that whoever reads the fractions knows which parts exist.
+    Groups stay whole, and of ordered times the last are test rows and those before them validation. Where the table has
+    a column of parts, the fractions say only which of them there are, and draw those that it does not name from its
+    training rows. A part that is asked for has at least one row, so that whoever reads the fractions knows which parts
+    exist.
 
     Raises:
-        UserError: fewer than two rows are left for training.
+        UserError: fewer than two rows are left for training, or the column names a part that the fractions have not.
     """
-    val, test = (max(round(rows * share), 1) if share else 0 for share in (val_fraction, test_fraction))
-    if rows - val - test < 2:
+    wanted = {"val": val_fraction, "test": test_fraction}
+    found: dict[str, np.ndarray] = {}
+    free = np.arange(len(table), dtype=_INDEX)
+    if table.split is not None:
+        for part in ("val", "test"):
+            if len(rows := free[table.split == part]):
+                if not wanted.pop(part):
+                    raise UserError(f"data.split: gives {len(rows)} {part} rows, found data.{part}_fraction=0")
+                found[part] = rows
+        free = free[table.split == "train"]
+    rows, start = len(free), 0
+    if any(wanted.values()):
+        free, ends = _ordered(table, free, seed)
+        for part in sorted(wanted, reverse=table.time is None):  # of times the last are for the test
+            if share := wanted[part]:
+                later = ends[ends > start]
+                near = np.abs(later - start - max(round(rows * share), 1)).argmin() if len(later) else 0
+                stop = int(later[near]) if len(later) else rows
+                found[part] = np.sort(free[start:stop])
+                start = stop
+    free = np.sort(free[start:])
+    if len(free) < 2:
         raise UserError(
             f"data.val_fraction={val_fraction} and data.test_fraction={test_fraction} leave "
-            f"{max(rows - val - test, 0)} of {rows} rows for training, expected at least 2"
+            f"{len(free)} of {len(table)} rows for training, expected at least 2"
         )
-    if not val and not test:
-        order = np.arange(rows, dtype=_INDEX)
+    return free, found.get("val", free[:0]), found.get("test", free[:0])
+
+
+def _ordered(table: Table, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows in the order in which they are handed out, and after how many of them a part may end."""
+    generator = np.random.default_rng(_seed(_SPLIT, seed))
+    if table.group is None and table.time is None:
+        return generator.permutation(rows), np.arange(1, len(rows) + 1)
+    if table.group is None:
+        rank = -np.asarray(table.time)[rows]
     else:
-        order = np.random.default_rng(_seed(_SPLIT, seed)).permutation(np.arange(rows, dtype=_INDEX))
-    return np.sort(order[val + test :]), np.sort(order[:val]), np.sort(order[val : val + test])
+        groups, member = np.unique(table.group[rows], return_inverse=True)  # who has none is in one group
+        rank = generator.permutation(len(groups))[member]
+    order = np.argsort(rank, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(rank[order])) + 1, len(rows))
+    return rows[order], ends
 
 
 def row_order(rows: int, seed: int, epoch: int) -> Tensor:

@@ -71,7 +71,7 @@ def load_predictor(folder: RunFolder, cfg: DictConfig, checkpoint: str) -> "Pred
 
     state, encoder = _read(path, "state_dict")
     weights = {name.removeprefix("net."): value for name, value in state["state_dict"].items()}
-    net = build.net(cfg, len(encoder.feature_names))
+    net = build.net(cfg, encoder.shape)
     try:
         net.load_state_dict(weights)
     except RuntimeError as error:
