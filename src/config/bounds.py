@@ -50,21 +50,36 @@ class Each:
     words: str
     length: int | None = None
     optional: bool = False
+    empty: bool = False
 
     def complaint(self, value: Any) -> str | None:
         """What the list should hold, where it does not."""
         if value is None and self.optional:
             return None
-        fits = isinstance(value, list) and len(value) > 0 and self.length in (None, len(value))
+        fits = isinstance(value, list) and (self.empty or len(value) > 0) and self.length in (None, len(value))
         return None if fits and not any(self.item.complaint(v) for v in value) else self.words
 
 
+@dataclass(frozen=True)
 class Text:
     """A string with something in it."""
 
+    words: str = "a name"
+    optional: bool = False
+
     def complaint(self, value: Any) -> str | None:
         """That a text was expected, where it was not."""
-        return None if isinstance(value, str) and value.strip() else "a name"
+        if value is None and self.optional:
+            return None
+        return None if isinstance(value, str) and value.strip() else self.words + (" or null" if self.optional else "")
 
 
-Rule = Number | Choice | Each | Text
+class Character:
+    """One character, or null."""
+
+    def complaint(self, value: Any) -> str | None:
+        """That one was expected, where it was not."""
+        return None if value is None or (isinstance(value, str) and len(value) == 1) else "one character or null"
+
+
+Rule = Number | Choice | Each | Text | Character

@@ -28,12 +28,16 @@ if TYPE_CHECKING:
     import lightning.pytorch as pl
     from torch import nn
 
+    from src.data.encoder import Shape
     from src.data.module import DataModule
     from src.data.partition import Partition
 
 log = logging.getLogger(__name__)
 
-_MODULE_KEYS = ("batch_size", "shuffle", "val_fraction", "test_fraction", "split_seed", "standardize")
+_MODULE_KEYS = (
+    *("batch_size", "shuffle", "val_fraction", "test_fraction", "split_seed"),
+    *("standardize", "scaling", "target_scaling"),
+)
 
 
 def construct(node: DictConfig | dict[str, Any], key: str, **extra: Any) -> Any:
@@ -89,10 +93,19 @@ def partition(cfg: Config, rows: Table) -> "Partition":
     from src.data.partition import Partition
 
     data = cfg.data
-    standardize = cfg.model.standardize if data.standardize == "auto" else data.standardize
     seed = cfg.seed if data.get("split_seed") is None else data.split_seed
     fold = None if cfg.get("fold") is None else (cfg.fold, cfg.folds)
-    return Partition(rows, data.val_fraction, data.test_fraction, standardize, seed, fold)
+    return Partition(rows, data.val_fraction, data.test_fraction, *scalings(cfg), seed, fold)
+
+
+def scalings(cfg: Config) -> tuple[str, str]:
+    """How features and target are scaled: as ``data`` asks, or not at all where nothing is to be standardized."""
+    data = cfg.data
+    standardize = cfg.model.standardize if data.standardize == "auto" else data.standardize
+    target = data.get("target_scaling", "auto")
+    if target == "auto":
+        target = "standard" if standardize else "none"
+    return data.get("scaling", "standard") if standardize else "none", target
 
 
 def datamodule(
@@ -117,18 +130,36 @@ def datamodule(
     return DataModule(parts, orders, batch_sizes, None if steps == "auto" else steps, span)
 
 
-def net(cfg: Config, features: int) -> "nn.Module":
-    """The net of ``model``, started from the seed, in the run's precision."""
+def net(cfg: Config, shape: "Shape") -> "nn.Module":
+    """The net of ``model``, started from the seed, in the run's precision.
+
+    Raises:
+        UserError: it cannot be constructed, or takes numbers only and the rows have codes of categories.
+    """
     import torch
 
     torch.manual_seed(cfg.seed)
     with precision(cfg):
-        return construct(_without(cfg.model, "standardize"), "model", **_input(cfg, features))
+        return _behind(construct(_without(cfg.model, "standardize"), "model", **_input(cfg, shape)), shape)
 
 
-def net_factory(cfg: Config, features: int) -> "Callable[..., nn.Module]":
+def net_factory(cfg: Config, shape: "Shape") -> "Callable[..., nn.Module]":
     """A constructor of ``model``'s net, for members that start differently; takes ``init`` where one has its own."""
-    return partial(construct(_without(cfg.model, "standardize"), "model", _partial_=True), **_input(cfg, features))
+    bare = partial(construct(_without(cfg.model, "standardize"), "model", _partial_=True), **_input(cfg, shape))
+    return lambda **init: _behind(bare(**init), shape)
+
+
+def _behind(net: "nn.Module", shape: "Shape") -> "nn.Module":
+    """A net behind what looks up the codes of its rows, where they have some."""
+    if not shape.codes:
+        return net
+    from src.models.embedding import Embedded
+
+    if hasattr(net, "step_by_hand"):
+        raise UserError(
+            "model=scratch takes numbers only; data.drop=[…] leaves out categories of more than nine values"
+        )
+    return Embedded(net, shape.codes, shape.entries)
 
 
 def monitored(cfg: Config) -> tuple[str | None, bool]:
@@ -209,8 +240,11 @@ def trainer(
     return made
 
 
-def _input(cfg: Config, features: int) -> dict[str, int]:
+def _input(cfg: Config, shape: "Shape") -> dict[str, int]:
     """What a net is told of its input; one without such an argument, nn.Sequential say, is told nothing."""
+    from src.models.embedding import embedded_width
+
+    features = embedded_width(shape.width, shape.codes)
     try:
         known = inspect.signature(resolve(cfg.model._target_, "model")).parameters.values()
     except (TypeError, ValueError):  # no signature to be had

@@ -5,7 +5,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from src.config.bounds import Choice, Each, Number, Rule, Text
+from src.config.bounds import Character, Choice, Each, Number, Rule, Text
 from src.config.values import Config
 from src.errors import UserError
 from src.training.task import METRICS, SPLITS
@@ -20,6 +20,9 @@ _count_or_null = Number("a whole number from 1 on", lambda v: v >= 1, whole=True
 _several_or_null = Number("a whole number from 2 on", lambda v: v >= 2, whole=True, optional=True)
 _natural = Number("a whole number from 0 on", lambda v: v >= 0, whole=True)
 _flag = Choice((True, False))
+_name = Text(optional=True)
+_names = Each(Text(), "a list of column names, [a,b]", empty=True)
+_mark = Character()
 _interval = Choice(("epoch", "step"))
 # Lightning's names, its aliases last. Not its 16-true and bf16-true, which round weights and updates as well.
 _precision = (
@@ -54,6 +57,19 @@ RULES: dict[str, dict[str, Rule]] = {
         "val_fraction": _below_one,
         "test_fraction": _below_one,
         "standardize": Choice(("auto", True, False)),
+        "scaling": Choice(("standard", "robust", "quantile", "none")),
+        "target_scaling": Choice(("auto", "standard", "log", "yeo-johnson", "none")),
+        "drop": _names,
+        "numeric": _names,
+        "categorical": _names,
+        "missing": Each(Text(), "a list of words, [none,'-9']", empty=True),
+        "group": _name,
+        "time": _name,
+        "split": _name,
+        "delimiter": _mark,
+        "quote": _mark,
+        "decimal": Choice((None, ".", ",")),
+        "encoding": _name,
         "features": Each(Text(), "a list of column names, [a,b]", optional=True),
         "target": Text(),
         "path": Text(),

@@ -1,99 +1,222 @@
-"""Columns to tensors and back: scaling that is fitted on the training rows and travels with the model."""
+"""Columns to tensors and back: fitted on the training rows, and travelling with the model."""
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import DTypeLike
 from torch import Tensor
 
-from src.adapters.blas import one_thread
-from src.data.table import Table
+from src.data import dates
+from src.data.categories import Category, columns_of, entries_of
+from src.data.numbers import Numbers, moments
+from src.data.table import BOOLEAN, CATEGORY, NUMBER, Column, Table
+from src.data.target import Target
+
+Recode = Callable[[np.ndarray], np.ndarray]
+
+
+class Shape(NamedTuple):
+    """What a net is given: so many numbers a row, of which the last are codes, and how many codes there are."""
+
+    width: int
+    codes: int = 0
+    entries: int = 1
+
+    @classmethod
+    def of(cls, columns: list[Column]) -> "Shape":
+        """That of a table's columns, whichever rows are trained on."""
+        numbers = sum(_width(column) + column.gaps for column in columns if column.kind != CATEGORY)
+        categories = [column for column in columns if column.kind == CATEGORY]
+        entries = [entries for column in categories if (entries := entries_of(column))]
+        return cls(numbers + sum(map(columns_of, categories)) + len(entries), len(entries), 1 + sum(entries))
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """A shift and a scale per column, float64: encoded = (raw - shift) / scale.
+    """Features in this order: numbers, booleans and dates scaled; flags of gaps; one-hot columns; codes.
 
-    ``feature_shift`` and ``feature_scale`` are (features,); the target's are numbers.
+    Args:
+        columns: as trained on; their values are those of ``categories``.
+        target_name: of the column that is predicted.
+        numbers: of numbers and booleans as they are, and of dates in parts.
+        categories: of each category.
+        target: of the target.
     """
 
-    feature_names: list[str]
+    columns: list[Column]
     target_name: str
-    feature_shift: np.ndarray
-    feature_scale: np.ndarray
-    target_shift: float
-    target_scale: float
+    numbers: Numbers
+    categories: list[Category]
+    target: Target
 
     @classmethod
-    def fit(cls, table: Table, rows: np.ndarray, standardize: bool) -> "Encoder":
-        """Mean and standard deviation of these rows, or 0 and 1 where ``standardize`` is off.
+    def fit(cls, table: Table, rows: np.ndarray, scaling: str, target_scaling: str) -> "Encoder":
+        """What these rows of a table say; for the two scalings see ``Numbers`` and ``Target``."""
+        columns, plain = table.columns, table.is_numeric
 
-        A constant column keeps the scale 1.
-        """
-        columns = table.features.shape[1] + 1
-        shift, scale = np.zeros(columns), np.ones(columns)
-        if standardize:
-            # One pass around a pivot near the mean, so that nothing cancels (Chan, Golub and LeVeque, 1983).
-            pivot = np.column_stack(next(table.chunks(rows))).mean(axis=0)
-            total, squares = np.zeros(columns), np.zeros(columns)
-            with one_thread():
-                for pair in table.chunks(rows):
-                    chunk = np.column_stack(pair) - pivot
-                    ones = np.ones(len(chunk))
-                    total += ones @ chunk
-                    squares += ones @ np.square(chunk)
-            mean = total / len(rows)
-            shift = pivot + mean
-            deviation = np.sqrt(np.maximum(squares / len(rows) - mean**2, 0))
-            # What rounding leaves of a constant column is no deviation.
-            scale = np.where(deviation > 1e-12 * np.maximum(np.abs(shift), 1e-300), deviation, 1.0)
-        names = table.feature_names, table.target_name
-        return cls(*names, shift[:-1], scale[:-1], float(shift[-1]), float(scale[-1]))
+        def numbers(raw: np.ndarray) -> np.ndarray:
+            return raw if plain else _numbers(raw, columns)
+
+        if plain and scaling == target_scaling == "standard":
+            # Both in one pass.
+            shift, scale = moments(lambda: map(np.column_stack, table.chunks(rows)), len(rows), False)
+            none = np.empty(0, np.int64)
+            fitted = Numbers(scaling, shift[:-1], scale[:-1], shift[:-1], none, none.astype(bool), np.empty((0, 129)))
+            return cls(columns, table.target_name, fitted, [], Target(scaling, float(shift[-1]), float(scale[-1])))
+        chunks = lambda: (numbers(raw) for raw, _ in table.chunks(rows))  # noqa: E731
+        fitted = Numbers.fit(chunks, len(rows), *_gaps(columns), scaling)
+        categories: list[Category] = []
+        for place, column in enumerate(columns):
+            if column.kind == CATEGORY:
+                first = categories[-1].first + categories[-1].entries if categories else 1
+                categories.append(Category.fit(column, table.features[rows, place], first))
+        target = Target.fit(table.target[rows], target_scaling, _moments)
+        return cls([_bare(column) for column in columns], table.target_name, fitted, categories, target)
 
     @property
-    def is_identity(self) -> bool:
-        """Whether encoded values are the raw ones."""
-        return not self.feature_shift.any() and bool((self.feature_scale == 1).all()) and self.target_scale == 1
+    def feature_names(self) -> list[str]:
+        """The columns that a row has to have."""
+        return [column.name for column in self.columns]
+
+    @property
+    def shape(self) -> Shape:
+        """What a net is given."""
+        entries = [category.entries for category in self.categories if category.entries]
+        width = self.numbers.width + sum(each.columns for each in self.categories) + len(entries)
+        return Shape(width, len(entries), 1 + sum(entries))
+
+    @property
+    def is_affine(self) -> bool:
+        """Whether a straight line on encoded values is one on raw values, in the target's unit."""
+        return self.numbers.is_affine and self.target.is_affine and all(c.kind == NUMBER for c in self.columns)
+
+    def recoder(self, columns: list[Column]) -> Recode | None:
+        """What brings raw rows of a table with such columns to this encoder's places of categories; None without any.
+
+        A value that it does not know becomes -1.
+        """
+        places = [place for place, column in enumerate(self.columns) if column.kind == CATEGORY]
+        lookups = [each.lookup(columns[place]) for place, each in zip(places, self.categories, strict=True)]
+        if not places:
+            return None
+
+        def recode(raw: np.ndarray) -> np.ndarray:
+            raw = raw.copy()
+            for place, lookup in zip(places, lookups, strict=True):
+                code = raw[:, place]
+                gap = np.isnan(code)
+                raw[:, place] = np.where(gap, np.nan, np.append(lookup, -1)[np.where(gap, -1, code).astype(np.int64)])
+            return raw
+
+        return recode
 
     def encode(self, features: np.ndarray, precision: DTypeLike) -> Tensor:
-        """Raw features (rows, features) as the tensor that a net sees: same shape, scaled, then rounded."""
-        return torch.from_numpy(np.ascontiguousarray(self._scaled(features), precision))
+        """Raw features (rows, features), recoded, as the tensor that a net sees: scaled, then rounded."""
+        return torch.from_numpy(np.ascontiguousarray(self._encoded(features), precision))
 
-    def encode_rows(self, table: Table, rows: np.ndarray) -> tuple[Tensor, Tensor]:
-        """These rows of a table as features (rows, features) and target (rows, 1)."""
-        features = np.empty((len(rows), table.features.shape[1]), table.precision)
+    def encode_rows(self, table: Table, rows: np.ndarray, recode: Recode | None = None) -> tuple[Tensor, Tensor]:
+        """These rows of a table as features (rows, width) and target (rows, 1)."""
+        features = np.empty((len(rows), self.shape.width), table.precision)
         target = np.empty((len(rows), 1), table.precision)
         done = 0
         for raw, wanted in table.chunks(rows):
             place = slice(done, done + len(raw))
-            features[place] = self._scaled(raw)
-            target[place, 0] = (wanted - self.target_shift) / self.target_scale
+            features[place] = self._encoded(raw if recode is None else recode(raw))
+            target[place, 0] = self.target.encode(wanted)
             done += len(raw)
         return torch.from_numpy(features), torch.from_numpy(target)
 
-    def _scaled(self, features: np.ndarray) -> np.ndarray:
-        # In float64: a column far from zero would lose digits when its mean is taken off. In NumPy: torch's threads
-        # wait for each other where another thread is at work.
-        return features if self.is_identity else (features - self.feature_shift) / self.feature_scale
+    def design(self, features: np.ndarray) -> np.ndarray:
+        """Recoded features (rows, features) for a straight line: encoded, with a column for each value of a code.
+
+        Float64, (rows, columns).
+        """
+        found = self._encoded(features)
+        embedded = [category for category in self.categories if category.entries]
+        numbers, codes = np.split(found, [found.shape[1] - len(embedded)], axis=1)
+        spread = [
+            code[:, None] == np.arange(category.first, category.first + category.entries)
+            for code, category in zip(codes.T, embedded, strict=True)
+        ]
+        return np.concatenate([numbers, *spread], axis=1) if spread else numbers
+
+    def _encoded(self, raw: np.ndarray) -> np.ndarray:
+        if not self.categories and all(column.kind in (NUMBER, BOOLEAN) for column in self.columns):
+            return self.numbers.encode(raw)
+        parts = [self.numbers.encode(_numbers(raw, self.columns))]
+        places = [place for place, column in enumerate(self.columns) if column.kind == CATEGORY]
+        pairs = list(zip(self.categories, places, strict=True))
+        parts += [category.one_hot(raw[:, place]) for category, place in pairs if category.columns]
+        parts += [category.codes(raw[:, place])[:, None] for category, place in pairs if category.entries]
+        return np.concatenate(parts, axis=1)
 
     def decode(self, output: Tensor) -> np.ndarray:
         """A net's output (rows, 1) as predictions (rows,) in the target's unit, float64."""
-        return output[:, 0].to(torch.float64).numpy() * self.target_scale + self.target_shift
+        return self.target.decode(output[:, 0]).numpy()
 
     def decode_line(self, weight: np.ndarray, bias: float) -> tuple[np.ndarray, float]:
         """Slopes (features,) and intercept in raw units of the line that was learned on encoded columns."""
-        slopes = weight * self.target_scale / self.feature_scale
-        return slopes, float(bias * self.target_scale + self.target_shift - (slopes * self.feature_shift).sum())
+        slopes = weight * self.target.scale / self.numbers.scale
+        return slopes, float(bias * self.target.scale + self.target.shift - (slopes * self.numbers.shift).sum())
 
     def state_dict(self) -> dict[str, Any]:
         """Plain values and tensors only, so that a checkpoint loads with ``weights_only=True``."""
-        fields = vars(self).items()
-        return {name: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for name, v in fields}
+        columns = [{"name": column.name, "kind": column.kind, "gaps": column.gaps} for column in self.columns]
+        return {
+            "columns": columns,
+            "target_name": self.target_name,
+            "numbers": {
+                name: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for name, v in vars(self.numbers).items()
+            },
+            "categories": [asdict(category) for category in self.categories],
+            "target": asdict(self.target),
+        }
 
     @classmethod
     def from_state_dict(cls, state: dict[str, Any]) -> "Encoder":
         """The encoder that ``state_dict`` described."""
-        arrays: dict[str, Any] = {k: v.numpy() if isinstance(v, Tensor) else v for k, v in state.items()}
-        return cls(**arrays)
+        numbers: dict[str, Any] = {k: v.numpy() if isinstance(v, Tensor) else v for k, v in state["numbers"].items()}
+        categories = [Category(**each) for each in state["categories"]]
+        columns = [Column(**each) for each in state["columns"]]
+        return cls(columns, state["target_name"], Numbers(**numbers), categories, Target(**state["target"]))
+
+
+def _width(column: Column) -> int:
+    return 1 if column.kind in (NUMBER, BOOLEAN) else dates.parts(column.kind)
+
+
+def _bare(column: Column) -> Column:
+    return Column(column.name, column.kind, gaps=column.gaps)
+
+
+def _gaps(columns: list[Column]) -> tuple[np.ndarray, np.ndarray]:
+    """Of columns that may have gaps the first of their numbers, which is flagged, and all of them."""
+    first: list[int] = []
+    every: list[int] = []
+    place = 0
+    for column in columns:
+        if column.kind != CATEGORY:
+            if column.gaps:
+                first.append(place)
+                every += range(place, place + _width(column))
+            place += _width(column)
+    return np.array(first, np.int64), np.array(every, np.int64)
+
+
+def _numbers(raw: np.ndarray, columns: list[Column]) -> np.ndarray:
+    """Numbers and booleans as they are, dates in parts: (rows, numbers), in the order of the columns."""
+    parts = []
+    for place, column in enumerate(columns):
+        if column.kind in (NUMBER, BOOLEAN):
+            parts.append(raw[:, place, None])
+        elif column.kind != CATEGORY:
+            parts.append(dates.encode(raw[:, place].astype(np.float64), column.kind))
+    return np.concatenate(parts, axis=1) if parts else raw[:, :0]
+
+
+def _moments(values: np.ndarray) -> tuple[float, float]:
+    shift, scale = moments(lambda: [values[:, None]], len(values), False)
+    return float(shift[0]), float(scale[0])

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from src.data.table import Table
 from src.errors import UserError
 
 _INDEX = np.int32  # two thousand million rows are enough, at half the memory
@@ -16,31 +17,71 @@ def _seed(stream: int, *words: int) -> int:
 
 
 def split(
-    rows: int, val_fraction: float, test_fraction: float, seed: int, fold: tuple[int, int] | None = None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    table: Table, val_fraction: float, test_fraction: float, seed: int, fold: tuple[int, int] | None = None
+) -> tuple[np.ndarray, ...]:
     """Row numbers for training, validation and test, each in file order.
 
-    A part that is asked for has at least one row, so that whoever reads the fractions knows which parts exist. A fold,
-    (place, number), is validated by its part of all rows but the test's, which every fold has in common.
+    Groups stay whole, and of ordered times the last are test rows and those before them validation. Where the table has
+    a column of parts, the fractions say only which of them there are, and draw those that it does not name from its
+    training rows. A part that is asked for has at least one row, so that whoever reads the fractions knows which parts
+    exist. A fold, (place, number), is validated by its part of all rows but the test's, which folds have in common.
 
     Raises:
-        UserError: fewer than two rows are left for training.
+        UserError: fewer than two rows are left for training, or the column names a part that the fractions have not.
     """
-    val, test = (max(round(rows * share), 1) if share else 0 for share in (val_fraction, test_fraction))
-    if rows - val - test < 2:
+    wanted = {"val": val_fraction, "test": test_fraction}
+    found: dict[str, np.ndarray] = {}
+    free = np.arange(len(table), dtype=_INDEX)
+    if table.split is not None:
+        for part in ("val", "test"):
+            if len(rows := free[table.split == part]):
+                if not wanted[part]:
+                    raise UserError(f"data.split: gives {len(rows)} {part} rows, found data.{part}_fraction=0")
+                found[part], wanted[part] = rows, 0
+        free = free[table.split == "train"]
+    if fold is not None:
+        del wanted["val"]
+        free = np.union1d(free, found.pop("val", free[:0]))
+    rows, start = len(free), 0
+    if any(wanted.values()):
+        free, ends = _ordered(table, free, seed)
+        for part in sorted(wanted, reverse=table.time is None):  # of times the last are for the test
+            if share := wanted[part]:
+                later = ends[ends > start]
+                near = np.abs(later - start - max(round(rows * share), 1)).argmin() if len(later) else 0
+                stop = int(later[near]) if len(later) else rows
+                found[part] = np.sort(free[start:stop])
+                start = stop
+    free = np.sort(free[start:])
+    if fold is not None:
+        order, ends = _ordered(table, free, seed)
+        start, stop = (_nearest(ends, len(free) * place / fold[1]) for place in (fold[0], fold[0] + 1))
+        found["val"], free = np.sort(order[start:stop]), np.sort(np.delete(order, slice(start, stop)))
+    if len(free) < 2:
         raise UserError(
             f"data.val_fraction={val_fraction} and data.test_fraction={test_fraction} leave "
-            f"{max(rows - val - test, 0)} of {rows} rows for training, expected at least 2"
+            f"{len(free)} of {len(table)} rows for training, expected at least 2"
         )
-    if not val and not test:
-        order = np.arange(rows, dtype=_INDEX)
+    return free, found.get("val", free[:0]), found.get("test", free[:0])
+
+
+def _nearest(ends: np.ndarray, wanted: float) -> int:
+    return int(ends[np.abs(ends - wanted).argmin()]) if wanted else 0
+
+
+def _ordered(table: Table, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows in the order in which they are handed out, and after how many of them a part may end."""
+    generator = np.random.default_rng(_seed(_SPLIT, seed))
+    if table.group is None and table.time is None:
+        return generator.permutation(rows), np.arange(1, len(rows) + 1)
+    if table.group is None:
+        rank = -np.asarray(table.time)[rows]
     else:
-        order = np.random.default_rng(_seed(_SPLIT, seed)).permutation(np.arange(rows, dtype=_INDEX))
-    if fold is not None:
-        parts = np.array_split(order[test:], fold[1])
-        rest = [part for place, part in enumerate(parts) if place != fold[0]]
-        return np.sort(np.concatenate(rest)), np.sort(parts[fold[0]]), np.sort(order[:test])
-    return np.sort(order[val + test :]), np.sort(order[:val]), np.sort(order[val : val + test])
+        groups, member = np.unique(table.group[rows], return_inverse=True)  # who has none is in one group
+        rank = generator.permutation(len(groups))[member]
+    order = np.argsort(rank, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(rank[order])) + 1, len(rows))
+    return rows[order], ends
 
 
 def row_order(rows: int, seed: int, epoch: int) -> Tensor:

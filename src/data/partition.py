@@ -21,12 +21,13 @@ class Partition:
     Args:
         table: the rows, in their own units.
         val_fraction, test_fraction: shares of the rows kept from training.
-        standardize: scale features and target to mean 0 and deviation 1 of the training rows.
+        scaling: of the features, as ``Numbers`` has it.
+        target_scaling: of the target, as ``Target`` has it.
         seed: decides the split.
         fold: (place, number) of a fold, whose validation rows are its own part.
 
     Raises:
-        UserError: the fractions leave fewer than two training rows.
+        UserError: the fractions leave fewer than two training rows, or the rows do not fit a scaling.
     """
 
     def __init__(
@@ -34,14 +35,21 @@ class Partition:
         table: Table,
         val_fraction: float,
         test_fraction: float,
-        standardize: bool,
+        scaling: str,
+        target_scaling: str,
         seed: int,
         fold: tuple[int, int] | None = None,
     ) -> None:
-        parts = split(len(table), val_fraction, test_fraction, seed, fold)
+        parts = split(table, val_fraction, test_fraction, seed, fold)
         self.table = table
         self.rows = dict(zip(("train", "val", "test"), parts, strict=True))
-        self.encoder = Encoder.fit(table, parts[0], standardize)
+        self.use(Encoder.fit(table, parts[0], scaling, target_scaling))
+
+    def use(self, encoder: Encoder) -> None:
+        """Takes an encoder; of a checkpoint, so that a resumed run sees the same numbers."""
+        self.encoder = encoder
+        self._recode = encoder.recoder(self.table.columns)
+        self.__dict__.pop("scale", None)
         self._encoded: dict[str, tuple[Tensor, Tensor]] = {}
         self._variances: dict[str, float] = {}
 
@@ -49,21 +57,22 @@ class Partition:
         """The names of the parts that have rows: train, val, test."""
         return [name for name, rows in self.rows.items() if len(rows)]
 
-    def use(self, encoder: Encoder) -> None:
-        """Takes the encoder of a checkpoint, so that a resumed run sees the same numbers."""
-        self.encoder = encoder
-        self._encoded.clear()
-        self.__dict__.pop("scale", None)
-
     def thinned(self, name: str, most: int) -> tuple[np.ndarray, np.ndarray]:
-        """Raw features (rows, features) and target (rows,) of a part: at most so many rows, evenly taken."""
+        """Features and target of a part as ``chunks`` has them: at most so many rows, evenly taken."""
         rows = self.rows[name]
         chosen = rows[:: -(-len(rows) // most)]
-        return self.table.features[chosen], self.table.target[chosen]
+        features = self.table.features[chosen]
+        return features if self._recode is None else self._recode(features), self.table.target[chosen]
 
     def chunks(self, name: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Raw features and target of a part, a few thousand rows at a time."""
-        return self.table.chunks(self.rows[name])
+        """Raw features (rows, features), recoded, and target (rows,) of a part, a few thousand rows at a time."""
+        for features, target in self.table.chunks(self.rows[name]):
+            yield features if self._recode is None else self._recode(features), target
+
+    def design(self, name: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The same for a straight line: raw where the encoder keeps lines straight, else encoded."""
+        for features, target in self.chunks(name):
+            yield features if self.encoder.is_affine else self.encoder.design(features), target
 
     def variance(self, name: str) -> float:
         """The variance of a part's target, in its unit squared."""
@@ -74,29 +83,29 @@ class Partition:
     def encoded(self, name: str) -> tuple[Tensor, Tensor]:
         """Features (rows, features) and target (rows, 1) of a part, as the net sees them."""
         if name not in self._encoded:
-            self._encoded[name] = self.encoder.encode_rows(self.table, self.rows[name])
+            self._encoded[name] = self._rows(self.rows[name])
         return self._encoded[name]
 
     def sample(self, rows: int) -> tuple[Tensor, Tensor]:
         """The first training rows, as the net sees them."""
-        return self.encoder.encode_rows(self.table, self.rows["train"][:rows])
+        return self._rows(self.rows["train"][:rows])
 
     @cached_property
     def scale(self) -> tuple[Tensor, Tensor]:
         """Up to a few thousand encoded training rows, evenly taken, to measure a loss by."""
         rows = self.rows["train"]
-        return self.encoder.encode_rows(self.table, rows[:: -(-len(rows) // _CHUNK)])
+        return self._rows(rows[:: -(-len(rows) // _CHUNK)])
 
     def gather(self, name: str, chosen: Tensor | slice) -> tuple[Tensor, Tensor]:
         """Features (…, features) and target (…, 1) of a part's ``chosen`` rows, from 0, as the net sees them."""
         rows = self.rows[name]
-        if len(rows) * self.table.features.shape[1] <= _ENCODED_ONCE:
+        if len(rows) * self.encoder.shape.width <= _ENCODED_ONCE:
             features, target = self.encoded(name)
             return features[chosen], target[chosen]
         # A second copy of a large table costs more than encoding it again.
         if isinstance(chosen, slice):
-            return self.encoder.encode_rows(self.table, rows[chosen])
-        features, target = self.encoder.encode_rows(self.table, rows[chosen.flatten().numpy()])
+            return self._rows(rows[chosen])
+        features, target = self._rows(rows[chosen.flatten().numpy()])
         return features.unflatten(0, chosen.shape), target.unflatten(0, chosen.shape)
 
     def validation(self, device: torch.device) -> list[tuple[Tensor, Tensor]]:
@@ -104,3 +113,6 @@ class Partition:
         count = len(self.rows["val"])
         pairs = (self.gather("val", slice(start, start + _CHUNK)) for start in range(0, count, _CHUNK))
         return [(features.to(device), target.to(device)) for features, target in pairs]
+
+    def _rows(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+        return self.encoder.encode_rows(self.table, rows, self._recode)

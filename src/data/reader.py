@@ -1,77 +1,166 @@
-"""Numeric columns of a CSV file: parsed by Arrow, and explained by Python's csv module where that fails."""
+"""Cells of CSV and Parquet files: parsed by Arrow, and explained by Python's csv module where that fails."""
 
-import csv
-import math
-from collections import deque
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
+from src.data.form import Form, is_parquet, is_plain, lines, opened
 from src.errors import UserError, first_line, nearest
 
 if TYPE_CHECKING:
-    from pyarrow import RecordBatch
+    from pyarrow import RecordBatch, Table
     from pyarrow.csv import ReadOptions
 
 _PIECE = 1 << 19  # bytes of text that a thread parses at a time: much beside starting, little beside a large matrix
 
 
-def read_header(path: Path) -> list[str]:
-    """The column names of a CSV file.
+class NoNumbers(Exception):
+    """Some cell is no finite number that fits."""
+
+
+class Source:
+    """Files of one table, each with the same columns.
+
+    Args:
+        paths: of all.
+        form: how they are written, as far as that is given.
 
     Raises:
-        UserError: the file is missing, a folder, empty, not UTF-8 text, has no table or two columns of one name.
+        UserError: one cannot be read, is empty or no text, has no table, two columns of one name, or other columns
+            than the first.
     """
-    if not path.exists():
-        siblings = [p.name for p in path.parent.glob("*.csv")] if path.parent.is_dir() else []
-        raise UserError(f"{path}: no such file" + (nearest(path.name, siblings) if siblings else ""))
-    if path.is_dir():
-        raise UserError(f"{path}: is a folder, expected a CSV file")
-    try:
-        _, header = next(_lines(path), (0, None))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    if header is None:
+
+    def __init__(self, paths: Sequence[Path], form: Form) -> None:
+        self.paths = list(paths)
+        self.forms = [form if is_parquet(path) else form.found(path) for path in paths]
+        self._headers = [_header(path, form) for path, form in zip(self.paths, self.forms, strict=True)]
+        self.names = self._headers[0]
+        for path, header in zip(self.paths, self._headers, strict=True):
+            if odd := sorted(set(header) ^ set(self.names)):
+                raise UserError(f"{path}: its columns are not those of {self.paths[0]}: {odd[0]!r} is in one only")
+
+    @property
+    def marks(self) -> tuple[str, str]:
+        """The decimal and the thousands mark."""
+        return self.forms[0].decimal or ".", self.forms[0].thousands or ""
+
+    def numbers(self, columns: list[str], fits: DTypeLike) -> Iterator[np.ndarray]:
+        """The rows of these columns from front to back, float64 (columns, some rows).
+
+        Raises:
+            NoNumbers: a cell is empty, text, NaN, infinite or larger than ``fits`` holds; or the file is no CSV.
+            UserError: as ``check``.
+        """
+        import pyarrow as pa
+
+        self.check(columns)
+        largest, rows = np.finfo(np.dtype(fits)).max, 0
+        for path, form, header in zip(self.paths, self.forms, self._headers, strict=True):
+            if is_parquet(path) or form.thousands:
+                raise NoNumbers
+            try:
+                for batch in _parsed(path, form, header, columns, pa.float64()):
+                    # to_numpy() would import pandas.
+                    block = np.stack([np.from_dlpack(column) for column in batch.columns])
+                    if not (np.abs(block) <= largest).all():
+                        raise NoNumbers
+                    rows += block.shape[1]
+                    yield block
+            except (pa.ArrowInvalid, pa.ArrowKeyError):
+                raise NoNumbers from None
+        if not rows:
+            raise UserError(f"{self.paths[0]}: has a header but no rows")
+
+    def cells(self, columns: list[str]) -> "Table":
+        """These columns as Arrow holds them: text of CSV files, the columns' own types of Parquet files.
+
+        Raises:
+            UserError: as ``check``, or a line has other cells than the header, or is no text.
+        """
+        import pyarrow as pa
+
+        self.check(columns)
+        found = []
+        for path, form, header in zip(self.paths, self.forms, self._headers, strict=True):
+            if is_parquet(path):
+                import pyarrow.parquet as parquet
+
+                found.append(parquet.read_table(path, columns=columns, use_threads=False))
+                continue
+            try:
+                batches = list(_parsed(path, form, header, columns, pa.string()))
+            except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError) as error:
+                raise UserError(_ragged(path, form) or f"{path}: {first_line(error)}") from None
+            if batches:
+                found.append(pa.Table.from_batches(batches).select(columns))
+        table = pa.concat_tables(found, promote_options="permissive") if found else None
+        if table is None or not table.num_rows:
+            raise UserError(f"{self.paths[0]}: has a header but no rows")
+        self._ends = np.cumsum([part.num_rows for part in found])
+        return table
+
+    def check(self, columns: Sequence[str]) -> None:
+        """Holds names against the header.
+
+        Raises:
+            UserError: one is missing; the nearest is offered.
+        """
+        known = set(self.names)
+        for name in columns:
+            if name not in known:
+                raise UserError(f"{self.paths[0]}: has no column {name!r}{nearest(name, self.names)}")
+
+    def place(self, row: int) -> str:
+        """The file, row and line of a row of ``cells``, counted from 0."""
+        file = int(np.searchsorted(self._ends, row, side="right"))
+        row -= int(self._ends[file - 1]) if file else 0
+        path = self.paths[file]
+        if is_parquet(path):
+            return f"{path}: row {row + 1}"
+        line = next(line for number, (line, _) in enumerate(lines(path, self.forms[file])) if number == row + 1)
+        return f"{path}: row {row + 1} (line {line})"
+
+
+def _header(path: Path, form: Form) -> list[str]:
+    """The column names of a file."""
+    if is_parquet(path):
+        import pyarrow as pa
+        import pyarrow.parquet as parquet
+
+        try:
+            header: list[str] | None = parquet.read_schema(path).names
+        except (OSError, pa.ArrowInvalid) as error:
+            raise UserError(f"{path}: is not a Parquet file ({first_line(error)})") from None
+    else:
+        _, header = next(lines(path, form), (0, None))
+    if not header:
         raise UserError(f"{path}: is empty, expected a header line and rows of numbers")
     if any("\0" in name for name in header):
         raise UserError(f"{path}: is not a CSV table (binary data in the header)")
-    if len(header) == 1:
-        other = next((d for d in (";", "\t", "|") if d in header[0]), None)
-        if other:
-            raise UserError(f"{path}: its columns are separated by {other!r}, expected ','")
-    doubles = sorted({name for name in header if header.count(name) > 1})
-    if doubles:
-        raise UserError(f"{path}: column {doubles[0]!r} stands {header.count(doubles[0])} times, expected once")
+    name, count = Counter(header).most_common(1)[0]
+    if count > 1:
+        raise UserError(f"{path}: column {name!r} stands {count} times, expected once")
     return header
 
 
-def read_columns(path: Path, columns: list[str], fits: DTypeLike) -> np.ndarray:
-    """The named columns of a CSV file, float64 (rows, columns).
-
-    Raises:
-        UserError: a column is missing (the nearest name is offered), or a cell is empty, text, NaN, infinite or
-            larger than ``fits`` holds (its row and column are named).
-    """
-    return np.concatenate(list(_blocks(path, columns, fits)), axis=1).T
-
-
-def read_rows(path: Path, features: list[str], target: str, dtype: DTypeLike) -> tuple[np.ndarray, np.ndarray]:
-    """The named features (rows, features) and the target (rows,) as ``read_columns`` reads them.
+def read_rows(source: Source, features: list[str], target: str, dtype: DTypeLike) -> tuple[np.ndarray, np.ndarray]:
+    """The named features (rows, features) and the target (rows,) of a file of numbers.
 
     The target is float64, and so are the features where rounding to ``dtype`` takes more than a millionth of a
     column's range: what lies far from zero would lose the digits that are left when its mean is taken off.
 
     Raises:
-        UserError: as ``read_columns``.
+        NoNumbers, UserError: as ``Source.numbers``.
     """
     width = len(features)
     numbers, wanted = np.empty((0, width), dtype), np.empty(0)
     low, high, rounding = np.full(width, np.inf), np.full(width, -np.inf), np.zeros(width)
-    for block in _blocks(path, [*features, target], dtype):
+    for block in source.numbers([*features, target], dtype):
         exact, rounded = block[:-1], block[:-1].astype(dtype)
         first, rows = len(wanted), len(wanted) + block.shape[1]
         numbers.resize((rows, width), refcheck=False)  # the kernel moves pages, so no table is there twice
@@ -80,66 +169,63 @@ def read_rows(path: Path, features: list[str], target: str, dtype: DTypeLike) ->
         low, high = np.minimum(low, exact.min(axis=1)), np.maximum(high, exact.max(axis=1))
         rounding = np.maximum(rounding, np.abs(exact - rounded).max(axis=1))
     if (rounding > 1e-6 * (high - low))[high > low].any():
-        return read_rows(path, features, target, np.float64)
+        return read_rows(source, features, target, np.float64)
     return numbers, wanted
 
 
-def _blocks(path: Path, columns: list[str], fits: DTypeLike) -> Iterator[np.ndarray]:
-    """The rows of these columns from front to back, float64 (columns, some rows); raises as ``read_columns``."""
-    header = read_header(path)
-    for name in columns:
-        if name not in header:
-            raise UserError(f"{path}: has no column {name!r}{nearest(name, header)}")
+def _parsed(path: Path, form: Form, header: list[str], columns: list[str], kind: Any) -> "Iterator[RecordBatch]":
+    """The rows of these columns; a row that is longer than a block has larger ones read, past those that were read."""
     import pyarrow as pa
 
-    size, done, largest = _PIECE, 0, np.finfo(np.dtype(fits)).max
+    # Each column of a block costs a little, so that of a wide table holds more.
+    size, done = _PIECE * -(-len(header) // 1000), 0
     while True:
         row = 0
         try:
-            for batch in _batches(path, header, columns, size):
+            for batch in _batches(path, form, header, columns, kind, size):
                 row += batch.num_rows
-                if row <= done:
-                    continue
-                # to_numpy() would import pandas.
-                block = np.stack([np.from_dlpack(column) for column in batch.columns])[:, done - row :]
-                if not (np.abs(block) <= largest).all():
-                    raise pa.ArrowInvalid(f"holds a number too large for {np.dtype(fits)}")
-                done = row
-                yield block
-            break
+                if row > done:
+                    new = batch.slice(batch.num_rows - (row - done))
+                    done = row
+                    yield new
+            return
         except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
             if "block" not in str(error) or size > path.stat().st_size:
-                raise UserError(_explain(path, columns, fits) or f"{path}: {first_line(error)}") from None
-            size *= 8  # a row is longer than a block; those that have been read are passed over
-    if not done:
-        raise UserError(f"{path}: has a header but no rows")
+                raise
+            size *= 8
 
 
-def _batches(path: Path, header: list[str], columns: list[str], size: int) -> Iterator["RecordBatch"]:
+def _batches(
+    path: Path, form: Form, header: list[str], columns: list[str], kind: Any, size: int
+) -> "Iterator[RecordBatch]":
     """What Arrow parses, by a thread for each processor; a quote, which may hold a newline, keeps it to one."""
     import pyarrow as pa
     from pyarrow import csv as arrow
 
     conversion = arrow.ConvertOptions(
         include_columns=columns,
-        column_types=dict.fromkeys(columns, pa.float64()),
+        column_types=dict.fromkeys(columns, kind),
         null_values=[],
         strings_can_be_null=False,
+        decimal_point=form.decimal if kind == pa.float64() else ".",
     )
+    parsing = {"delimiter": form.delimiter, "quote_char": form.quote}
     memory = pa.system_memory_pool()  # Arrow's own keeps what it once had
 
-    def reading(names: list[str] | None) -> "ReadOptions":
+    def reading(names: list[str] | None, encoding: str = "utf8") -> "ReadOptions":
         # Without threads of Arrow's own: where torch is loaded as well, a process with them may abort when it ends.
-        return arrow.ReadOptions(use_threads=False, column_names=names, block_size=2 * size)
+        return arrow.ReadOptions(use_threads=False, column_names=names, block_size=2 * size, encoding=encoding)
 
     def parsed(text: bytes, names: list[str] | None) -> "list[RecordBatch]":
         source = pa.BufferReader(text)
-        return arrow.read_csv(source, reading(names), convert_options=conversion, memory_pool=memory).to_batches()
+        options = reading(names), arrow.ParseOptions(**parsing), conversion, memory
+        return arrow.read_csv(source, *options).to_batches()
 
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        quotes = next(line for line in file if line.strip()).count('"')
-    if sum(text.count(b'"') for text in _pieces(path, size)) > quotes:  # not in the header only
-        yield from arrow.open_csv(path, reading(None), arrow.ParseOptions(newlines_in_values=True), conversion, memory)
+    if not is_plain(path, form) or _quoted_below(path, form, size):
+        options = arrow.ParseOptions(**parsing, newlines_in_values=True)
+        with opened(path) as file:
+            encoding = "utf8" if form.encoding == "utf-8" else form.encoding
+            yield from arrow.open_csv(file, reading(None, encoding or "utf8"), options, conversion, memory)
         return
     workers = pa.cpu_count()
     with ThreadPoolExecutor(workers) as pool:
@@ -152,6 +238,13 @@ def _batches(path: Path, header: list[str], columns: list[str], size: int) -> It
             yield from last.result()
 
 
+def _quoted_below(path: Path, form: Form, size: int) -> bool:
+    """Whether a quote stands below the header."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        quotes = next(line for line in file if line.strip()).count(form.quote)
+    return sum(text.count(form.quote.encode()) for text in _pieces(path, size)) > quotes
+
+
 def _pieces(path: Path, size: int) -> Iterator[bytes]:
     """The text, cut where lines end; no piece is blank."""
     with path.open("rb") as file:
@@ -160,52 +253,16 @@ def _pieces(path: Path, size: int) -> Iterator[bytes]:
                 yield text
 
 
-def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The number and cells of every line that is not blank.
+def _ragged(path: Path, form: Form) -> str | None:
+    """Which row has other cells than the header.
 
     Raises:
-        UserError: the file is no text, or no CSV.
+        UserError: as ``lines``.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = csv.reader(file)
-            for cells in lines:
-                if cells:
-                    yield lines.line_num, cells
-    except csv.Error as error:
-        raise UserError(f"{path}: is not a CSV table ({error})") from None
-    except UnicodeDecodeError:
-        for number, line in enumerate(path.read_bytes().splitlines(), start=1):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError as error:
-                where = f"line {number}, byte {error.start + 1}: {line[error.start]:#04x}"
-                raise UserError(f"{path}: is not UTF-8 text ({where})") from None
-        raise UserError(f"{path}: is not UTF-8 text") from None
-
-
-def _explain(path: Path, columns: list[str], fits: DTypeLike) -> str | None:
-    """What stands in the first cell that is not a number which fits, and where.
-
-    Raises:
-        UserError: as ``_lines``.
-    """
-    largest = float(np.finfo(np.dtype(fits)).max)
-    lines = _lines(path)
-    _, header = next(lines)
-    for row, (line, cells) in enumerate(lines, start=1):
-        where = f"{path}: row {row} (line {line})"
+    rows = lines(path, form)
+    _, header = next(rows)
+    for row, (line, cells) in enumerate(rows, start=1):
         if len(cells) != len(header):
+            where = f"{path}: row {row} (line {line})"
             return f"{where}: cells expected as in the header: {len(header)}, found {len(cells)}"
-        for name in columns:
-            cell = cells[header.index(name)]
-            try:
-                number = float(cell)
-            except ValueError:
-                found = f"the text {cell!r}" if cell.strip() else "an empty cell"
-                return f"{where}, column {name!r}: found {found}, expected a number"
-            if not math.isfinite(number):
-                return f"{where}, column {name!r}: found {cell!r}, expected a finite number"
-            if abs(number) > largest:
-                return f"{where}, column {name!r}: found {cell!r}, expected at most {largest:.3g} ({np.dtype(fits)})"
     return None

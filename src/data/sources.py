@@ -3,48 +3,111 @@
 import hashlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from src.data.reader import read_header, read_rows
-from src.data.table import Table
-from src.errors import UserError, nearest
+from src.data.columns import GAPS, Cells
+from src.data.form import Form, files
+from src.data.reader import NoNumbers, Source, read_rows
+from src.data.roles import Roles
+from src.data.table import CATEGORY, NUMBER, Column, Table
+from src.errors import UserError
 
 log = logging.getLogger(__name__)
 
 
-def csv(path: str, target: str, features: list[str] | None, dtype: DTypeLike) -> Table:
-    """Numeric columns of a CSV file; ``features=None`` takes every column but the target.
+def csv(path: str, target: str, features: list[str] | None, dtype: DTypeLike, **options: Any) -> Table:
+    """The columns of CSV or Parquet files.
+
+    Args:
+        path: a file, or a pattern that names several.
+        target, features: columns.
+        dtype: the run's precision.
+        options: of ``Form`` (how a CSV file is written) and of ``Roles`` (what columns are); None is their default.
 
     Raises:
         UserError: the file or one of the columns does not fit; the message names which and where.
     """
-    file = Path(path)
-    header = read_header(file)
-    if len(header) == 1:
-        raise UserError(f"{file}: is not a table (one column, {header[0][:60]!r}), expected features and a target")
-    if target not in header:
-        raise UserError(f"{file}: has no target column {target!r}{nearest(target, header)}")
-    names = [name for name in header if name != target] if features is None else list(features)
-    if not names:
-        raise UserError("data.features is empty, expected at least one column")
-    if target in names:
-        raise UserError(f"data.features holds the target {target!r}, expected other columns only")
-    if len(set(names)) < len(names):
-        raise UserError(f"data.features names a column twice: {', '.join(names)}")
-    before = file.stat()
+    given = {name: value for name, value in options.items() if value is not None}
+    form = Form(**{name: given.pop(name) for name in vars(Form()) if name in given})
+    roles = Roles(target, features, **given)
+    paths = files(path)
+    before = [each.stat() for each in paths]
+    source = Source(paths, form)
+    names = roles.chosen(source.names, path)
+    source.check([*names, *roles.keys])
+    said: dict[str, Any] = {"source": path, "digest": str, "precision": dtype}
     try:
-        numbers, wanted = read_rows(file, names, target, dtype)
-    except UserError as error:
-        if features is None and "found the text" in str(error):
-            raise UserError(f"{error}; data.features=[…] takes only the columns it lists") from None
-        raise
-    return Table(numbers, wanted, names, target, str(file), sha256_in_background(file, before), dtype)
+        if not roles.plain:
+            raise NoNumbers
+        rows = roles.of_numbers(names, *read_rows(source, names, target, dtype), **said)
+    except NoNumbers:
+        cells = source.cells(list(dict.fromkeys([*names, target, *roles.keys])))
+        reader = Cells((*GAPS, *roles.missing), source.marks, _largest(dtype), source.place)
+        rows = roles.of_cells(names, cells, reader, **said)
+    return replace(rows, digest=sha256_in_background(paths, before))
+
+
+def frame(rows: Any, target: str, features: list[str] | None, dtype: DTypeLike, **roles: Any) -> Table:
+    """A pandas or Arrow table that is there already; ``roles`` as ``Roles`` has them.
+
+    Raises:
+        UserError: a column does not fit; the message names it, and the row.
+    """
+    import pyarrow as pa
+
+    table = rows if isinstance(rows, pa.Table) else pa.Table.from_pandas(rows, preserve_index=False)
+    asked = Roles(target, features, **roles)
+    names = asked.chosen(table.column_names, "the table")
+
+    def place(row: int) -> str:
+        return f"the table: row {row + 1}"
+
+    def digest() -> str:
+        hashed = hashlib.sha256()
+        for batch in table.combine_chunks().to_batches():
+            hashed.update(batch.serialize())
+        return hashed.hexdigest()
+
+    reader = Cells((*GAPS, *asked.missing), (".", ""), _largest(dtype), place)
+    return asked.of_cells(names, table, reader, source="the table", digest=digest, precision=dtype)
+
+
+def like(
+    columns: list[Column], source: Source, missing: Sequence[str], fits: DTypeLike
+) -> tuple[list[Column], np.ndarray]:
+    """New rows of columns that something was trained on: these columns as they are here, and (rows, columns), float64.
+
+    Raises:
+        UserError: as ``csv``; or a column is of another kind, or has a gap where there was none in training.
+    """
+    names = [column.name for column in columns]
+    if all(column.kind == NUMBER for column in columns):
+        try:
+            return columns, np.concatenate(list(source.numbers(names, fits)), axis=1).T
+        except NoNumbers:
+            pass
+    source.check(names)
+    cells = source.cells(names)
+    reader = Cells((*GAPS, *missing), source.marks, _largest(fits), source.place)
+    found, parts = [], []
+    for column in columns:
+        own, numbers = reader.read(column.name, cells[column.name], column.kind)
+        if own.gaps and not column.gaps and column.kind != CATEGORY:
+            row = int(np.isnan(numbers).argmax())
+            cell = str(cells[column.name][row])
+            said = f"{cell!r}, a gap" if cell.strip() else "an empty cell"
+            raise UserError(f"{source.place(row)}, column {own.name!r}: found {said}, expected a {column.kind}")
+        found.append(own)
+        parts.append(numbers)
+    return found, np.column_stack(parts)
 
 
 def cars(target: str, features: list[str] | None, dtype: DTypeLike) -> Table:
@@ -99,23 +162,29 @@ def synthetic(
     return Table(features.astype(dtype), target.astype(np.float64), names, "y", f"synthetic {kind}", digest, dtype)
 
 
-def sha256_in_background(path: Path, since: os.stat_result) -> Callable[[], str]:
-    """Starts to hash a file that was just read; the function that comes back waits for the hexadecimal digest.
+def sha256_in_background(paths: Sequence[Path], since: Sequence[os.stat_result]) -> Callable[[], str]:
+    """Starts to hash files that are being read, one after the other; what comes back waits for the hexadecimal digest.
 
-    Hashing costs about as much as parsing, and nobody needs it before the run's summary. Where the file is no longer
+    Hashing costs about as much as parsing, and nobody needs it before the run's summary. Where a file is no longer
     as it was ``since`` before it was read, a warning is logged.
     """
-    file = path.open("rb")  # now, whatever becomes of the name
+    opened = [path.open("rb") for path in paths]  # now, whatever becomes of the names
 
     def digest() -> str:
-        with file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-            now = os.fstat(file.fileno())
-        if (now.st_ino, now.st_size, now.st_mtime_ns) != (since.st_ino, since.st_size, since.st_mtime_ns):
-            log.warning("%s changed while it was read; its SHA-256 may be that of other rows", path)
-        return found
+        hashed = hashlib.sha256()
+        with ExitStack() as stack:
+            for path, before, file in zip(paths, since, map(stack.enter_context, opened), strict=True):
+                hashlib.file_digest(file, lambda: hashed)
+                now = os.fstat(file.fileno())
+                if (now.st_ino, now.st_size, now.st_mtime_ns) != (before.st_ino, before.st_size, before.st_mtime_ns):
+                    log.warning("%s changed while it was read; its SHA-256 may be that of other rows", path)
+        return hashed.hexdigest()
 
     thread = ThreadPoolExecutor(1)
     result = thread.submit(digest).result
     thread.shutdown(wait=False)
     return result
+
+
+def _largest(dtype: DTypeLike) -> float:
+    return float(np.finfo(np.dtype(dtype)).max)

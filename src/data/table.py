@@ -1,7 +1,7 @@
-"""A table of numbers with one target column."""
+"""A table: one matrix of numbers whose columns have types, with one target column."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -9,6 +9,25 @@ from numpy.typing import DTypeLike
 from src.errors import UserError
 
 _CHUNK = 1 << 11  # rows looked at together where all would be too many: float64 copies stay in cache
+
+NUMBER, BOOLEAN, CATEGORY, DATE, MOMENT = "number", "boolean", "category", "date", "date and time"
+
+
+@dataclass(frozen=True)
+class Column:
+    """What the numbers of a column mean; a gap is NaN, whatever they mean.
+
+    Args:
+        name: as in the header.
+        kind: number; boolean (0 or 1); category (places in ``values``); date, or date and time (days since 1970).
+        values: of a category, in alphabetical order.
+        gaps: whether there are any.
+    """
+
+    name: str
+    kind: str = NUMBER
+    values: tuple[str, ...] = ()
+    gaps: bool = False
 
 
 @dataclass(frozen=True)
@@ -18,7 +37,10 @@ class Table:
     ``features`` is (rows, features) and ``target`` (rows,), in the data's own units. The target is float64, and
     features are in the run's ``precision`` unless that would lose their digits; what a net sees is rounded to it
     once it is scaled. ``source`` names the file or generator; ``digest`` gives the SHA-256 of its content,
-    which may still be computed when the table is made. ``seconds`` is what reading it took.
+    which may still be computed when the table is made. ``seconds`` is what reading it took. ``columns`` are the
+    features', numbers unless it says otherwise. ``left_out`` says of other columns why they are no features, and
+    ``dropped`` counts rows without a target. ``group``, ``time`` and ``split`` (words) are (rows,) where rows are split
+    by them.
     """
 
     features: np.ndarray
@@ -29,10 +51,18 @@ class Table:
     digest: Callable[[], str]
     precision: DTypeLike = np.float32
     seconds: float = 0.0
+    columns: list[Column] = field(default_factory=list)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    dropped: int = 0
+    group: np.ndarray | None = None
+    time: np.ndarray | None = None
+    split: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if len(self.target) < 2:
             raise UserError(f"{self.source}: a line needs at least two rows, found {len(self.target)}")
+        if not self.columns:
+            object.__setattr__(self, "columns", [Column(name) for name in self.feature_names])
 
     def __len__(self) -> int:
         return len(self.target)
@@ -41,6 +71,11 @@ class Table:
     def sha256(self) -> str:
         """SHA-256 of the content, in hexadecimal; waits until it is known."""
         return self.digest()
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether every column is of numbers without gaps."""
+        return all(column.kind == NUMBER and not column.gaps for column in self.columns)
 
     def chunks(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Features and target of these rows, a few thousand at a time."""

@@ -3,9 +3,8 @@
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -130,8 +129,7 @@ def baselines(parts: "Sequence[Partition]", folds: bool) -> dict[str, dict[str, 
     """The same figures of each baseline, one model of it for each member's rows."""
     found = {}
     for name in BASELINES:
-        predicts = [partial(_predict, fitted(name, part), part) for part in parts]
-        found[name] = judge(predicts, parts, folds).figures
+        found[name] = judge([fitted(name, part) for part in parts], parts, folds).figures
     return found
 
 
@@ -185,10 +183,6 @@ def verdict(own: dict[str, float], others: dict[str, dict[str, float]]) -> str |
 def partition_of(cfg: Config, rows: Table) -> "list[Partition]":
     """What each member learns from."""
     return [build.partition(own, rows) for own, _ in members(cfg)]
-
-
-def _predict(model: Any, part: "Partition", features: np.ndarray) -> np.ndarray:
-    return model.predict(part.encoder.encode(features, np.float64).numpy())
 
 
 def _named(split: str, values: dict[str, float]) -> dict[str, float]:

@@ -20,7 +20,7 @@ from src.errors import UserError
 from src.runs.environment import environment
 from src.runs.folder import RunFolder
 from src.runs.live import Live
-from src.runs.outcome import Member, Reference, decoder, elapsed, is_line, summarize
+from src.runs.outcome import Member, Reference, decoder, elapsed, summarize
 from src.runs.ranks import ranks
 from src.runs.restore import origin, resumable
 from src.training.checkpoints import Checkpoints
@@ -73,7 +73,7 @@ def fit(
     if optimization.is_by_hand(cfg) and (found := way.needs_lightnings_step(cfg)):
         raise UserError(f"model=scratch trains in full precision on one device, found {found}")
     span = reason is None and all(way.is_own(callback) for callback in callbacks)
-    member = Lone(build.net(cfg, len(rows.feature_names)), cfg.seed)
+    member = Lone(build.net(cfg, part.encoder.shape), cfg.seed)
     monitor, maximize = build.monitored(cfg)
     history = History(
         1,
@@ -81,7 +81,7 @@ def fit(
         maximize,
         [(each.reason, each.rule) for each in callbacks if isinstance(each, Stopping)],
         pruner,
-        decode=decoder([part]) if is_line(member.net) else None,
+        decode=decoder([part], [member.net]),
     )
     data = build.datamodule(cfg, [part], [cfg.seed], [cfg.data.batch_size], reason is not None, span)
     module = optimization.module(cfg, member, data, history, reason is not None)

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
     from src.training.epochs import Members
 
+Decode = Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]]
+
+_MOST = 2000  # columns of which least squares is worked out: its time grows with their cube
+
 
 @dataclass
 class Reference:
@@ -37,14 +41,17 @@ class Reference:
 
     @cached_property
     def line(self) -> tuple[Line, float, float]:
-        """Least squares: the line, its mean squared error and its r2."""
-        return least_squares(partial(self.part.chunks, "train"))
+        """Least squares of what the encoder makes of the rows: the line, its mean squared error and its r2."""
+        return least_squares(partial(self.part.design, "train"))
 
     @cached_property
     def described(self) -> dict[str, float]:
-        """The same, as summary.json has it."""
+        """The same, as summary.json has it; slopes where they are of raw columns. {} for more columns than is quick."""
+        table, encoder = self.part.table, self.part.encoder
+        if encoder.shape.width + encoder.shape.entries > _MOST:
+            return {}
         line, mse, r2 = self.line
-        return line.parameters(self.part.table.feature_names) | {"mse": mse, "r2": r2}
+        return (line.parameters(table.feature_names) if encoder.is_affine else {}) | {"mse": mse, "r2": r2}
 
     @cached_property
     def data(self) -> dict[str, Any]:
@@ -57,7 +64,7 @@ class Reference:
             "features": table.feature_names,
             "target": table.target_name,
             "sha256": table.sha256,
-        }
+        } | ({"left_out": dict(table.left_out)} if table.left_out else {})
 
 
 @dataclass
@@ -181,15 +188,21 @@ def advice(cfg: Config, part: Partition) -> str:
 
 def _size(part: Partition) -> float:
     """The mean squared error of predicting 0 everywhere, as the net sees the target, in the target's unit."""
-    target = part.scale[1].double()
-    return float((target * target).mean()) * part.encoder.target_scale**2 or math.inf
+    target = part.encoder.decode(part.scale[1])
+    nothing = part.encoder.decode(part.scale[1].new_zeros(1, 1))
+    return float(np.square(target - nothing).mean()) or math.inf
 
 
-def decoder(parts: Sequence[Partition]) -> Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]]:
-    """What reads slope and intercept, in raw units, from a line's rows (epochs, members, 2) of such members."""
+def decoder(parts: Sequence[Partition], nets: "Sequence[nn.Module]") -> Decode | None:
+    """What reads slope and intercept, in raw units, from the rows (epochs, members, 2) of members that are such lines.
+
+    None where they are not.
+    """
     encoders = [part.encoder for part in parts]
-    x0, dx = (np.array([float(getattr(e, f"feature_{n}")[0]) for e in encoders]) for n in ("shift", "scale"))
-    y0, dy = (np.array([getattr(e, f"target_{n}") for e in encoders]) for n in ("shift", "scale"))
+    if not all(encoder.is_affine for encoder in encoders) or not all(_is_line(net) for net in nets):
+        return None
+    x0, dx = (np.array([float(getattr(e.numbers, n)[0]) for e in encoders]) for n in ("shift", "scale"))
+    y0, dy = (np.array([getattr(e.target, n) for e in encoders]) for n in ("shift", "scale"))
 
     def decode(rows: np.ndarray, present: np.ndarray) -> dict[str, np.ndarray]:
         slope = rows[:, :, 0] * (dy / dx)[present]
@@ -198,7 +211,7 @@ def decoder(parts: Sequence[Partition]) -> Callable[[np.ndarray, np.ndarray], di
     return decode
 
 
-def is_line(net: "nn.Module") -> bool:
+def _is_line(net: "nn.Module") -> bool:
     """Whether a net is a straight line of one feature: a weight and a bias, one number each."""
     return {name: part.numel() for name, part in net.named_parameters()} == {"weight": 1, "bias": 1}
 

@@ -2,6 +2,9 @@
 
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from src.errors import UserError
 from src.runs.folder import RunFolder
@@ -20,7 +23,7 @@ def predict(
 
     Args:
         run: the run folder, one of its checkpoints, ``last`` or ``best``.
-        input: a CSV with the run's feature columns.
+        input: CSV or Parquet files with the run's feature columns, in any order.
         output: where to write; None: predictions/ inside the run folder.
         checkpoint: best or last, where ``run`` is no checkpoint.
         trust: packages whose nets the folder may name; the closed list of ``src.config.kinds`` needs no trust.
@@ -28,38 +31,41 @@ def predict(
 
     Raises:
         UserError: ``run`` is no run folder or names what a folder may not, the input lacks a feature column
-            or holds something else than numbers in one, or the output cannot be written.
+            or holds in one what the run has not learned to read, or the output cannot be written.
     """
     folder, checkpoint = RunFolder.with_checkpoint(run, checkpoint)
-    source = Path(input)
 
-    from src.data.reader import read_columns, read_header
+    from src.data.form import Form, files
+    from src.data.reader import Source
+    from src.data.sources import like
 
     half = None if interval is None else _half_width(folder, interval)
-    header = read_header(source)
-    predictor = load_predictor(folder, load_config(folder, ("model",), trust), checkpoint, trust)
+    cfg = load_config(folder, ("model",), trust)
+    written = {name: cfg.data.get(name) for name in vars(Form()) if cfg.data.get(name) is not None}
+    paths = files(input)
+    source = Source(paths, Form(**written))
+    predictor = load_predictor(folder, cfg, checkpoint, trust)
     encoder = predictor.encoder
-    # Unrounded, because the encoder takes the mean off first.
-    features = read_columns(source, encoder.feature_names, predictor.dtype)
+    columns, features = like(encoder.columns, source, list(cfg.data.get("missing") or []), predictor.dtype)
+    recode = encoder.recoder(columns)
+    features = features if recode is None else recode(features)
     name = f"{encoder.target_name}_predicted"
     names = [name] if half is None else [name, f"{encoder.target_name}_low", f"{encoder.target_name}_high"]
-    if taken := next((each for each in names if each in header), None):
-        raise UserError(f"{source}: has a column {taken!r} already")
-
-    import pandas as pd
+    if taken := next((each for each in names if each in source.names), None):
+        raise UserError(f"{input}: has a column {taken!r} already")
 
     # As text, so that the input's own columns come out as they went in.
-    frame = pd.read_csv(source, dtype=str, keep_default_na=False, encoding="utf-8-sig", skip_blank_lines=True)
+    frame = source.cells(source.names).to_pandas()
     predicted = predictor(features)
     for each, far in zip(names, (0.0, -(half or 0.0), half or 0.0), strict=False):
         frame[each] = predicted + far
-    target = Path(output) if output else folder.path / "predictions" / f"{source.stem}.csv"
+    target = Path(output) if output else folder.path / "predictions" / f"{paths[0].stem}.csv"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         frame.to_csv(target, index=False)
     except OSError as error:
         raise UserError(f"output={target}: cannot be written ({error.strerror})") from None
-    print(f"{len(frame)} predictions: {target}")
+    print(f"{len(frame)} predictions{_said(encoder, features, len(source.names) - len(columns))}: {target}")
     return target
 
 
@@ -69,3 +75,17 @@ def _half_width(folder: RunFolder, interval: float) -> float:
     from src.runs.ensemble import half_width, read_out_of_fold
 
     return half_width(read_out_of_fold(folder.path / "predictions_oof.csv"), interval)
+
+
+def _said(encoder: Any, features: np.ndarray, others: int) -> str:
+    """What a reader of predictions should know of their rows (rows, features)."""
+    from src.data.table import CATEGORY
+
+    unknown = sum(int((features[:, i] < 0).sum()) for i, c in enumerate(encoder.columns) if c.kind == CATEGORY)
+    counts = (
+        (int(np.isnan(features).sum()), "gap filled as in training", "gaps filled as in training"),
+        (unknown, "category not met in training", "categories not met in training"),
+        (others, "other column carried along", "other columns carried along"),
+    )
+    said = [f"{count} {one if count == 1 else many}" for count, one, many in counts if count]
+    return f" ({', '.join(said)})" if said else ""

@@ -8,6 +8,8 @@ from rich.table import Table
 
 from src.training.task import METRICS
 
+_SLOPES = 40  # parameters that a terminal shows
+
 
 def print_summary(summary: dict[str, Any], folder: Path) -> None:
     """Metrics by split, the learned line beside the least-squares one, time, folder and what to do next."""
@@ -63,17 +65,21 @@ def print_metrics(result: dict[str, Any], source: str, target: str, splits: list
             table.add_column(name, justify="right")
         for split in splits:
             table.add_row(split, *(f"{metrics[f'{split}/{name}']:.6g}" for name in METRICS))
-        known = {"mse": reference["mse"], "rmse": reference["mse"] ** 0.5, "r2": reference["r2"]}
-        fitted = (f"{known[name]:.6g}" if name in known else "" for name in METRICS)
-        table.add_row("least squares, train", *fitted)
+        if reference:
+            known = {"mse": reference["mse"], "rmse": reference["mse"] ** 0.5, "r2": reference["r2"]}
+            fitted = (f"{known[name]:.6g}" if name in known else "" for name in METRICS)
+            table.add_row("least squares, train", *fitted)
         console.print(table)
     if learned:
         table = Table()
         for name in ("", "learned", "least squares", "gap"):
             table.add_column(name, justify="right" if name else "left")
-        for name, value in learned.items():
-            table.add_row(name, f"{value:.6f}", f"{reference[name]:.6f}", f"{value - reference[name]:+.6f}")
+        for name, value in list(learned.items())[:_SLOPES]:
+            known = reference.get(name, float("nan"))
+            table.add_row(name, f"{value:.6f}", f"{known:.6f}", f"{value - known:+.6f}")
         console.print(table)
+        if len(learned) > _SLOPES:
+            console.print(f"{len(learned) - _SLOPES} more slopes: summary.json")
 
 
 def _console() -> Console:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from src.config import build
 from src.config.values import Config, Values, container, flatten
 from src.config.yaml_files import dump
+from src.data.encoder import Shape
 from src.data.table import Table
 from src.runs import ensemble
 from src.runs.fit import fit
@@ -89,7 +90,7 @@ def fit_together(
 
 
 def _stacked(rows: Table, jobs: list[Job], hydra: str, pruner: "Pruner | None") -> list[dict[str, Any]]:
-    group = Group(rows, jobs, nets_of(len(rows.feature_names), jobs))
+    group = Group(rows, jobs, nets_of(Shape.of(rows.columns), jobs))
     progress = StackProgress(len(jobs), jobs[0].cfg.trainer.max_epochs, sys.stderr.isatty())
     # Together, whatever memory likes: a pruner judges all of them at once.
     trained = group.train(len(jobs), progress, (lambda _: pruner) if pruner else None)

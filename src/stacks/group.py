@@ -128,11 +128,12 @@ def split(members: list[Composed]) -> list[ComposedGroup]:
     Raises:
         UserError: the rows, or a net, cannot be made.
     """
+    from src.data.encoder import Shape
     from src.training.blocks import groups
 
     jobs = [job_of(each) for each in members]
     rows = build.table(jobs[0].cfg)
-    nets = nets_of(len(rows.feature_names), jobs)
+    nets = nets_of(Shape.of(rows.columns), jobs)
     found = groups(nets)
     chains = {place for places in found for place in places}
     others: dict[Any, list[int]] = {}

@@ -10,6 +10,7 @@ from src.stacks.job import Job
 if TYPE_CHECKING:
     from torch import nn
 
+    from src.data.encoder import Shape
     from src.training.chains import Chains
     from src.training.stack import Stack
 
@@ -43,7 +44,7 @@ def form(net: "nn.Module") -> Any:
     return tuple(modules), tuple((name, part.shape, part.requires_grad) for name, part in net.named_parameters())
 
 
-def nets_of(features: int, jobs: Sequence[Job]) -> "list[nn.Module]":
+def nets_of(shape: "Shape", jobs: Sequence[Job]) -> "list[nn.Module]":
     """Each job's net as it starts; equal starts are one object."""
     import torch
 
@@ -56,11 +57,11 @@ def nets_of(features: int, jobs: Sequence[Job]) -> "list[nn.Module]":
         key = (job.cfg.seed, repr(model), repr(init))
         if key not in made:
             if any("_target_" in repr(value) for name, value in model.items() if name != "_target_"):
-                made[key] = build.net(job.cfg, features)  # a factory would make the layers within once for all
+                made[key] = build.net(job.cfg, shape)  # a factory would make the layers within once for all
                 found.append(made[key])
                 continue
             if key[1] not in factories:
-                factories[key[1]] = build.net_factory(job.cfg, features)
+                factories[key[1]] = build.net_factory(job.cfg, shape)
             # Not torch.manual_seed, which keeps a traceback for each call until a GPU is used.
             torch.default_generator.manual_seed(job.cfg.seed)
             with build.precision(job.cfg):

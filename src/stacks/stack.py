@@ -11,7 +11,7 @@ from src.config.values import Config, Values
 from src.data.partition import Partition
 from src.data.table import Table
 from src.runs.fit import interruptible, quiet
-from src.runs.outcome import decoder, elapsed, is_line
+from src.runs.outcome import decoder, elapsed
 from src.stacks.job import Job
 from src.stacks.moves import Moves
 from src.stacks.nets import together
@@ -155,7 +155,7 @@ class Group:
             list(stops.values()),
             watch(jobs) if watch else None,
             _epochs(jobs),
-            decoder(parts) if all(is_line(net) for net in nets) else None,
+            decoder(parts, nets),
         )
         data = build.datamodule(cfg, parts, seeds, [job.cfg.data.batch_size for job in jobs], False, True)
         rates = [float(job.cfg.optimizer.lr) for job in jobs] if optimization.is_by_hand(cfg) else None
@@ -196,9 +196,9 @@ def _parts(rows: Table, jobs: Sequence[Job]) -> list[Partition]:
     for job in jobs:
         data = job.cfg.data
         splits = data.val_fraction or data.test_fraction
-        standardize = job.cfg.model.standardize if data.standardize == "auto" else data.standardize
         seed = job.cfg.seed if data.get("split_seed") is None else data.split_seed
-        key = (data.val_fraction, data.test_fraction, standardize, seed if splits else 0, job.cfg.get("fold"))
+        fold, scalings = job.cfg.get("fold"), build.scalings(job.cfg)
+        key = (data.val_fraction, data.test_fraction, *scalings, seed if splits else 0, fold)
         if key not in made:
             made[key] = build.partition(job.cfg, rows)
         found.append(made[key])

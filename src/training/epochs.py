@@ -4,6 +4,7 @@ Both ways of training call it, so an epoch means the same in each.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from src.data.module import DataModule
 from src.data.partition import Partition
+from src.data.target import decoded
 from src.training.chains import Chains
 from src.training.history import End, History
 from src.training.optimizers import StackedOptimizer
@@ -77,6 +79,8 @@ class Epochs:
     def add(self, tally: Tally, prediction: Tensor, target: Tensor, mask: Tensor | None = None) -> None:
         """Adds encoded predictions and targets (…, rows, 1) to a tally in the target's unit."""
         error = (prediction - target)[..., 0].double() * self._scale
+        if self._decode is not None:
+            error = self._decode(prediction[..., 0]) - self._decode(target[..., 0])
         tally.add(error if mask is None else error * mask, None if mask is None else mask.sum(-1))
 
     def figures(self, tally: Tally) -> dict[str, np.ndarray]:
@@ -142,7 +146,9 @@ class Epochs:
         """Works out what depends on who is present."""
         parts, device = self.data.parts, self._device
         self._validation = _validation(parts, device)
-        scale = torch.tensor([part.encoder.target_scale for part in parts], dtype=torch.float64, device=device)
+        targets = [part.encoder.target for part in parts]
+        self._decode = None if all(each.is_affine for each in targets) else partial(decoded, targets)
+        scale = torch.tensor([part.encoder.target.scale for part in parts], dtype=torch.float64, device=device)
         self._scale = scale[:, None]
         variances = [part.variance("val") if self._validation else 0.0 for part in parts]
         self._variance = torch.tensor(variances, dtype=torch.float64, device=device)

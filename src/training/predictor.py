@@ -27,7 +27,7 @@ class Predictor:
         self._precision = precision
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
-        """Predictions (rows,), float64, for raw features (rows, features)."""
+        """Predictions (rows,), float64, for raw features (rows, features), recoded."""
         parts = []
         # One thread: the same bits on a machine with another number of cores.
         with torch.inference_mode(), threads(1):
@@ -39,7 +39,7 @@ class Predictor:
     def line(self) -> Line | None:
         """Slopes and intercept in raw units where the net is a straight line, else None."""
         weight, bias = getattr(self.net, "weight", None), getattr(self.net, "bias", None)
-        if weight is None or bias is None:
+        if weight is None or bias is None or not self.encoder.is_affine:
             return None
         slopes = weight.detach().to(torch.float64).flatten().numpy()
         return Line(*self.encoder.decode_line(slopes, bias.item()))

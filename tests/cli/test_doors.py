@@ -173,11 +173,13 @@ def test_predict_needs_the_run_folder_and_nothing_else(csv_run: RunFolder, call:
     # Held against the weights themselves: standardized, two hidden layers of ReLU, and back.
     state = torch.load(RunFolder(tmp_path / "moved").checkpoint("best"), weights_only=True)
     encoder, weights = state["DataModule"], list(state["state_dict"].values())
-    raw = torch.tensor([[float(row[name]) for name in encoder["feature_names"]] for row in rows], dtype=torch.float64)
-    hidden = ((raw - encoder["feature_shift"]) / encoder["feature_scale"]).float()
+    names = [column["name"] for column in encoder["columns"]]
+    raw = torch.tensor([[float(row[name]) for name in names] for row in rows], dtype=torch.float64)
+    hidden = ((raw - encoder["numbers"]["shift"]) / encoder["numbers"]["scale"]).float()
     for weight, bias in zip(weights[:-2:2], weights[1:-2:2], strict=True):
         hidden = torch.relu(hidden @ weight.T + bias)
-    expected = (hidden @ weights[-2].T + weights[-1])[:, 0].double() * encoder["target_scale"] + encoder["target_shift"]
+    expected = (hidden @ weights[-2].T + weights[-1])[:, 0].double() * encoder["target"]["scale"]
+    expected += encoder["target"]["shift"]
     assert [float(row["y_predicted"]) for row in rows] == pytest.approx(expected.tolist(), rel=1e-5)
 
 

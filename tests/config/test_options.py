@@ -45,7 +45,7 @@ def test_standardize_means_what_it_says(tmp_path: Path, model: str, standardize:
 
     trained(tmp_path, f"model={model}", f"data.standardize={standardize}", "trainer.max_epochs=1")
     encoder = torch.load(tmp_path / "checkpoints" / "best.ckpt", weights_only=True)["DataModule"]
-    scaled = encoder["target_scale"] != 1
+    scaled = encoder["target"]["scale"] != 1
     assert scaled == (standardize == "true" or (standardize == "auto" and model == "mlp"))
 
 

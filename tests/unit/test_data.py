@@ -12,12 +12,19 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from src.data import reader, sources
 from src.data.encoder import Encoder
 from src.data.executions import Executions
+from src.data.form import Form
 from src.data.order import row_order, split
 from src.data.partition import Partition
 from src.data.table import Table
 from src.errors import UserError
 from src.models.least_squares import least_squares
 from tests.compose import trained
+
+STANDARD = ("standard", "standard")  # of features and target
+
+
+def parsed(path: Path, names: list[str], fits: Any) -> np.ndarray:
+    return np.concatenate(list(reader.Source([path], Form()).numbers(names, fits)), axis=1).T
 
 
 def table(rows: int, features: int = 2, offset: float = 0.0) -> Table:
@@ -38,21 +45,21 @@ def test_a_file_read_in_pieces_is_the_file(
     text = "\ufeffa,b,c" + ending + ending.join(lines) + (ending if last else "")
     path.write_bytes(text.encode())
     monkeypatch.setattr(reader, "_PIECE", 1000)  # some thirty pieces, cut within lines
-    np.testing.assert_array_equal(reader.read_columns(path, ["c", "a"], np.float64), numbers[:, [2, 0]])
+    np.testing.assert_array_equal(parsed(path, ["c", "a"], np.float64), numbers[:, [2, 0]])
 
 
 def test_lines_that_grow_longer_than_the_first_are_all_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "_PIECE", 100)
     path = tmp_path / "rows.csv"
     path.write_text("a,b\n" + "1.000000000000000,2.000000000000\n" * 10 + "1,2\n" * 300)
-    assert reader.read_columns(path, ["a", "b"], np.float32).shape == (310, 2)
+    assert parsed(path, ["a", "b"], np.float32).shape == (310, 2)
 
 
 def test_pieces_of_blank_lines_only_are_no_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "_PIECE", 10)
     path = tmp_path / "rows.csv"
     path.write_text("a,b\n1,2\n" + "\n" * 40 + "3,4\n" + "\n" * 40)
-    np.testing.assert_array_equal(reader.read_columns(path, ["a", "b"], np.float32), [[1, 2], [3, 4]])
+    np.testing.assert_array_equal(parsed(path, ["a", "b"], np.float32), [[1, 2], [3, 4]])
 
 
 QUOTED = ['"a\nb"', '"\n"', '"a ""b""\r\nc, d"', '""', "plain", '5" pipe', '"\n\n\n"']
@@ -70,7 +77,7 @@ def test_newlines_in_quotes_end_no_row(
     rows = [f"{QUOTED[i % 7]},{i},{2 * i}" for i in range(150)]
     path.write_bytes(ending.join([header, *rows]).encode())
     expected = np.arange(150)[:, None] * [2.0, 1.0]
-    np.testing.assert_array_equal(reader.read_columns(path, ["b", "a"], np.float64), expected)
+    np.testing.assert_array_equal(parsed(path, ["b", "a"], np.float64), expected)
 
 
 @pytest.mark.parametrize("size", range(20, 60))
@@ -78,14 +85,14 @@ def test_a_quote_near_the_end_is_in_time(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(reader, "_PIECE", size)
     path = tmp_path / "rows.csv"
     path.write_text("a,name,b\n" + "1,x,1\n" * 100 + '2000000000000000,"' + "\n" * 300 + '",2\n')
-    assert reader.read_columns(path, ["b"], np.float32).sum() == 102
+    assert parsed(path, ["b"], np.float32).sum() == 102
 
 
 def test_a_mistake_below_a_quoted_newline_is_found(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text('name,a\n"x\ny",1\nz,two\n')
     with pytest.raises(UserError, match=r"row 2 \(line 4\), column 'a': found the text 'two'"):
-        reader.read_columns(path, ["a"], np.float32)
+        sources.csv(str(path), "a", None, np.float32)
 
 
 def test_the_digest_is_of_the_file_that_was_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -99,7 +106,7 @@ def test_the_digest_is_of_the_file_that_was_read(tmp_path: Path, caplog: pytest.
     path.write_text("a,y\n1,2\n")
     before = path.stat()
     path.write_text("a,y\n1,2\n5,6\n")
-    sources.sha256_in_background(path, before)()
+    sources.sha256_in_background([path], [before])()
     assert "changed while it was read" in caplog.text
 
 
@@ -118,7 +125,7 @@ def test_linear_algebra_over_chunks_takes_one_thread(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("numpy.linalg.qr", noted(np.linalg.qr))
     monkeypatch.setattr("numpy.square", noted(np.square))
     with threadpool_limits(2):
-        data = Partition(table(5000), 0.0, 0.0, True, seed=0)
+        data = Partition(table(5000), 0.0, 0.0, *STANDARD, seed=0)
         encoding = len(used)
         least_squares(lambda: data.chunks("train"))
     assert 0 < encoding < len(used)
@@ -129,7 +136,7 @@ def test_linear_algebra_over_chunks_takes_one_thread(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("offset", [0.0, 1e4])
 def test_standardized_rows_have_mean_0_and_deviation_1_and_decode_to_themselves(offset: float) -> None:
     rows = table(70_000, offset=offset)
-    encoder = Encoder.fit(rows, np.arange(len(rows)), True)
+    encoder = Encoder.fit(rows, np.arange(len(rows)), *STANDARD)
     features, target = encoder.encode_rows(rows, np.arange(len(rows)))
     assert features.dtype == torch.float32
     torch.testing.assert_close(features.double().mean(0), torch.zeros(2).double(), atol=2e-4, rtol=0)
@@ -203,7 +210,7 @@ def test_a_straight_line_on_raw_values_is_held_against_the_unrounded_target(tmp_
 def test_a_constant_column_stays_finite() -> None:
     rows = table(10)
     rows.features[:, 0] = 3.3
-    features, _ = Encoder.fit(rows, np.arange(10), True).encode_rows(rows, np.arange(10))
+    features, _ = Encoder.fit(rows, np.arange(10), *STANDARD).encode_rows(rows, np.arange(10))
     assert torch.isfinite(features).all()
     assert features[:, 0].abs().max() < 1e-5
 
@@ -211,16 +218,16 @@ def test_a_constant_column_stays_finite() -> None:
 def test_the_encoder_sees_training_rows_only() -> None:
     rows = table(100)
     rows.features[:] = np.arange(100, dtype=np.float32)[:, None]
-    data = Partition(rows, 0.3, 0.2, True, seed=1)
-    assert data.encoder.feature_shift[0] == pytest.approx(data.rows["train"].mean())
-    assert data.encoder.feature_shift[0] != pytest.approx(rows.features.mean())
+    data = Partition(rows, 0.3, 0.2, *STANDARD, seed=1)
+    assert data.encoder.numbers.shift[0] == pytest.approx(data.rows["train"].mean())
+    assert data.encoder.numbers.shift[0] != pytest.approx(rows.features.mean())
 
 
 def test_splits_share_no_row_and_lose_none() -> None:
-    parts = split(100, 0.15, 0.25, seed=3)
+    parts = split(table(100), 0.15, 0.25, seed=3)
     assert [len(part) for part in parts] == [60, 15, 25]
     assert sorted(np.concatenate(parts)) == list(range(100))
-    assert any(not np.array_equal(a, b) for a, b in zip(parts, split(100, 0.15, 0.25, seed=4), strict=True))
+    assert any(not np.array_equal(a, b) for a, b in zip(parts, split(table(100), 0.15, 0.25, seed=4), strict=True))
 
 
 def test_row_order_is_a_permutation_that_seed_and_epoch_decide() -> None:

@@ -1,0 +1,178 @@
+"""Cells to numbers with a meaning: what kind of column it is, and each cell as that kind."""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from src.data.form import number_pattern
+from src.data.table import BOOLEAN, CATEGORY, DATE, MOMENT, NUMBER, Column
+from src.errors import UserError
+
+if TYPE_CHECKING:
+    from pyarrow import Array, ChunkedArray
+
+GAPS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "?")
+_FLAGS = ({"true": 1.0, "false": 0.0}, {"yes": 1.0, "no": 0.0})
+# Beside ISO 8601; of several that fit all cells the first is taken.
+_DATES = ("%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%Y-%m", "%d-%b-%Y", "%d %b %Y", "%b %d, %Y", "%b %d %Y")
+
+Place = Callable[[int], str]  # a row, counted from 0, to the words that say where it stands
+
+
+class Cells:
+    """Reads columns, each by itself.
+
+    Args:
+        gaps: words that mean that a cell is empty.
+        marks: the decimal and the thousands mark.
+        largest: number that a column may hold.
+        place: says where a row stands.
+    """
+
+    def __init__(self, gaps: Sequence[str], marks: tuple[str, str], largest: float, place: Place) -> None:
+        self.gaps, self.marks, self.largest, self.place = list(gaps), marks, largest, place
+
+    def read(self, name: str, cells: "ChunkedArray", kind: str | None = None) -> tuple[Column, np.ndarray]:
+        """A column and its numbers (rows,), float64.
+
+        Args:
+            name, cells: of the column.
+            kind: what it has to be; None finds out.
+
+        Raises:
+            UserError: a cell is not of that kind, or infinite, or too large; or half of the cells and more are numbers,
+                and others are not.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        cells = cells.combine_chunks()
+        own = cells.type
+        if pa.types.is_dictionary(own):
+            cells = pc.cast(cells, own.value_type)
+            own = cells.type
+        if pa.types.is_integer(own) or pa.types.is_floating(own) or pa.types.is_decimal(own) or pa.types.is_null(own):
+            if kind in (None, NUMBER):
+                numbers = np.asarray(pc.cast(cells, pa.float64()).to_numpy(zero_copy_only=False), np.float64)
+                return self._numbers(name, numbers, lambda row: str(cells[row]))
+            if pa.types.is_floating(own) and not bool(pc.any(pc.not_equal(cells, pc.round(cells))).as_py()):
+                cells = pc.cast(pc.if_else(pc.is_nan(cells), None, cells), pa.int64())  # 3.0 beside a gap was a 3
+        elif pa.types.is_boolean(own) and kind in (None, BOOLEAN):
+            flags = np.asarray(pc.cast(cells, pa.int8()).to_numpy(zero_copy_only=False), np.float64)
+            return Column(name, BOOLEAN, gaps=bool(np.isnan(flags).any())), flags
+        elif (pa.types.is_timestamp(own) or pa.types.is_date(own)) and kind in (None, DATE, MOMENT):
+            return _dated(name, _days(cells), kind)
+        try:
+            return self._text(name, pc.cast(cells, pa.string()), kind)
+        except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
+            raise UserError(
+                f"{self.place(0)}, column {name!r}: found {own}, expected numbers, words or dates"
+            ) from None
+
+    def _text(self, name: str, cells: "Array", kind: str | None) -> tuple[Column, np.ndarray]:
+        """Each word is looked at once, however often it stands there."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        coded = pc.dictionary_encode(cells)
+        code = pc.fill_null(coded.indices, len(coded.dictionary)).to_numpy()  # the last is a gap
+        words = pc.utf8_trim_whitespace(coded.dictionary)
+        words = pc.if_else(pc.is_in(words, pa.array(self.gaps, pa.string())), pa.scalar(None, pa.string()), words)
+        there = np.append(words.is_valid().to_numpy(zero_copy_only=False), False)
+        count = np.bincount(code, minlength=len(there)) * there
+        total = int(count.sum())
+
+        def row_of(word: np.ndarray) -> int:
+            return int(np.argmax(np.append(word, False)[code]))
+
+        def spread(numbers: np.ndarray) -> np.ndarray:
+            return np.append(numbers, np.nan)[code]
+
+        if kind in (None, NUMBER):
+            numbers = _numbers(words, *self.marks)
+            is_word = there[:-1] & np.isnan(numbers)
+            if kind or not is_word.any() or 2 * count[:-1][is_word].sum() <= total:
+                if is_word.any():
+                    row = row_of(is_word)
+                    cure = "" if kind else f"; data.categorical=[{name}] reads words, data.missing=[…] names more gaps"
+                    found = f"found the text {str(cells[row])!r}, expected a number{cure}"
+                    raise UserError(f"{self.place(row)}, column {name!r}: {found}")
+                return self._numbers(name, spread(numbers), lambda row: str(cells[row]))
+        if kind in (None, BOOLEAN):
+            lower = [word.lower() if word is not None else None for word in words[:64].to_pylist()]
+            for flags in _FLAGS:
+                known = np.array([flags.get(word or "", np.nan) for word in lower])
+                if len(words) <= 64 and (kind or set(flags) <= set(lower)) and not np.isnan(known[there[:-1]]).any():
+                    return Column(name, BOOLEAN, gaps=total < len(code)), spread(known)
+        if kind in (None, DATE, MOMENT) and (days := _dates(words)) is not None:
+            return _dated(name, spread(days), kind)
+        if kind in (BOOLEAN, DATE, MOMENT):
+            row = row_of(there[:-1])
+            raise UserError(
+                f"{self.place(row)}, column {name!r}: found {str(cells[row])!r}, expected a {kind} in each row"
+            )
+        values = pc.unique(words.drop_null())
+        values = values.take(pc.array_sort_indices(values))
+        numbers = pc.cast(pc.index_in(words, values), pa.float64()).to_numpy(zero_copy_only=False)
+        return Column(name, CATEGORY, tuple(values.to_pylist()), total < len(code)), spread(numbers)
+
+    def _numbers(self, name: str, numbers: np.ndarray, cell: Callable[[int], str]) -> tuple[Column, np.ndarray]:
+        too_large = np.abs(numbers) > self.largest
+        if too_large.any():
+            row = int(np.argmax(too_large))
+            wanted = f"at most {self.largest:.3g} ({'float32' if self.largest < 1e300 else 'float64'})"
+            wanted = "a finite number" if np.isinf(numbers[row]) else wanted
+            raise UserError(f"{self.place(row)}, column {name!r}: found {cell(row)!r}, expected {wanted}")
+        return Column(name, NUMBER, gaps=bool(np.isnan(numbers).any())), numbers
+
+
+def _dated(name: str, days: np.ndarray, kind: str | None) -> tuple[Column, np.ndarray]:
+    whole = bool((np.nan_to_num(days) % 1 == 0).all())
+    return Column(name, kind or (DATE if whole else MOMENT), gaps=bool(np.isnan(days).any())), days
+
+
+def _numbers(words: "Array", decimal: str, thousands: str) -> np.ndarray:
+    """Words as numbers, float64; NaN for those that are none."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if decimal == "." and not thousands:
+        try:
+            return pc.cast(words, pa.float64()).to_numpy(zero_copy_only=False)
+        except pa.ArrowInvalid:
+            pass
+    like = pc.match_substring_regex(words, rf"^(({number_pattern(decimal, thousands).pattern})|(?i:[+-]?inf(inity)?))$")
+    words = pc.if_else(like, words, pa.scalar(None, pa.string()))
+    if thousands:
+        words = pc.replace_substring(words, thousands, "")
+    words = pc.replace_substring(words, decimal, ".")
+    words = pc.replace_substring_regex(pc.utf8_lower(words), r"^\+|(\.)(e|$)|inity", r"\2")
+    return pc.cast(words, pa.float64()).to_numpy(zero_copy_only=False)
+
+
+def _dates(words: "Array") -> np.ndarray | None:
+    """Words as days since 1970, float64; None where one of them is no date."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    first = next((word for word in words[:100].to_pylist() if word is not None), "")
+    if not re.search(r"\d\D+\w|\w\D+\d", first):
+        return None
+    tries: list[Any] = [lambda zone=zone: pc.cast(words, pa.timestamp("us", zone)) for zone in (None, "UTC")]
+    tries += [lambda form=form: pc.strptime(words, form, "us") for form in _DATES]
+    for attempt in tries:
+        try:
+            return _days(attempt())
+        except pa.ArrowInvalid:
+            continue
+    return None
+
+
+def _days(dates: "Array") -> np.ndarray:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    micros = pc.cast(pc.cast(dates, pa.timestamp("us"), safe=False), pa.int64())
+    return np.asarray(micros.to_numpy(zero_copy_only=False), np.float64) / 86_400_000_000

@@ -1,0 +1,31 @@
+"""Dates to numbers: elapsed days, the year, and day of the year, weekday and hour as points on a circle."""
+
+import numpy as np
+
+from src.data.table import MOMENT
+
+_YEAR, _WEEK = 365.2425, 7.0
+
+
+def parts(kind: str) -> int:
+    """How many numbers a date becomes."""
+    return 8 if kind == MOMENT else 6
+
+
+def encode(days: np.ndarray, kind: str) -> np.ndarray:
+    """Days since 1970 (rows,) as (rows, parts): the first two still to be scaled; a gap stays one in each.
+
+    On a circle the 31st of December lies beside the 1st of January, and Sunday beside Monday.
+    """
+    gap = np.isnan(days)
+    whole = np.floor(np.where(gap, 0, days)).astype("datetime64[D]")
+    year = whole.astype("datetime64[Y]")
+    of_year = (whole - year).astype(float) / _YEAR
+    turns = [of_year, (whole.astype(float) + 3) / _WEEK]  # the first day of 1970 was a Thursday
+    if kind == MOMENT:
+        turns.append(np.where(gap, 0, days) % 1)
+    found = np.column_stack(
+        [days, year.astype(float) + 1970, *(f(2 * np.pi * t) for t in turns for f in (np.sin, np.cos))]
+    )
+    found[gap] = np.nan
+    return found

@@ -1,0 +1,197 @@
+"""Which column is what: features, target, what rows are split by, and what is left out, with the reason."""
+
+import re
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from src.data.columns import Cells
+from src.data.table import CATEGORY, NUMBER, Column, Table
+from src.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from pyarrow import Table as ArrowTable
+
+_AN_ID = re.compile(r"|unnamed: 0|index|row ?names?|row|(.*[_ .-])?(id|key|uuid|guid)", re.IGNORECASE)
+_SPLITS = {"train": "train", "training": "train", "test": "test", "testing": "test", "holdout": "test"}
+_SPLITS |= dict.fromkeys(("val", "valid", "validation", "dev"), "val")
+
+
+@dataclass(frozen=True)
+class Roles:
+    """What columns are asked to be.
+
+    Args:
+        target: the column to predict, of numbers; rows without one are left out.
+        features: None takes all that can be of use.
+        drop: columns that are no features.
+        numeric, categorical: columns of that kind, whatever stands in them.
+        group, time, split: columns that decide which rows are trained on; features only where ``features`` names them.
+        missing: words that mean a gap, besides those of ``GAPS``.
+    """
+
+    target: str
+    features: list[str] | None = None
+    drop: Sequence[str] = ()
+    numeric: Sequence[str] = ()
+    categorical: Sequence[str] = ()
+    group: str | None = None
+    time: str | None = None
+    split: str | None = None
+    missing: Sequence[str] = ()
+
+    @property
+    def plain(self) -> bool:
+        """Whether they ask for nothing that columns of numbers alone cannot be."""
+        return not (self.categorical or self.missing or self.keys)
+
+    @property
+    def keys(self) -> list[str]:
+        """The columns by which rows are split."""
+        return [name for name in dict.fromkeys((self.group, self.time, self.split)) if name is not None]
+
+    def chosen(self, header: Sequence[str], where: str) -> list[str]:
+        """The names of the features, before anything is known of their values.
+
+        Raises:
+            UserError: a column is missing, or is two things at once.
+        """
+        known = set(header)
+        if len(header) == 1:
+            raise UserError(f"{where}: is not a table (one column, {header[0][:60]!r}), expected features and a target")
+        if self.target not in known:
+            raise UserError(f"{where}: has no target column {self.target!r}{nearest(self.target, list(header))}")
+        for option in ("drop", "numeric", "categorical"):
+            for name in getattr(self, option):
+                if name not in known:
+                    raise UserError(f"{where}: has no column {name!r} (data.{option}){nearest(name, list(header))}")
+        apart = {self.target, *self.drop, *self.keys}
+        names = [name for name in header if name not in apart] if self.features is None else list(self.features)
+        if not names:
+            raise UserError("data.features is empty, expected at least one column")
+        if self.target in names:
+            raise UserError(f"data.features holds the target {self.target!r}, expected other columns only")
+        if len(set(names)) < len(names):
+            raise UserError(f"data.features names a column twice: {', '.join(names)}")
+        return names
+
+    def of_numbers(self, names: list[str], numbers: np.ndarray, target: np.ndarray, **said: Any) -> Table:
+        """A table of columns of numbers without gaps: (rows, features) and (rows,)."""
+        columns = [Column(name) for name in names]
+        why = {} if self.features else _useless(columns, lambda place: numbers[:, place], target)
+        keep = [place for place, name in enumerate(names) if name not in why]
+        if why:
+            numbers = numbers[:, keep]
+        return self._table([columns[place] for place in keep], numbers, target, why, **said)
+
+    def of_cells(self, names: list[str], cells: "ArrowTable", reader: Cells, **said: Any) -> Table:
+        """A table of columns of any kind.
+
+        Raises:
+            UserError: a column's cells do not fit its kind.
+        """
+        asked = dict.fromkeys(self.numeric, NUMBER) | dict.fromkeys(self.categorical, CATEGORY) | {self.target: NUMBER}
+
+        def read(name: str) -> tuple[Column, np.ndarray]:
+            return reader.read(name, cells[name], asked.get(name))
+
+        wanted = list(dict.fromkeys([self.target, *names, *self.keys]))
+        with ThreadPoolExecutor() as pool:
+            found = dict(zip(wanted, pool.map(read, wanted), strict=True))
+        target = found[self.target][1]
+        there = ~np.isnan(target)
+        if not there.any():
+            raise UserError(f"{said['source']}: the target {self.target!r} holds no number")
+        if whole := bool(there.all()):
+            there = np.s_[:]  # no copies
+        target = target[there]
+        columns = [found[name][0] for name in names]
+        why = {} if self.features else _useless(columns, lambda place: found[names[place]][1][there], target)
+        columns = [column for column in columns if column.name not in why]
+        features = np.empty(
+            (len(target), len(columns)), _precision([found[c.name][1] for c in columns], said["precision"])
+        )
+        for place, column in enumerate(columns):
+            features[:, place] = found[column.name][1][there]
+        dropped = 0 if whole else int((~there).sum())
+        keys: dict[str, Any] = {"dropped": dropped}
+        if self.group:
+            keys["group"] = found[self.group][1][there]
+        if self.time:
+            keys["time"] = _without_gaps(found[self.time][1][there], "time", self.time)
+        if self.split:
+            keys["split"] = _parts(found[self.split], there, self.split)
+        return self._table(columns, features, target, why, **keys, **said)
+
+    def _table(
+        self, columns: list[Column], features: np.ndarray, target: np.ndarray, why: dict[str, str], **said: Any
+    ) -> Table:
+        if not columns:
+            raise UserError(f"{said['source']}: no column is of use as a feature: {_listed(why)}")
+        left_out = dict.fromkeys(self.drop, "data.drop") | why
+        for role in ("group", "time", "split"):
+            if (name := getattr(self, role)) and name not in (self.features or ()):
+                left_out[name] = f"data.{role}"
+        names = [column.name for column in columns]
+        return Table(features, target, names, self.target, columns=columns, left_out=left_out, **said)
+
+
+def _useless(columns: list[Column], numbers: Callable[[int], np.ndarray], target: np.ndarray) -> dict[str, str]:
+    """Columns that tell nothing, or the answer: why, by name."""
+    why: dict[str, str] = {}
+    if len(target) < 2:
+        return why
+    for place, column in enumerate(columns):
+        values = numbers(place)
+        first, rows = values[0], len(values)
+        if np.isnan(values).all():
+            why[column.name] = "all gaps"
+        elif not column.gaps and values[-1] == first and (values == first).all():
+            why[column.name] = "constant"
+        elif column.kind == NUMBER and first == np.asarray(target[0], values.dtype) and rows > 2:
+            if np.array_equal(values, target.astype(values.dtype), equal_nan=True):
+                why[column.name] = "a copy of the target"
+        elif column.kind == CATEGORY:
+            distinct = len(column.values)
+            if distinct == rows > 2 or (rows >= 20 and distinct >= 0.9 * rows):
+                why[column.name] = f"an id: {distinct} values in {rows} rows"
+        named = column.name not in why and column.kind == NUMBER and _AN_ID.fullmatch(column.name)
+        # A gap is no whole number.
+        if named and rows > 2 and (values % 1 == 0).all() and len(np.unique(values)) == rows:
+            why[column.name] = "an id: a whole number of its own for each row"
+    return why
+
+
+def _precision(columns: list[np.ndarray], dtype: Any) -> Any:
+    """``dtype``, or float64 where rounding to it would take more than a millionth of a column's range."""
+    if np.dtype(dtype) == np.float64:
+        return dtype
+    for numbers in columns:
+        rounding = np.abs(numbers - numbers.astype(dtype))
+        if rounding.any() and np.nanmax(rounding) > 1e-6 * (np.nanmax(numbers) - np.nanmin(numbers)) > 0:
+            return np.float64
+    return dtype
+
+
+def _without_gaps(numbers: np.ndarray, role: str, name: str) -> np.ndarray:
+    if np.isnan(numbers).any():
+        raise UserError(f"data.{role}={name}: {int(np.isnan(numbers).sum())} rows have a gap there, expected none")
+    return numbers
+
+
+def _parts(found: tuple[Column, np.ndarray], there: Any, name: str) -> np.ndarray:
+    """The part that each row is given to, (rows,) of train, val and test."""
+    column, numbers = found
+    words = np.array([_SPLITS.get(value.lower(), value) for value in column.values], dtype=object)
+    odd = next((word for word in words if word not in ("train", "val", "test")), None)
+    if column.kind != CATEGORY or odd is not None:
+        what = f"{odd!r}" if odd is not None else f"{column.kind}s"
+        raise UserError(f"data.split={name}: expected train, val and test in that column, found {what}")
+    return words[_without_gaps(numbers[there], "split", name).astype(int)]
+
+
+def _listed(why: dict[str, str]) -> str:
+    return ", ".join(f"{name} ({reason})" for name, reason in list(why.items())[:5])
