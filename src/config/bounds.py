@@ -14,9 +14,12 @@ class Number:
     allowed: Callable[[float], bool]
     whole: bool = False
     optional: bool = False
+    words_too: tuple[str, ...] = ()
 
     def complaint(self, value: Any) -> str | None:
         """What was expected, where the value is not it."""
+        if value in self.words_too:
+            return None
         if value is None:
             return None if self.optional else self.words
         if isinstance(value, bool) or not isinstance(value, int if self.whole else (int, float)):

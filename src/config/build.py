@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_OURS = ("standardize", "scaling", "start")  # keys of model that its constructor does not take
 _MODULE_KEYS = (
     *("batch_size", "shuffle", "val_fraction", "test_fraction", "split_seed"),
     *("standardize", "scaling", "target_scaling"),
@@ -105,14 +107,16 @@ def scalings(cfg: Config) -> tuple[str, str]:
     target = data.get("target_scaling", "auto")
     if target == "auto":
         target = "standard" if standardize else "none"
-    return data.get("scaling", "standard") if standardize else "none", target
+    scaling = data.get("scaling", "auto")
+    scaling = cfg.model.get("scaling") or "standard" if scaling == "auto" else scaling
+    return scaling if standardize else "none", target
 
 
 def datamodule(
     cfg: Config,
     parts: "Sequence[Partition]",
     seeds: Sequence[int],
-    batch_sizes: Sequence[int | None],
+    batch_sizes: Sequence[int | str | None],
     plain: bool,
     span: bool,
 ) -> "DataModule":
@@ -140,26 +144,37 @@ def net(cfg: Config, shape: "Shape") -> "nn.Module":
 
     torch.manual_seed(cfg.seed)
     with precision(cfg):
-        return _behind(construct(_without(cfg.model, "standardize"), "model", **_input(cfg, shape)), shape)
+        return _behind(construct(_without(cfg.model, *_OURS), "model", **_input(cfg, shape)), shape, cfg)
 
 
 def net_factory(cfg: Config, shape: "Shape") -> "Callable[..., nn.Module]":
     """A constructor of ``model``'s net, for members that start differently; takes ``init`` where one has its own."""
-    bare = partial(construct(_without(cfg.model, "standardize"), "model", _partial_=True), **_input(cfg, shape))
-    return lambda **init: _behind(bare(**init), shape)
+    bare = partial(construct(_without(cfg.model, *_OURS), "model", _partial_=True), **_input(cfg, shape))
+    return lambda **init: _behind(bare(**init), shape, cfg)
 
 
-def _behind(net: "nn.Module", shape: "Shape") -> "nn.Module":
-    """A net behind what looks up the codes of its rows, where they have some."""
-    if not shape.codes:
+def start(net: "nn.Module", part: "Partition") -> "nn.Module":
+    """A net as it starts on such rows: one that starts at their straight line is a copy of its own."""
+    from src.models.straight import Straight
+
+    if not isinstance(net, Straight):
         return net
-    from src.models.embedding import Embedded
+    net = deepcopy(net)
+    net.start(part.encoded("train"), part.encoded("val") if len(part.rows["val"]) else None)
+    return net
 
-    if hasattr(net, "step_by_hand"):
+
+def _behind(net: "nn.Module", shape: "Shape", cfg: Config) -> "nn.Module":
+    """A net behind what looks up the codes of its rows, where they have some, and beside the line that it starts at."""
+    from src.models.embedding import Embedded
+    from src.models.straight import Straight
+
+    if shape.codes and hasattr(net, "step_by_hand"):
         raise UserError(
             "model=scratch takes numbers only; data.drop=[…] leaves out categories of more than nine values"
         )
-    return Embedded(net, shape.codes, shape.entries)
+    found = Embedded(net, shape.codes, shape.entries) if shape.codes else net
+    return Straight(found, *shape) if cfg.model.get("start") else found
 
 
 def monitored(cfg: Config) -> tuple[str | None, bool]:

@@ -52,12 +52,12 @@ RULES: dict[str, dict[str, Rule]] = {
         "name": Text(),
     },
     "data": {
-        "batch_size": _count_or_null,
+        "batch_size": Number("a whole number from 1 on, auto", lambda v: v >= 1, True, True, ("auto",)),
         "shuffle": _flag,
         "val_fraction": _below_one,
         "test_fraction": _below_one,
         "standardize": Choice(("auto", True, False)),
-        "scaling": Choice(("standard", "robust", "quantile", "none")),
+        "scaling": Choice(("auto", "standard", "robust", "quartile", "quantile", "none")),
         "target_scaling": Choice(("auto", "standard", "log", "yeo-johnson", "none")),
         "drop": _names,
         "numeric": _names,
@@ -89,6 +89,7 @@ RULES: dict[str, dict[str, Rule]] = {
         "hidden": Each(_count, "a list of widths from 1 on, [64,64]"),
         "activation": Text(),
         "dropout": _below_one,
+        "start": Choice((None, "least_squares")),
     },
     "model.init": {
         "weight": Number("a number", lambda v: True, optional=True),

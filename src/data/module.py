@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from src.data.encoder import Encoder
-from src.data.executions import Execution, Executions, Gather
+from src.data.executions import Execution, Executions, Gather, step_rows
 from src.data.partition import Partition
 from src.errors import UserError
 
@@ -22,7 +22,7 @@ class DataModule(pl.LightningDataModule):
     Args:
         parts: per member what it learns from; members that learn the same rows share one object.
         seeds: per member what decides its row order; None keeps file order.
-        batch_sizes: per member the rows of an optimizer step; None for all training rows.
+        batch_sizes: per member the rows of an optimizer step; None for all training rows, auto for what suits their number.
         steps_per_execution: optimizer steps of an execution; None chooses.
         span: whether an execution may hold several epochs.
     """
@@ -31,13 +31,13 @@ class DataModule(pl.LightningDataModule):
         self,
         parts: Sequence[Partition],
         seeds: Sequence[int | None],
-        batch_sizes: Sequence[int | None],
+        batch_sizes: Sequence[int | str | None],
         steps_per_execution: int | None = None,
         span: bool = True,
     ) -> None:
         super().__init__()
         self.parts = list(parts)
-        sizes = [size or len(part.rows["train"]) for part, size in zip(parts, batch_sizes, strict=True)]
+        sizes = [step_rows(size, len(part.rows["train"])) for part, size in zip(parts, batch_sizes, strict=True)]
         self.gather = Gather(parts, seeds, sizes, (0, 1))
         self.steps_per_execution = steps_per_execution
         self.span = span

@@ -23,7 +23,7 @@ class Numbers:
     """A shift and a scale per column, float64: encoded = (raw - shift) / scale, and then bent where ``scaling`` asks.
 
     Args:
-        scaling: robust clips smoothly; quantile goes by ``knots`` instead.
+        scaling: robust clips smoothly, quartile does not; quantile goes by ``knots`` instead.
         shift, scale: (columns,).
         fill: what a gap is filled with, (columns,).
         gaps: places of the columns whose gaps are flagged, (flags,).
@@ -48,14 +48,14 @@ class Numbers:
             rows: how many they are.
             gaps: places of the columns whose gaps are flagged.
             holes: places of all columns that may have gaps.
-            scaling: robust, standard, quantile or none.
+            scaling: robust, quartile, standard, quantile or none.
         """
         columns = next(iter(chunks())).shape[1]
         shift, scale, fill = np.zeros(columns), np.ones(columns), np.zeros(columns)
         knots, flagged = np.empty((0, len(_KNOTS))), np.zeros(len(gaps), bool)
         if scaling == "standard":
             shift, scale = moments(chunks, rows, bool(len(holes)))
-        by_rank = scaling in ("robust", "quantile")
+        by_rank = scaling in ("robust", "quartile", "quantile")
         if by_rank or len(holes):
             every = -(-rows // _SAMPLE)
             some = np.concatenate([chunk[::every] for chunk in chunks()])
@@ -66,7 +66,7 @@ class Numbers:
                 if len(values):
                     found[column] = np.quantile(values, _KNOTS)
             fill = found[:, 64].copy()
-            if scaling == "robust":
+            if scaling in ("robust", "quartile"):
                 shift, scale = fill, _distance(found)
             elif scaling == "quantile":
                 knots = found
@@ -87,7 +87,7 @@ class Numbers:
     @property
     def is_affine(self) -> bool:
         """Whether a straight line on encoded values is one on raw values."""
-        return self.scaling in ("standard", "none") and not len(self.gaps)
+        return self.scaling in ("standard", "quartile", "none") and not len(self.gaps)
 
     def encode(self, raw: np.ndarray) -> np.ndarray:
         """Raw columns (rows, columns) as (rows, width)."""

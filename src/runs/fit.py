@@ -73,7 +73,7 @@ def fit(
     if optimization.is_by_hand(cfg) and (found := way.needs_lightnings_step(cfg)):
         raise UserError(f"model=scratch trains in full precision on one device, found {found}")
     span = reason is None and all(way.is_own(callback) for callback in callbacks)
-    member = Lone(build.net(cfg, part.encoder.shape), cfg.seed)
+    member = Lone(build.start(build.net(cfg, part.encoder.shape), part), cfg.seed)
     monitor, maximize = build.monitored(cfg)
     history = History(
         1,

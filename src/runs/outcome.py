@@ -11,6 +11,7 @@ import numpy as np
 
 from src.config import build
 from src.config.values import Config
+from src.data.executions import step_rows
 from src.data.partition import Partition
 from src.models.least_squares import Line, largest_stable_lr, least_squares
 from src.runs.folder import RunFolder
@@ -177,7 +178,7 @@ def advice(cfg: Config, part: Partition) -> str:
         straight
         and cfg.loss._target_.endswith(".MSELoss")
         and optimizer._target_.endswith(".SGD")
-        and (cfg.data.batch_size or rows) >= rows
+        and step_rows(cfg.data.batch_size, rows) == rows
         and not optimizer.nesterov
         and not optimizer.weight_decay
     ):

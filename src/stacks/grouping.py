@@ -68,7 +68,7 @@ def structure(flat: Flat) -> tuple[tuple[str, str], ...]:
             continue
         # A schedule that counts steps counts those of all members, and a limit of steps cuts each size elsewhere.
         counted = flat.get("scheduler.interval") == "step" or flat["trainer.max_steps"] != -1
-        if settings and name == "data.batch_size" and value is not None and not counted:
+        if settings and name == "data.batch_size" and isinstance(value, int) and not counted:
             value = int(math.log2(value))  # within a factor of two, filling up costs less than another stack
         common.append((name, repr(value)))
     return tuple(sorted(common))

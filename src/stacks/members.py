@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from src.config import build
+from src.data.executions import step_rows
 from src.runs.environment import environment
 from src.runs.fit import finish
 from src.runs.folder import run_command
@@ -97,7 +98,7 @@ class Checkpoints:
             "lr_schedulers": history.ends[place].schedulers,
             "callbacks": {n: state for n, (_, rule) in trained.stops.items() if (state := rule.state(place))},
             "History": history.best_state(trained.module.stack.state, place),
-            "Run": origin(cfg, part.table) | {"whole": steps % -(-rows // (cfg.data.batch_size or rows)) == 0},
+            "Run": origin(cfg, part.table) | {"whole": steps % -(-rows // step_rows(cfg.data.batch_size, rows)) == 0},
         }
         save(last, folder / "last.ckpt")
         save(best_checkpoint(last, epochs), folder / "best.ckpt")

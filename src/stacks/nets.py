@@ -1,5 +1,6 @@
 """The nets of a sweep's jobs, and the stack that they make together."""
 
+import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +22,8 @@ def together(nets: "Sequence[nn.Module]", seeds: Sequence[int], features: Any, r
     Args:
         nets, seeds: of each member.
         features: a batch (rows, features).
-        ragged: whether members' batches have other numbers of rows. The smaller are filled up, which only layers that
-            take each row by itself do not notice: a chain's.
+        ragged: whether members' batches have other numbers of rows. The smaller are filled up, which only nets that
+            take each row by itself do not notice.
 
     Raises:
         Alone: they have none.
@@ -30,7 +31,20 @@ def together(nets: "Sequence[nn.Module]", seeds: Sequence[int], features: Any, r
     from src.training.chains import chained
     from src.training.forms import stacked
 
-    return (stacked if not ragged and len({form(net) for net in nets}) == 1 else chained)(nets, seeds, features)
+    equal = len({form(net) for net in nets}) == 1 and (not ragged or takes_rows_alone(nets[0], features))
+    return (stacked if equal else chained)(nets, seeds, features)
+
+
+def takes_rows_alone(net: "nn.Module", features: Any) -> bool:
+    """Whether what a net in training gives of a row depends on that row only, as BatchNorm's does not."""
+    import torch
+
+    probe = copy.deepcopy(net).train()
+    for module in probe.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    with torch.no_grad():
+        return torch.allclose(probe(features)[:2], probe(features[:2]), rtol=1e-4, atol=1e-5)
 
 
 def form(net: "nn.Module") -> Any:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from src.config import build, optimization
 from src.config.values import Config, Values
+from src.data.executions import step_rows
 from src.data.partition import Partition
 from src.data.table import Table
 from src.runs.fit import interruptible, quiet
@@ -77,6 +78,8 @@ class Group:
         self.cfg = jobs[0].cfg
         parts = _parts(rows, jobs)
         losses = build.alike([(job.cfg.loss, "loss") for job in jobs])
+        started = {(id(net), id(part)): build.start(net, part) for net, part in zip(nets, parts, strict=True)}
+        nets = [started[id(net), id(part)] for net, part in zip(nets, parts, strict=True)]
         self._ready = [Ready(*each) for each in zip(jobs, parts, nets, losses, strict=True)]
         sizes = {(len(each.part.rows["train"]), each.job.cfg.data.batch_size) for each in self._ready}
         self._ragged = len(sizes) > 1
@@ -108,7 +111,7 @@ class Group:
     def _batch(self) -> int:
         """Rows of an optimizer step, the most of any member."""
         counts = [(each.job.cfg.data.batch_size, len(each.part.rows["train"])) for each in self._ready]
-        return max(min(size or rows, rows) for size, rows in counts)
+        return max(step_rows(size, rows) for size, rows in counts)
 
     def train(self, width: int, progress: "pl.Callback | None", watch: "Watch | None") -> "Iterator[Trained]":
         """Trains the jobs, so many at a time, and yields each stack as it is done.

@@ -1,0 +1,164 @@
+"""A net that starts at a straight line: what the line and the net give of a row is added, and both are trained."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from src.errors import UserError
+from src.models.embedding import Embedded, Hide
+
+CLIP = 3.0  # numbers that the net sees stay within ± 3 (RealMLP's smooth clip, Holzmüller et al. 2024)
+_PENALTIES = 10.0 ** np.arange(4.5, -2.1, -0.5)
+_RARE = 2.0  # a value seen n times is hidden with probability 2 / (2 + n)
+
+Rows = tuple[Tensor, Tensor]  # features (rows, width) and target (rows, 1), as the net sees them
+
+
+class Straight(nn.Module):
+    """A straight line beside a net.
+
+    Args:
+        net: takes rows of the same width, and ends in an ``nn.Linear``.
+        width: numbers and codes of a row.
+        codes: how many of them, the last, are codes of categories.
+        entries: different codes of all columns together.
+
+    Shape:
+        (rows, width) to (rows, 1).
+    """
+
+    def __init__(self, net: nn.Module, width: int, codes: int, entries: int) -> None:
+        super().__init__()
+        self.net, self.numbers = net, width - codes
+        if not self._ends() or self._ends()[-1].out_features != 1:
+            raise UserError("model.start=least_squares needs a net that ends in an nn.Linear of one output")
+        if isinstance(net, Embedded):
+            net.hide = nn.Identity()  # line and net see the same codes
+        self.line = nn.Linear(self.numbers, 1)
+        # With a dimension for rows, so that they broadcast with and without a member axis before it.
+        self.register_buffer("scale", torch.ones(1, self.numbers))
+        self.register_buffer("wide", torch.zeros(1, 1))  # 1: the line sees numbers as they are, 0: clipped as the net
+        self.values = nn.Embedding(entries, 1) if codes else None
+        self.hide = Hide(entries) if codes else None
+
+    def forward(self, features: Tensor) -> Tensor:
+        """The line and the net."""
+        numbers, codes = features[..., : self.numbers], features[..., self.numbers :]
+        near = numbers / (1 + (numbers / CLIP).square()).sqrt()
+        found = self.line((near + (numbers - near) * self.wide) * self.scale)
+        if self.values is None or self.hide is None:
+            return found + self.net(near)
+        codes = self.hide(codes)
+        return found + self.values(codes.long()).sum(-2) + self.net(torch.cat([near, codes], -1))
+
+    @torch.no_grad()
+    def start(self, train: Rows, val: Rows | None) -> None:
+        """Puts the line at ridge regression's, and the net's last layer at zero.
+
+        The penalty, and whether the line sees clipped numbers, is what has the least error on the validation rows;
+        without any the penalty is 1 and numbers are clipped.
+        """
+        for part in self._ends()[-1].parameters():
+            part.zero_()
+        best: tuple[float, float, np.ndarray, np.ndarray, np.ndarray, float] | None = None
+        for wide in (0.0, 1.0) if val is not None else (0.0,):
+            design = _Design(*self._split(train[0], wide), self.values.num_embeddings if self.values is not None else 0)
+            target = train[1][:, 0].double().numpy()
+            judge = None
+            if val is not None:
+                rows, wanted = self._split(val[0], wide), val[1][:, 0].double().numpy()
+                judge = lambda solved, d=design, r=rows, w=wanted: float(np.mean((d.predict(*r, *solved) - w) ** 2))  # noqa: E731
+            error, weights, intercept = design.ridge(target, judge)
+            if best is None or error < best[0]:
+                best = (error, wide, design.scale, weights[: self.numbers], weights[self.numbers :], intercept)
+        assert best is not None
+        _, wide, scale, slopes, values, intercept = best
+        self.wide.fill_(wide)
+        self.scale.copy_(torch.from_numpy(scale)[None])
+        self.line.weight.copy_(torch.from_numpy(slopes)[None])
+        self.line.bias.fill_(intercept)
+        if self.values is not None and self.hide is not None:
+            self.values.weight.copy_(torch.from_numpy(values)[:, None])
+            count = torch.bincount(train[0][:, self.numbers :].long().flatten(), minlength=len(values))
+            self.hide.chance.weight.copy_((_RARE / (_RARE + count))[:, None])
+
+    def _ends(self) -> list[nn.Linear]:
+        return [layer for layer in self.net.modules() if isinstance(layer, nn.Linear)]
+
+    def _split(self, features: Tensor, wide: float) -> tuple[np.ndarray, np.ndarray]:
+        numbers, codes = features.double().numpy()[:, : self.numbers], features.numpy()[:, self.numbers :]
+        return numbers if wide else numbers / np.sqrt(1 + (numbers / CLIP) ** 2), codes.astype(np.int64)
+
+
+class _Design:
+    """Columns of a straight line: numbers of deviation 1, and a column for each code.
+
+    Args:
+        numbers: (rows, numbers).
+        codes: (rows, codes), from 0, which is no column, to below ``entries``.
+    """
+
+    def __init__(self, numbers: np.ndarray, codes: np.ndarray, entries: int) -> None:
+        deviation = numbers.std(axis=0)
+        self.scale = 1 / np.where(deviation > 1e-9, deviation, 1)
+        self._numbers, self._codes, self._entries = numbers * self.scale, codes, entries
+
+    def ridge(
+        self, target: np.ndarray, judge: Callable[[tuple[np.ndarray, float]], float] | None
+    ) -> tuple[float, np.ndarray, float]:
+        """The least error, weights (numbers + entries,) and intercept; without ``judge`` of errors the penalty is 1.
+
+        Normal equations by conjugate gradients, each penalty from the solution of the larger one before it.
+        """
+        from scipy.sparse.linalg import LinearOperator, cg
+
+        from src.adapters.blas import one_thread
+
+        size = self._numbers.shape[1] + self._entries
+        diagonal = np.append(
+            (self._numbers**2).sum(0) - len(target) * self._numbers.mean(0) ** 2,
+            self._transposed(np.ones(len(target)))[-self._entries or size :],
+        )
+        best = (np.inf, np.zeros(size), float(target.mean()))
+        weights, rises = np.zeros(size), 0
+        with one_thread():
+            for penalty in _PENALTIES if judge else [1.0]:
+                normal = LinearOperator(
+                    (size, size), lambda v, p=penalty: self._transposed(_centred(self._times(v))) + p * v
+                )
+                near = LinearOperator((size, size), lambda v, p=penalty: v / (diagonal + p))
+                weights, _ = cg(normal, self._transposed(_centred(target)), weights, rtol=1e-10, maxiter=500, M=near)
+                intercept = float(target.mean() - self._times(weights).mean())
+                error = judge((weights, intercept)) if judge else 0.0
+                rises = 0 if error < best[0] else rises + 1
+                if error < best[0]:
+                    best = (error, weights, intercept)
+                if rises == 2:
+                    break
+        return best
+
+    def predict(self, numbers: np.ndarray, codes: np.ndarray, weights: np.ndarray, intercept: float) -> np.ndarray:
+        """Predictions (rows,) of other rows, whose numbers are not scaled yet."""
+        width = numbers.shape[1]
+        return numbers @ (weights[:width] * self.scale) + _looked_up(weights[width:], codes) + intercept
+
+    def _times(self, weights: np.ndarray) -> np.ndarray:
+        width = self._numbers.shape[1]
+        return self._numbers @ weights[:width] + _looked_up(weights[width:], self._codes)
+
+    def _transposed(self, residual: np.ndarray) -> np.ndarray:
+        values = np.zeros(self._entries)
+        for code in self._codes.T:
+            values += np.bincount(code, residual, self._entries)
+        values[:1] = 0  # what is unknown has no column
+        return np.append(residual @ self._numbers, values)
+
+
+def _looked_up(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    return values[codes].sum(axis=1) if len(values) else np.zeros(len(codes))
+
+
+def _centred(values: np.ndarray) -> np.ndarray:
+    return values - values.mean()
