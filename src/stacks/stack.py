@@ -1,5 +1,6 @@
 """Many runs as one training: from jobs of one structure to what each of them came to."""
 
+import copy
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import lightning.pytorch as pl
     from torch import nn
 
-    from src.training.early_stopping import Stops
+    from src.training.early_stopping import Stopping
     from src.training.engine import Engine
     from src.training.history import History, Pruner
 
@@ -41,7 +42,7 @@ class Trained:
     nets: "list[nn.Module]"
     module: "Engine"
     history: "History"
-    stops: "dict[str, tuple[str, Stops]]"
+    stops: "dict[str, list[Stopping]]"
     trainer: "pl.Trainer"
     threads: int
     seconds: float
@@ -204,15 +205,15 @@ def _parts(rows: Table, jobs: Sequence[Job]) -> list[Partition]:
     return found
 
 
-def _stops(jobs: Sequence[Job]) -> "dict[str, tuple[str, Stops]]":
-    """By the name of its state in a checkpoint each reason to stop, with a rule for all members."""
+def _stops(jobs: Sequence[Job]) -> "dict[str, list[Stopping]]":
+    """Each reason to stop by the name of its state in a checkpoint, one for each member."""
     from src.training.early_stopping import Stopping
 
-    found: dict[str, tuple[str, Stops]] = {}
+    found: dict[str, list[Stopping]] = {}
     for name in jobs[0].cfg.callbacks or {}:
         settings = build.alike([(job.cfg.callbacks[name], f"callbacks.{name}") for job in jobs])
         if isinstance(settings[0], Stopping):
-            found[settings[0].state_key] = (settings[0].reason, settings[0].together(settings))
+            found[settings[0].state_key] = [copy.copy(each) for each in settings]
     return found
 
 
