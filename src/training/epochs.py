@@ -202,7 +202,7 @@ class Epochs:
             return
         ends = []
         for position in positions.tolist():
-            end = End(*optimizer.group(position))
+            end = End(optimizer.group(position), optimizer.shared(position))
             if self.scheduler is not None:
                 end.group |= self.scheduler.group(position)
                 end.schedulers = [self.scheduler.state(position)]
