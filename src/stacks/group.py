@@ -126,7 +126,7 @@ def split(members: list[Composed]) -> list[ComposedGroup]:
     Raises:
         UserError: the rows, or a net, cannot be made.
     """
-    from src.training.blocks import groups
+    from src.training.chains import groups
 
     jobs = [job_of(each) for each in members]
     rows = build.table(jobs[0].cfg)

@@ -10,7 +10,6 @@ from src.stacks.job import Job
 
 if TYPE_CHECKING:
     from src.data.module import DataModule
-    from src.training.chains import Chains
     from src.training.stack import Stack
 
 
@@ -27,7 +26,7 @@ class Moves:
         UserError: an optimizer or a scheduler refuses its arguments.
     """
 
-    def __init__(self, jobs: Sequence[Job], data: "DataModule", stack: "Stack | Chains", agree: bool) -> None:
+    def __init__(self, jobs: Sequence[Job], data: "DataModule", stack: "Stack", agree: bool) -> None:
         self._stack = stack
         self._makes = optimization.makers([container(job.cfg.optimizer) for job in jobs], "optimizer")
         validated = bool(len(data.parts[0].rows["val"]))

@@ -10,15 +10,14 @@ from src.stacks.job import Job
 if TYPE_CHECKING:
     from torch import nn
 
-    from src.training.chains import Chains
     from src.training.stack import Stack
 
 
-def together(nets: "Sequence[nn.Module]", seeds: Sequence[int], features: Any, ragged: bool) -> "Stack | Chains":
+def together(nets: "Sequence[nn.Module]", seeds: Sequence[int], features: Any, ragged: bool) -> "Stack":
     """Nets as a stack: of one form, or chains of layers whose depth, widths and activations differ.
 
     Args:
-        nets, seeds: of each member.
+        nets, seeds: of each member, as ``chains.in_order`` has them.
         features: a batch (rows, features).
         ragged: whether members' batches have other numbers of rows. The smaller are filled up, which only layers that
             take each row by itself do not notice: a chain's.
@@ -26,10 +25,11 @@ def together(nets: "Sequence[nn.Module]", seeds: Sequence[int], features: Any, r
     Raises:
         Alone: they have none.
     """
-    from src.training.chains import chained
-    from src.training.forms import stacked
+    from src.training.equal_stack import equal_stack
+    from src.training.padded_stack import padded_stack
 
-    return (stacked if not ragged and len({form(net) for net in nets}) == 1 else chained)(nets, seeds, features)
+    made = equal_stack if not ragged and len({form(net) for net in nets}) == 1 else padded_stack
+    return made(nets, seeds, features)
 
 
 def form(net: "nn.Module") -> Any:

@@ -73,17 +73,19 @@ class Group:
     """
 
     def __init__(self, rows: Table, jobs: Sequence[Job], nets: "Sequence[nn.Module]") -> None:
+        from src.training.chains import in_order
         from src.training.losses import check_losses
 
         self.cfg = jobs[0].cfg
         parts = _parts(rows, jobs)
         losses = build.alike([(job.cfg.loss, "loss") for job in jobs])
-        self._ready = [Ready(*each) for each in zip(jobs, parts, nets, losses, strict=True)]
+        ready = [Ready(*each) for each in zip(jobs, parts, nets, losses, strict=True)]
+        self._ready = [ready[place] for place in in_order(nets)]
         sizes = {(len(each.part.rows["train"]), each.job.cfg.data.batch_size) for each in self._ready}
         self._ragged = len(sizes) > 1
         check_losses(losses, self._ragged)
         self._features = parts[0].sample(min(self._batch(), _SAMPLE))[0]
-        distinct = list({id(each.net): each for each in reversed(self._ready)}.values())
+        distinct = [*{id(each.net): each for each in reversed(self._ready)}.values()][::-1]
         together(
             [each.net for each in distinct], [each.job.cfg.seed for each in distinct], self._features, self._ragged
         )

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from src.data.executions import Execution
 from src.data.module import attached
-from src.training.chains import Chains
 from src.training.epochs import Epochs
 from src.training.history import History
 from src.training.losses import Losses
@@ -46,7 +45,7 @@ class Engine(pl.LightningModule):
 
     def __init__(
         self,
-        stack: Stack | Chains,
+        stack: Stack,
         losses: Sequence[nn.Module],
         optimizer: Callable[[], StackedOptimizer],
         scheduler: Callable[[StackedOptimizer], Scheduler | None],
@@ -71,7 +70,7 @@ class Engine(pl.LightningModule):
         """Moves everything to the training's device."""
         stack = self.stack
         stack.to(self.device)
-        stack.net.to(self.device).train()
+        stack.net.train()
         self.optimizer = self._make()
         scheduler = self._make_scheduler(self.optimizer)
         data = attached(self.trainer)

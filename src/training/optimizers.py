@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from src.training.members import Matrix
+from src.training.matrix import Matrix
 
 Make = Callable[..., Optimizer]  # takes parameters, or parameter groups
 Values = dict[str, Tensor]

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, optim
 
-from src.training.members import Matrix
+from src.training.matrix import Matrix
 from src.training.optimizers import Make, StackedOptimizer, Values
 
 _NUMBERS = ("lr", "momentum", "weight_decay", "eps", "alpha")
