@@ -91,8 +91,8 @@ class PaddedStack(Stack):
         for level, (runs, dropout) in enumerate(zip(self._runs, self._dropouts, strict=False)):
             holders = self._holders[f"weight{level}"]
             if holders < len(values):
-                ended.append(values[holders:])
-                values = values[:holders]
+                values, rest = values.split([holders, len(values) - holders])  # two slices would cost two backwards
+                ended.append(rest)
             values = linear(values, leaves[f"weight{level}"], leaves.get(f"bias{level}"))
             if len(runs) == 1:
                 values = runs[0][1](values)
