@@ -96,21 +96,20 @@ def is_by_hand(cfg: Config) -> bool:
 
 
 def why_not_elementwise(cfg: Config) -> str | None:
-    """Why an optimizer of another package needs Lightning's own step; None where the engine can take it.
+    """Why an optimizer needs Lightning's own step; None where the engine can take it, which is tried once for all
+    learning rates.
 
     Raises:
         UserError: it cannot be constructed, or is of another kind.
     """
-    target = str(cfg.optimizer.get("_target_"))
-    if target.startswith("torch.optim."):
-        return None
     from src.training.optimizers import is_elementwise
 
-    text = repr(container(cfg.optimizer))
-    if text not in _elementwise:
-        [make] = makers([container(cfg.optimizer)], "optimizer")
-        _elementwise[text] = is_elementwise(make)
-    return None if _elementwise[text] else f"{target} is not seen to update each number by itself"
+    node = container(cfg.optimizer)
+    key = repr({name: value for name, value in node.items() if type(value) not in (int, float)})
+    if not _elementwise.get(key):  # one that refuses its numbers decides for no other
+        [make] = makers([node], "optimizer")
+        _elementwise[key] = is_elementwise(make)
+    return None if _elementwise[key] else f"{node.get('_target_')} is not seen to update each number by itself"
 
 
 def try_out(make: Any, schedule: "Schedule | None", length: int) -> None:

@@ -22,7 +22,7 @@ Rows = tuple[Tensor, Tensor, Tensor | None]
 
 
 def step_rows(batch_size: int | str | None, rows: int) -> int:
-    """Rows of an optimizer step of so many training rows: as asked for; None takes all, auto 64 of few and 256 of many."""
+    """Rows of an optimizer step of so many: as asked for, None takes all, auto 64 of few and 256 of many."""
     size = rows if batch_size is None else (64 if rows < 1000 else 256) if batch_size == "auto" else int(batch_size)
     return min(size, rows)
 

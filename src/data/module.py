@@ -22,7 +22,7 @@ class DataModule(pl.LightningDataModule):
     Args:
         parts: per member what it learns from; members that learn the same rows share one object.
         seeds: per member what decides its row order; None keeps file order.
-        batch_sizes: per member the rows of an optimizer step; None for all training rows, auto for what suits their number.
+        batch_sizes: per member the rows of an optimizer step; None for all, auto for what suits them.
         steps_per_execution: optimizer steps of an execution; None chooses.
         span: whether an execution may hold several epochs.
     """

@@ -103,7 +103,7 @@ class Numbers:
 
     def _bent(self, raw: np.ndarray) -> np.ndarray:
         if self.scaling == "quantile":
-            from scipy.special import ndtri  # type: ignore[import-untyped]
+            from scipy.special import ndtri
 
             normal = ndtri(np.clip(_KNOTS, 1e-3, 1 - 1e-3))
             columns = [np.interp(raw[:, place], knots, normal) for place, knots in enumerate(self.knots)]

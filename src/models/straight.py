@@ -37,9 +37,9 @@ class Straight(nn.Module):
         if isinstance(net, Embedded):
             net.hide = nn.Identity()  # line and net see the same codes
         self.line = nn.Linear(self.numbers, 1)
-        # With a dimension for rows, so that they broadcast with and without a member axis before it.
-        self.register_buffer("scale", torch.ones(1, self.numbers))
-        self.register_buffer("wide", torch.zeros(1, 1))  # 1: the line sees numbers as they are, 0: clipped as the net
+        # Both have a dimension for rows, so that they broadcast with and without a member axis before it.
+        self.scale = nn.Buffer(torch.ones(1, self.numbers))  # of what the line sees, to deviation 1
+        self.wide = nn.Buffer(torch.zeros(1, 1))  # 1: the line sees numbers as they are, 0: clipped as the net
         self.values = nn.Embedding(entries, 1) if codes else None
         self.hide = Hide(entries) if codes else None
 

@@ -79,7 +79,7 @@ def fit(
         1,
         monitor,
         maximize,
-        [(each.reason, each.rule) for each in callbacks if isinstance(each, Stopping)],
+        [[each] for each in callbacks if isinstance(each, Stopping)],
         pruner,
         decode=decoder([part], [member.net]),
     )
@@ -89,7 +89,7 @@ def fit(
     with quiet():
         trainer = build.trainer(cfg, [Closing(), *callbacks, live], loggers, reason is not None, span, folder.path)
     steps = -(-data.batches // cfg.trainer.accumulate_grad_batches)
-    checkpoint = resumable(cfg, folder.path, module, rows, steps) if cfg.resume else None
+    checkpoint = resumable(cfg, folder.path, module, rows, steps, named) if cfg.resume else None
     if trainer.is_global_zero:
         folder.clear(overrides)
     for each in (*callbacks, *loggers):

@@ -1,8 +1,7 @@
 """A run folder back to a predictor and its data, from any working directory."""
 
 import logging
-import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,13 +104,16 @@ def origin(cfg: Config, rows: Table) -> dict[str, Any]:
     }
 
 
-def resumable(cfg: Config, target: Path, module: "Plain", rows: Table, batches: int) -> Path:
+def resumable(
+    cfg: Config, target: Path, module: "Plain", rows: Table, batches: int, callbacks: Mapping[str, Any]
+) -> Path:
     """The checkpoint that a run goes on from; ``cfg.resume`` names its folder.
 
     Args:
         cfg, module, rows: of the run.
         target: where it goes.
         batches: optimizer steps of its epochs.
+        callbacks: of the run, by name.
 
     Raises:
         NothingLeft: it has all the epochs or steps that this run asks for.
@@ -148,7 +150,7 @@ def resumable(cfg: Config, target: Path, module: "Plain", rows: Table, batches: 
             )
     epochs = int(state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
     steps = int(state["global_step"])
-    if said := _nothing_left(cfg, state, epochs, steps):
+    if said := _nothing_left(cfg, state, epochs, steps, callbacks):
         raise NothingLeft(f"resume={cfg.resume}: {said}")
     if before is not None and not before["whole"]:
         raise UserError(
@@ -163,18 +165,22 @@ def resumable(cfg: Config, target: Path, module: "Plain", rows: Table, batches: 
     return path
 
 
-def _nothing_left(cfg: Config, state: dict[str, Any], epochs: int, steps: int) -> str | None:
+def _nothing_left(
+    cfg: Config, state: dict[str, Any], epochs: int, steps: int, callbacks: Mapping[str, Any]
+) -> str | None:
     """Why the training of a checkpoint is over, and what makes it longer; None where it is not over."""
+    from src.training.early_stopping import EarlyStopping
+
     for name, done in (("epochs", epochs), ("steps", steps)):
         most = cfg.trainer[f"max_{name}"]
         if most != -1 and done >= most:
             return f"has {done} {name} already, nothing is left to do; a larger trainer.max_{name} than {most} goes on"
-    for name, node in (cfg.callbacks or {}).items():
-        saved = state.get("callbacks", {}).get(str(node.get("_target_")).rpartition(".")[2], {})
-        if saved.get("waited", 0) >= (node.get("patience") or math.inf):
+    for name, callback in callbacks.items():
+        waited = state["callbacks"].get(callback.state_key, {}).get("waited", 0)
+        if isinstance(callback, EarlyStopping) and waited >= callback.patience:
             return (
                 f"stopped early after {epochs} epochs, nothing is left to do; "
-                f"a larger callbacks.{name}.patience than {node.patience} goes on"
+                f"a larger callbacks.{name}.patience than {callback.patience} goes on"
             )
     return None
 

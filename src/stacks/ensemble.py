@@ -94,7 +94,8 @@ def _stacked(rows: Table, jobs: list[Job], hydra: str, pruner: "Pruner | None") 
     progress = StackProgress(len(jobs), jobs[0].cfg.trainer.max_epochs, sys.stderr.isatty())
     # Together, whatever memory likes: a pruner judges all of them at once.
     trained = group.train(len(jobs), progress, (lambda _: pruner) if pruner else None)
-    return [summary for each in trained for _, summary in write(each, lambda job: _files(job, hydra))]
+    found = {job.number: summary for each in trained for job, summary in write(each, lambda job: _files(job, hydra))}
+    return [found[job.number] for job in jobs]
 
 
 def _alone(rows: Table, job: Job, hydra: str) -> dict[str, Any]:

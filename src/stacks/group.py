@@ -129,7 +129,7 @@ def split(members: list[Composed]) -> list[ComposedGroup]:
         UserError: the rows, or a net, cannot be made.
     """
     from src.data.encoder import Shape
-    from src.training.blocks import groups
+    from src.training.chains import groups
 
     jobs = [job_of(each) for each in members]
     rows = build.table(jobs[0].cfg)

@@ -36,8 +36,6 @@ def why_alone(flat: Flat, cfg: Values) -> str | None:
     if reason := way.why_plain(cfg) or optimization.why_not_elementwise(cfg):
         return reason
     target = str(flat["optimizer._target_"])
-    if target.startswith("torch.optim.") and _optimizer(target) not in _elementwise():
-        return f"optimizer {target} is not element-wise"
     if str(flat["scheduler._target_"]).endswith(".ReduceLROnPlateau") and not _settings(target):
         return f"scheduler=plateau gives each member a learning rate of its own, and {target} has no rule for that"
     for group in ("callbacks", "logger"):
@@ -96,22 +94,8 @@ def _is_stopping(target: str) -> bool:
     return isinstance(found, type) and issubclass(found, Stopping)
 
 
-def _optimizer(target: str) -> Any:
-    """torch's optimizer of this name; None for one of another package."""
-    import torch
-
-    return getattr(torch.optim, target.rpartition(".")[2], None) if target.startswith("torch.optim.") else None
-
-
-def _elementwise() -> tuple[Any, ...]:
-    from src.training.optimizers import ELEMENTWISE
-
-    return ELEMENTWISE
-
-
 def _settings(target: str) -> frozenset[str]:
     """Hyperparameters in which members may differ; none where torch's own optimizer has to update all of them."""
     from src.training.rules import RULES
 
-    rule = RULES.get(_optimizer(target))
-    return rule.settings if rule else frozenset()
+    return next((own for kind, (_, own) in RULES.items() if target == f"torch.optim.{kind.__name__}"), frozenset())

@@ -96,7 +96,7 @@ class Checkpoints:
             "state_dict": self._state(*history.last, place),
             "optimizer_states": self._optimizer(place),
             "lr_schedulers": history.ends[place].schedulers,
-            "callbacks": {n: state for n, (_, rule) in trained.stops.items() if (state := rule.state(place))},
+            "callbacks": {n: state for n, each in trained.stops.items() if (state := each[place].state_dict())},
             "History": history.best_state(trained.module.stack.state, place),
             "Run": origin(cfg, part.table) | {"whole": steps % -(-rows // step_rows(cfg.data.batch_size, rows)) == 0},
         }

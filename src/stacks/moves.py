@@ -1,5 +1,6 @@
 """What moves the weights of a stack: its optimizer and its schedule."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,6 @@ from src.stacks.job import Job
 
 if TYPE_CHECKING:
     from src.data.module import DataModule
-    from src.training.chains import Chains
     from src.training.stack import Stack
 
 
@@ -26,7 +26,7 @@ class Moves:
         UserError: an optimizer or a scheduler refuses its arguments.
     """
 
-    def __init__(self, jobs: Sequence[Job], data: "DataModule", stack: "Stack | Chains", agree: bool) -> None:
+    def __init__(self, jobs: Sequence[Job], data: "DataModule", stack: "Stack", agree: bool) -> None:
         self._stack = stack
         self._makes = optimization.makers([container(job.cfg.optimizer) for job in jobs], "optimizer")
         validated = bool(len(data.parts[0].rows["val"]))
@@ -45,22 +45,21 @@ class Moves:
 
     def optimizer(self) -> Any:
         """Of all members, over their matrix as it lies on the training's device."""
-        from src.training.optimizers import Agreeing, Differing
+        from src.training.optimizers import Agreeing
+        from src.training.rules import Differing
 
         if self._agree:
             return Agreeing(self._stack.matrix, self._makes[0])
-        cycled = ("momentum",) if self._schedules and self._schedules[0].cycles_momentum else ()
-        return Differing(self._stack.matrix, self._makes, cycled)
+        return Differing(self._stack.matrix, self._makes)
 
     def scheduler(self, optimizer: Any) -> Any:
         """What moves that optimizer's learning rates; None where nothing does."""
         from src.training.optimizers import Agreeing
-        from src.training.schedules import MemberSchedulers, TorchScheduler
+        from src.training.schedules import Scheduler, own_schedulers
 
         schedules = self._schedules
         if schedules is None:
             return None
         if isinstance(optimizer, Agreeing):
-            made = schedules[0].build(optimizer.torch, self._lengths[0])
-            return TorchScheduler(optimizer.torch, made, schedules[0])
-        return MemberSchedulers(schedules, self._makes, self._lengths, optimizer)
+            return Scheduler(schedules[0], [(schedules[0].build(optimizer.torch, self._lengths[0]), 0, math.inf)])
+        return Scheduler(schedules[0], own_schedulers(schedules, self._makes, self._lengths), optimizer)

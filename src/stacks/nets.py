@@ -12,15 +12,14 @@ if TYPE_CHECKING:
     from torch import nn
 
     from src.data.encoder import Shape
-    from src.training.chains import Chains
     from src.training.stack import Stack
 
 
-def together(nets: "Sequence[nn.Module]", seeds: Sequence[int], features: Any, ragged: bool) -> "Stack | Chains":
+def together(nets: "Sequence[nn.Module]", seeds: Sequence[int], features: Any, ragged: bool) -> "Stack":
     """Nets as a stack: of one form, or chains of layers whose depth, widths and activations differ.
 
     Args:
-        nets, seeds: of each member.
+        nets, seeds: of each member, as ``chains.in_order`` has them.
         features: a batch (rows, features).
         ragged: whether members' batches have other numbers of rows. The smaller are filled up, which only nets that
             take each row by itself do not notice.
@@ -28,11 +27,11 @@ def together(nets: "Sequence[nn.Module]", seeds: Sequence[int], features: Any, r
     Raises:
         Alone: they have none.
     """
-    from src.training.chains import chained
-    from src.training.forms import stacked
+    from src.training.equal_stack import equal_stack
+    from src.training.padded_stack import padded_stack
 
     equal = len({form(net) for net in nets}) == 1 and (not ragged or takes_rows_alone(nets[0], features))
-    return (stacked if equal else chained)(nets, seeds, features)
+    return (equal_stack if equal else padded_stack)(nets, seeds, features)
 
 
 def takes_rows_alone(net: "nn.Module", features: Any) -> bool:

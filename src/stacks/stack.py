@@ -1,5 +1,6 @@
 """Many runs as one training: from jobs of one structure to what each of them came to."""
 
+import copy
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     import lightning.pytorch as pl
     from torch import nn
 
-    from src.training.early_stopping import Stops
+    from src.training.early_stopping import Stopping
     from src.training.engine import Engine
     from src.training.history import History, Pruner
 
@@ -42,7 +43,7 @@ class Trained:
     nets: "list[nn.Module]"
     module: "Engine"
     history: "History"
-    stops: "dict[str, tuple[str, Stops]]"
+    stops: "dict[str, list[Stopping]]"
     trainer: "pl.Trainer"
     threads: int
     seconds: float
@@ -73,6 +74,7 @@ class Group:
     """
 
     def __init__(self, rows: Table, jobs: Sequence[Job], nets: "Sequence[nn.Module]") -> None:
+        from src.training.chains import in_order
         from src.training.losses import check_losses
 
         self.cfg = jobs[0].cfg
@@ -80,12 +82,13 @@ class Group:
         losses = build.alike([(job.cfg.loss, "loss") for job in jobs])
         started = {(id(net), id(part)): build.start(net, part) for net, part in zip(nets, parts, strict=True)}
         nets = [started[id(net), id(part)] for net, part in zip(nets, parts, strict=True)]
-        self._ready = [Ready(*each) for each in zip(jobs, parts, nets, losses, strict=True)]
+        ready = [Ready(*each) for each in zip(jobs, parts, nets, losses, strict=True)]
+        self._ready = [ready[place] for place in in_order(nets)]
         sizes = {(len(each.part.rows["train"]), each.job.cfg.data.batch_size) for each in self._ready}
         self._ragged = len(sizes) > 1
         check_losses(losses, self._ragged)
         self._features = parts[0].sample(min(self._batch(), _SAMPLE))[0]
-        distinct = list({id(each.net): each for each in reversed(self._ready)}.values())
+        distinct = [*{id(each.net): each for each in reversed(self._ready)}.values()][::-1]
         together(
             [each.net for each in distinct], [each.job.cfg.seed for each in distinct], self._features, self._ragged
         )
@@ -208,15 +211,15 @@ def _parts(rows: Table, jobs: Sequence[Job]) -> list[Partition]:
     return found
 
 
-def _stops(jobs: Sequence[Job]) -> "dict[str, tuple[str, Stops]]":
-    """By the name of its state in a checkpoint each reason to stop, with a rule for all members."""
+def _stops(jobs: Sequence[Job]) -> "dict[str, list[Stopping]]":
+    """Each reason to stop by the name of its state in a checkpoint, one for each member."""
     from src.training.early_stopping import Stopping
 
-    found: dict[str, tuple[str, Stops]] = {}
+    found: dict[str, list[Stopping]] = {}
     for name in jobs[0].cfg.callbacks or {}:
         settings = build.alike([(job.cfg.callbacks[name], f"callbacks.{name}") for job in jobs])
         if isinstance(settings[0], Stopping):
-            found[settings[0].state_key] = (settings[0].reason, settings[0].together(settings))
+            found[settings[0].state_key] = [copy.copy(each) for each in settings]
     return found
 
 

@@ -16,11 +16,10 @@ from torch import Tensor, nn
 
 from src.data.executions import Execution
 from src.data.module import attached
-from src.training.chains import Chains
 from src.training.epochs import Epochs
 from src.training.history import History
 from src.training.losses import Losses
-from src.training.optimizers import Differing, Resting, StackedOptimizer
+from src.training.optimizers import StackedOptimizer
 from src.training.plain import count
 from src.training.schedules import Scheduler
 from src.training.stack import Stack
@@ -46,7 +45,7 @@ class Engine(pl.LightningModule):
 
     def __init__(
         self,
-        stack: Stack | Chains,
+        stack: Stack,
         losses: Sequence[nn.Module],
         optimizer: Callable[[], StackedOptimizer],
         scheduler: Callable[[StackedOptimizer], Scheduler | None],
@@ -71,15 +70,11 @@ class Engine(pl.LightningModule):
         """Moves everything to the training's device."""
         stack = self.stack
         stack.to(self.device)
-        stack.net.to(self.device).train()
+        stack.net.train()
         self.optimizer = self._make()
         scheduler = self._make_scheduler(self.optimizer)
         data = attached(self.trainer)
         self.epochs = Epochs(stack, self._modules_of_losses, data, self.history, self.device, scheduler, self.optimizer)
-        self._resting: Resting | None = None
-        if data.gather.ragged:
-            assert isinstance(self.optimizer, Differing)
-            self._resting = Resting(self.optimizer, stack.matrix)
         self._ready()
 
     def training_step(self, execution: Execution, batch_idx: int) -> None:
@@ -138,10 +133,7 @@ class Engine(pl.LightningModule):
         stack.mend()
         if self._clip is not None:
             _bound_rows(gradient, *self._clip)
-        if self._resting is None:
-            self.optimizer.step()
-        else:
-            self._resting.step(self._active[self._at % self._batches])
+        self.optimizer.step(None if self._rows is None else self._active[self._at % self._batches])
         if epochs.scheduler is not None:
             epochs.scheduler.stepped()
         epochs.losses.append(losses.detach())

@@ -14,14 +14,13 @@ from torch import Tensor, nn
 from src.data.module import DataModule
 from src.data.partition import Partition
 from src.data.target import decoded
-from src.training.chains import Chains
 from src.training.history import End, History
 from src.training.optimizers import StackedOptimizer
 from src.training.schedules import Scheduler
 from src.training.stack import Lone, Stack
 from src.training.task import ABSURD, METRICS, Tally
 
-Members = Lone | Stack | Chains
+Members = Lone | Stack
 
 _MOST, _FEWEST = 1 << 18, 64  # rows of all members together that are validated at a time; a lone run's are cut before
 
@@ -208,7 +207,7 @@ class Epochs:
             return
         ends = []
         for position in positions.tolist():
-            end = End(*optimizer.group(position))
+            end = End(optimizer.group(position), optimizer.shared(position))
             if self.scheduler is not None:
                 end.group |= self.scheduler.group(position)
                 end.schedulers = [self.scheduler.state(position)]

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from src.training.early_stopping import Stopping
+
 Column = Tensor | np.ndarray | float
 # Asked after every epoch with its number, the members that are present, which of them still learn, and the epoch's
 # figures, each (present,); says which to prune, or None where there was nothing to ask.
@@ -35,7 +37,7 @@ class History:
         members: how many there are at the start.
         monitor: the validation figure that decides which weights are best; None keeps the last.
         maximize: whether larger is better.
-        stoppers: asked after every epoch with (present members, figures) for a mask of who has to stop; by reason.
+        stoppers: reasons to stop, each a list of one for each member; they are asked after every epoch.
         pruner: likewise, the study's.
         max_epochs: per member where its training ends, where that differs.
         decode: rows (epochs, present, parameters) of these members to slope and intercept, (epochs, present) each;
@@ -47,7 +49,7 @@ class History:
         members: int = 1,
         monitor: str | None = None,
         maximize: bool = False,
-        stoppers: "Sequence[tuple[str, Callable[[np.ndarray, Mapping[str, np.ndarray]], np.ndarray]]]" = (),
+        stoppers: Sequence[Sequence[Stopping]] = (),
         pruner: Pruner | None = None,
         max_epochs: Sequence[int] | None = None,
         decode: Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]] | None = None,
@@ -130,12 +132,12 @@ class History:
             pruned = self.pruner(epoch, self.present, self.alive, figures)
             if pruned is not None:
                 found["pruned"] = pruned
-        alive = self.alive  # who has stopped and not left yet is not asked again, so that rules remember its end
-        own = figures if alive.all() else {name: values[alive] for name, values in figures.items()}
-        for why, rule in self.stoppers:
-            asked = np.zeros(len(alive), bool)
-            asked[alive] = rule(self.present[alive], own)
-            found[why] = found.get(why, False) | asked
+        for own in self.stoppers:
+            if own[0].monitor in figures:
+                # Who has stopped and not left yet is not asked again, so that it remembers its end.
+                each = zip(self.present.tolist(), self.alive.tolist(), figures[own[0].monitor].tolist(), strict=True)
+                asked = np.array([alive and own[member].stops(value) for member, alive, value in each])
+                found[own[0].reason] = found.get(own[0].reason, False) | asked
         if self.max_epochs is not None:
             found["completed"] = self.max_epochs[self.present] <= epoch
         if reason := self.agreed(self.asked):

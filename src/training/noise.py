@@ -17,26 +17,29 @@ class SeededDropout(nn.Module):
     Args:
         rates: per member the probability of a value being zeroed while training.
         noise: whose streams to draw from.
-        stacked: whether inputs are (members, …); else there is one member, and they are as its net has them.
+        stacked: whether inputs are (members, …), of the first members at least; else there is one member, and they are
+            as its net has them.
+        widths: per member the width of its own values, where they are filled up to one of all.
     """
 
-    def __init__(self, rates: Sequence[float], noise: "Noise", stacked: bool) -> None:
+    def __init__(self, rates: Sequence[float], noise: "Noise", stacked: bool, widths: Sequence[int] | None) -> None:
         super().__init__()
         self.rates, self.noise, self.stacked = list(rates), noise, stacked
+        self.widths = list(widths) if widths is not None else None
 
     def forward(self, values: Tensor) -> Tensor:
         """Values with some of them zeroed and the others scaled up; the same shape."""
         if not self.training or not any(self.rates):
             return values
         rank, processes, rows = self.noise.share or (0, 1, len(values))
-        mask = values.new_empty((rows, *values.shape[1:]))
-        for part, rate, generator in zip(
-            mask if self.stacked else [mask], self.rates, self.noise.generators(values.device), strict=True
-        ):
+        mask = values.new_ones((rows, *values.shape[1:]))
+        each = zip(mask if self.stacked else [mask], self.rates, self.noise.generators(values.device), strict=False)
+        for member, (part, rate, generator) in enumerate(each):
             if rate:
-                part.bernoulli_(1 - rate, generator=generator).div_(1 - rate)
-            else:
-                part.fill_(1)
+                own = part if self.noise.rows is None else part[: self.noise.rows[member]]
+                own = own if self.widths is None else own[:, : self.widths[member]]
+                # Drawn apart and contiguous, as alone.
+                own.copy_(own.new_empty(own.shape).bernoulli_(1 - rate, generator=generator).div_(1 - rate))
         return values * (mask[rank::processes] if rank < rows else mask[:1])
 
 
@@ -69,9 +72,9 @@ class Noise:
             self.start(self._epoch)
         return self._generators
 
-    def layer(self, rates: Sequence[float], stacked: bool) -> SeededDropout:
+    def layer(self, rates: Sequence[float], stacked: bool, widths: Sequence[int] | None = None) -> SeededDropout:
         """A dropout layer that draws from these streams."""
-        self.layers.append(SeededDropout(rates, self, stacked))
+        self.layers.append(SeededDropout(rates, self, stacked, widths))
         return self.layers[-1]
 
     def keep(self, index: Sequence[int]) -> None:
@@ -80,6 +83,7 @@ class Noise:
         self._generators = [self._generators[i] for i in index] if self._generators else []
         for layer in self.layers:
             layer.rates = [layer.rates[i] for i in index]
+            layer.widths = layer.widths and [layer.widths[i] for i in index]
 
 
 def seed_dropout(net: nn.Module, noise: Noise) -> bool:

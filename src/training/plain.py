@@ -1,5 +1,6 @@
 """The plain way: one optimizer step in Lightning's own loop. It takes everything, and the engine is held against it."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ from src.training.epochs import Epochs
 from src.training.history import History
 from src.training.losses import Losses
 from src.training.resume import adapt, count_both_ways, keep_patience
-from src.training.schedules import Schedule, TorchScheduler
+from src.training.schedules import Schedule, Scheduler
 from src.training.stack import Lone
 from src.training.task import Tally
 
@@ -93,7 +94,7 @@ class Plain(pl.LightningModule):
         scheduler = None
         if configs := trainer.lr_scheduler_configs:
             assert self.schedule is not None
-            scheduler = TorchScheduler(trainer.optimizers[0], configs[0].scheduler, self.schedule)
+            scheduler = Scheduler(self.schedule, [(configs[0].scheduler, 0, math.inf)])
         self.epochs = Epochs(self.member, [self.loss], attached(trainer), self.history, self.device, scheduler)
         if trainer.world_size > 1:
             _together(trainer, self.history)

@@ -4,11 +4,10 @@ Where members differ, torch's schedulers run beside the training on an optimizer
 member, so every number is the one a lone run would see.
 """
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +15,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 
 from src.errors import UserError
-from src.training.optimizers import Differing, Make
+from src.training.optimizers import Make
+from src.training.rules import Differing
 
 Figures = Mapping[str, np.ndarray]  # (members,) by name
 
@@ -39,13 +39,6 @@ class Schedule:
     def plateau(self) -> bool:
         """Whether it looks at the training."""
         return isinstance(self.factory, partial) and self.factory.func is ReduceLROnPlateau
-
-    @property
-    def cycles_momentum(self) -> bool:
-        """Whether it moves momentum, too."""
-        bound = self.factory.keywords if isinstance(self.factory, partial) else {}
-        known = inspect.signature(self.factory).parameters.get("cycle_momentum")
-        return known is not None and bool(bound.get("cycle_momentum", known.default))
 
     def length(self, epochs: int, batches: int, max_steps: int) -> int:
         """Scheduler steps of a training of so many epochs (-1 for no limit) and steps (likewise)."""
@@ -92,143 +85,75 @@ class Schedule:
         return self.factory(optimizer, **missing)
 
 
-class Scheduler(Protocol):
-    """What moves learning rates while members train."""
-
-    def stepped(self) -> None:
-        """After an optimizer step."""
-
-    def lr(self) -> Any:
-        """The learning rate of the last step, a number or (members,)."""
-
-    def close(self, figures: Figures) -> None:
-        """At the end of a whole epoch with these figures."""
-
-    def state(self, member: int) -> dict[str, Any]:
-        """What torch's scheduler of a member saves."""
-
-    def group(self, member: int) -> dict[str, Any]:
-        """What it has made of the options of the member's optimizer."""
-
-    def keep(self, index: np.ndarray) -> None:
-        """Keeps only these members."""
+Own = tuple[LRScheduler, int, float]  # torch's scheduler of a member, its group there, and how often it moves
 
 
-class TorchScheduler:
-    """torch's own scheduler on torch's own optimizer: of a lone run, or of members that agree."""
-
-    def __init__(self, optimizer: Optimizer, scheduler: Any, schedule: Schedule) -> None:
-        self._optimizer, self._scheduler, self._schedule = optimizer, scheduler, schedule
-        self._lr = float(optimizer.param_groups[0]["lr"])
-
-    def stepped(self) -> None:
-        """See ``Scheduler``."""
-        self._lr = float(self._optimizer.param_groups[0]["lr"])
-        if self._schedule.interval == "step":
-            self._scheduler.step()
-
-    def lr(self) -> float:
-        """See ``Scheduler``."""
-        return self._lr
-
-    def close(self, figures: Figures) -> None:
-        """See ``Scheduler``."""
-        if self._schedule.interval == "epoch":
-            if not self._schedule.plateau:
-                self._scheduler.step()
-            elif self._schedule.monitor in figures:
-                self._scheduler.step(float(figures[self._schedule.monitor][0]))
-
-    def state(self, member: int) -> dict[str, Any]:
-        """See ``Scheduler``."""
-        return dict(self._scheduler.state_dict())
-
-    def group(self, member: int) -> dict[str, Any]:
-        """See ``Scheduler``."""
-        return {key: value for key, value in self._optimizer.param_groups[0].items() if key != "params"}
-
-    def keep(self, index: np.ndarray) -> None:
-        """See ``Scheduler``."""
-
-
-class MemberSchedulers:
-    """torch's own schedulers of members that differ, on optimizers that nobody steps: only their options are read.
-
-    Members whose schedulers have equal constants share one, with a parameter group for each. A plateau looks at its
-    member's own figure, so there each has its own.
+class Scheduler:
+    """Moves the learning rates of a training by torch's own schedulers.
 
     Args:
-        schedules: per member its own; they move at the same points.
-        makes: per member the optimizer's constructor.
-        lengths: per member how often its schedule moves.
-        optimizer: of all members, whose hyperparameters are set.
+        schedule: when they move.
+        own: of each member, or the one of all, which then holds the optimizer that trains.
+        optimizer: of members that differ; it is given what their schedulers make of optimizers that nobody steps.
     """
 
-    def __init__(
-        self, schedules: Sequence[Schedule], makes: Sequence[Make], lengths: Sequence[int], optimizer: Differing
-    ) -> None:
-        self._schedule, self._optimizer = schedules[0], optimizer
-        alike: dict[Any, list[int]] = {}
-        for member, (schedule, length) in enumerate(zip(schedules, lengths, strict=True)):
-            alike.setdefault(member if schedule.plateau else (id(schedule.factory), length), []).append(member)
-        own: dict[int, tuple[Any, int, int]] = {}
-        for members in alike.values():
-            first = members[0]
-            groups = [{**makes[m]([torch.zeros(1, requires_grad=True)]).param_groups[0]} for m in members]
-            shadow = makes[first](groups)
-            shadow._opt_called = True  # type: ignore[attr-defined]  # no optimizer step comes first here
-            scheduler = schedules[first].build(shadow, lengths[first])
-            own |= {member: (scheduler, place, lengths[first]) for place, member in enumerate(members)}
-        self._own = [own[member] for member in range(len(schedules))]  # scheduler, its group, moves to come
-        self._set()
+    def __init__(self, schedule: Schedule, own: Sequence[Own], optimizer: Differing | None = None) -> None:
+        self._schedule, self._own, self._optimizer = schedule, list(own), optimizer
+        self._look()
         self._used = self._rates
 
     def stepped(self) -> None:
-        """See ``Scheduler``."""
+        """After an optimizer step."""
         self._used = self._rates
         if self._schedule.interval == "step":
             self._move(None)
 
     def lr(self) -> np.ndarray:
-        """See ``Scheduler``."""
+        """The learning rates of the last step, (members,), or (1,) where all share one."""
         return self._used
 
     def close(self, figures: Figures) -> None:
-        """See ``Scheduler``."""
+        """At the end of a whole epoch with these figures."""
         monitored = figures.get(self._schedule.monitor) if self._schedule.plateau else None
         if self._schedule.interval == "epoch" and (monitored is not None or not self._schedule.plateau):
             self._move(monitored)
 
     def state(self, member: int) -> dict[str, Any]:
-        """See ``Scheduler``."""
-        scheduler, place, _ = self._own[member]
+        """What torch's scheduler of a member saves."""
+        scheduler, place, _ = self._of(member)
         whole = dict(scheduler.state_dict())
         lists = ("base_lrs", "_last_lr", "min_lrs")  # one for each group
         return whole | {key: [whole[key][place]] for key in lists if key in whole}
 
     def group(self, member: int) -> dict[str, Any]:
-        """See ``Scheduler``."""
-        scheduler, place, _ = self._own[member]
+        """What it has made of the options of the member's optimizer."""
+        scheduler, place, _ = self._of(member)
         return {key: value for key, value in scheduler.optimizer.param_groups[place].items() if key != "params"}
 
     def keep(self, index: np.ndarray) -> None:
-        """See ``Scheduler``."""
-        self._own = [self._own[i] for i in index]
-        self._used = self._used[index]
-        self._set()
+        """Keeps only these members."""
+        if self._optimizer is not None:
+            self._own, self._used = [self._own[i] for i in index], self._used[index]
+            self._look()
+
+    def _of(self, member: int) -> Own:
+        return self._own[0 if self._optimizer is None else member]
 
     def _move(self, monitored: np.ndarray | None) -> None:
-        for scheduler, _, length in {id(each[0]): each for each in self._own}.values():
-            if monitored is None and scheduler.last_epoch < length:  # who has come to its end may wait for others
-                scheduler.step()
-        if monitored is not None:
-            for (scheduler, _, _), figure in zip(self._own, monitored.tolist(), strict=True):
-                scheduler.step(figure)
-        self._set()
+        if monitored is None:
+            for scheduler, _, length in {id(each[0]): each for each in self._own}.values():
+                if scheduler.last_epoch < length:  # who has come to its end may wait for others
+                    scheduler.step()
+        else:
+            for (plateau, _, _), figure in zip(self._own, monitored.tolist(), strict=True):
+                plateau.step(figure)
+        self._look()
 
-    def _set(self) -> None:
+    def _look(self) -> None:
         groups = [scheduler.optimizer.param_groups[place] for scheduler, place, _ in self._own]
         self._rates = np.array([group["lr"] for group in groups], float)
+        if self._optimizer is None:
+            return
         values = {"lr": self._rates}
         if getattr(self._own[0][0], "cycle_momentum", False):
             if "betas" in groups[0]:
@@ -238,3 +163,27 @@ class MemberSchedulers:
         device = self._optimizer.exact["lr"].device
         for name, column in values.items():
             self._optimizer.set(name, torch.from_numpy(column)[:, None].to(device))
+
+
+def own_schedulers(schedules: Sequence[Schedule], makes: Sequence[Make], lengths: Sequence[int]) -> list[Own]:
+    """torch's schedulers of members that differ, on optimizers that nobody steps: only their options are read.
+
+    Members whose schedulers have equal constants share one, with a parameter group for each. A plateau looks at its
+    member's own figure, so there each has its own.
+
+    Args:
+        schedules: per member its own; they move at the same points.
+        makes: per member the optimizer's constructor.
+        lengths: per member how often its schedule moves.
+    """
+    alike: dict[Any, list[int]] = {}
+    for member, (schedule, length) in enumerate(zip(schedules, lengths, strict=True)):
+        alike.setdefault(member if schedule.plateau else (id(schedule.factory), length), []).append(member)
+    own: dict[int, Own] = {}
+    for members in alike.values():
+        first = members[0]
+        shadow = makes[first]([{**makes[m]([torch.zeros(1, requires_grad=True)]).param_groups[0]} for m in members])
+        shadow._opt_called = True  # type: ignore[attr-defined]  # no optimizer step comes first here
+        scheduler = schedules[first].build(shadow, lengths[first])
+        own |= {member: (scheduler, place, lengths[first]) for place, member in enumerate(members)}
+    return [own[member] for member in range(len(schedules))]

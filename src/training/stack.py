@@ -1,14 +1,13 @@
-"""One net, or many of one form behind one forward: what both ways of training and every optimizer see."""
+"""One net, or many behind one forward: what training and every optimizer see."""
 
-import copy
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
-from src.training.members import Matrix, swap_leaf
+from src.training.matrix import Matrix
 from src.training.noise import Noise, seed_dropout
 
 
@@ -24,85 +23,76 @@ class Lone:
         seed: decides its dropout masks.
     """
 
-    size = 1
-
     def __init__(self, net: nn.Module, seed: int) -> None:
         self.net = net
         self.noise = Noise([seed])
         self.noisy = seed_dropout(net, self.noise)
         self.forward: Callable[[Tensor], Tensor] = net  # (rows, features) to (rows, outputs)
-        self._keys = _keys(net)
-        self._trained = [part for part in net.parameters() if part.requires_grad]
+        self._keys = first_names(net)
+        self._trained = trained(net)
 
     def rows(self) -> Tensor:
         """Its weights as one row (1, parameters), a copy."""
-        return torch.cat([part.detach().flatten() for part in self._trained])[None]
+        return torch.cat([part.detach().flatten() for part in self._trained.values()])[None]
 
     def line(self) -> list[list[float]]:
         """The numbers of a straight line, (1, parameters): to read them costs less than a tensor of them."""
-        return [[part.item() for part in self._trained]]
+        return [[part.item() for part in self._trained.values()]]
 
     def buffers(self) -> dict[str, Tensor]:
         """What else it holds, with a member axis of one, copies."""
-        return {name: part.detach()[None].clone() for name, part in _fixed(self.net).items()}
+        return {name: part.detach()[None].clone() for name, part in untrained(self.net).items()}
 
-    def state(self, row: Tensor, buffers: dict[str, Tensor], member: int = 0) -> dict[str, Tensor]:
+    def state(self, row: Tensor, buffers: Mapping[str, Tensor], member: int = 0) -> dict[str, Tensor]:
         """A row (parameters,) and buffers as the net's ``state_dict``; there is one member only."""
-        return _state(self._keys, _unflat(self.net, row) | buffers)
+        split = zip(self._trained.items(), row.split([part.numel() for part in self._trained.values()]), strict=True)
+        parts = {name: values.view(part.shape).clone() for (name, part), values in split} | dict(buffers)
+        return {name: parts[first] for name, first in self._keys.items()}
 
     def pack(self, state: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """The reverse: a net's ``state_dict`` as a row and buffers with a member axis of one, copies."""
-        trained = [state[name].flatten() for name, part in self.net.named_parameters() if part.requires_grad]
-        fixed = {name: state.get(name, part)[None].clone() for name, part in _fixed(self.net).items()}
-        return torch.cat(trained)[None], fixed
-
-    def to(self, device: torch.device) -> None:
-        """Nothing: the Trainer moves it."""
+        fixed = {name: state.get(name, part)[None].clone() for name, part in untrained(self.net).items()}
+        return torch.cat([state[name].flatten() for name in self._trained])[None], fixed
 
 
-class Stack:
-    """Nets of one form, a row of a matrix each.
+class Stack(ABC):
+    """Nets behind one forward, a row of a matrix each. Whether ``net`` is training decides as it does alone.
 
     Args:
-        nets: one for each member, as they start.
-        seeds: decide their dropout masks.
-        mapped: use ``torch.func.vmap`` instead of layers with a member axis.
-
-    Raises:
-        Alone: a layer has no form with a member axis.
+        seeds: decide members' dropout masks.
     """
 
-    def __init__(self, nets: Sequence[nn.Module], seeds: Sequence[int], mapped: bool) -> None:
-        self.size = len(nets)
-        self.noise = Noise(seeds)
-        self._keys = _keys(nets[0])
-        rates = [{n: m.p for n, m in net.named_modules() if type(m) is nn.Dropout} for net in nets]
-        self.noisy = any(any(each.values()) for each in rates)
-        fixed = [_fixed(net) for net in nets]
-        self.matrix = Matrix(list(nets))
-        self._buffers = {name: torch.stack([each[name].detach() for each in fixed]) for name in fixed[0]}
-        self.net = copy.deepcopy(nets[0])
-        self._mapped = mapped
-        if mapped:
-            if self.noisy:
-                raise Alone("its dropout has no form with a member axis")
-        else:
-            self.net = self._swapped(self.net, "", rates, {})
+    net: nn.Module
+    matrix: Matrix
+    noisy: bool  # whether there is any dropout
 
+    def __init__(self, seeds: Sequence[int]) -> None:
+        self.size, self.noise = len(seeds), Noise(seeds)
+        self._buffers: dict[str, Tensor] = {}
+        self._there: Tensor | None = None  # (members, columns), 1 for an entry that a member has; None where all are
+
+    @abstractmethod
     def forward(self, features: Tensor) -> Tensor:
         """Predictions (members, rows, outputs) of features (rows, features) or (members, rows, features)."""
-        if features.dim() == 2:
-            features = features.expand(self.size, *features.shape)
-        if not self._mapped:
-            return self.net(features)
-        call = torch.func.vmap(lambda own, rows: functional_call(self.net, own, (rows,)))
-        return call({**self.matrix.leaves, **self._buffers}, features)
+
+    @abstractmethod
+    def unflat(self, row: Tensor, member: int) -> dict[str, Tensor]:
+        """A row (columns,), weights or what an optimizer keeps beside them, by parameter of the member's own net.
+
+        ``member`` is its place when the stack was made, whoever was kept since.
+        """
+
+    @abstractmethod
+    def state(self, row: Tensor, buffers: Mapping[str, Tensor], member: int = 0) -> dict[str, Tensor]:
+        """A row (columns,) and buffers as the ``state_dict`` of the member's own net; for arguments see ``unflat``."""
 
     def mend(self) -> None:
-        """Nothing: every member has every parameter. See ``Chains.mend``."""
+        """Clears the gradient of what members do not have: after each backward, before anything reads it."""
+        if self._there is not None:
+            self.matrix.gradient.mul_(self._there)
 
     def rows(self) -> Tensor:
-        """The members' weights (members, parameters), as they stand and not copied."""
+        """The members' weights (members, columns), as they stand and not copied."""
         return self.matrix.values
 
     def line(self) -> Tensor:
@@ -113,79 +103,36 @@ class Stack:
         """What else they hold, each with a member axis; not copied."""
         return self._buffers
 
-    def state(self, row: Tensor, buffers: dict[str, Tensor], member: int = 0) -> dict[str, Tensor]:
-        """A member's row (parameters,) and buffers as its net's ``state_dict``, the same names for all of them."""
-        return _state(self._keys, self.unflat(row, member) | {name: part.clone() for name, part in buffers.items()})
-
-    def unflat(self, row: Tensor, member: int) -> dict[str, Tensor]:
-        """A row (parameters,) of a member, weights or what an optimizer keeps beside them, by parameter."""
-        return self.matrix.unflat(row)
-
     def to(self, device: torch.device) -> None:
         """Moves all members."""
         if self.matrix.values.device != device:
-            self.matrix.replace(self.matrix.values.to(device))
-            for part in self._buffers.values():
-                part.data = part.data.to(device)
+            self._change(lambda part: part.to(device))
+        self.net.to(device)  # what is not in the matrix or the buffers
 
     def keep(self, index: Tensor) -> None:
-        """Keeps only these members."""
+        """Keeps only these members, in an order that they were in."""
         self.size = len(index)
-        self.matrix.replace(self.matrix.values[index])
-        for part in self._buffers.values():
-            part.data = part.data[index]  # layers hold the same tensors
         self.noise.keep(index.tolist())
+        self._change(lambda part: part[index])
 
-    def _swapped(
-        self, module: nn.Module, path: str, rates: list[dict[str, float]], done: dict[int, nn.Module]
-    ) -> nn.Module:
-        """The module with a member axis; a layer that occurs twice stays one layer."""
-        if id(module) in done:
-            return done[id(module)]
-        own: dict[str, Any] = {}
-        for name, part in module.named_parameters(recurse=False):
-            key = self._keys[f"{path}{name}"]
-            own[name] = self.matrix.leaves[key] if part.requires_grad else nn.Parameter(self._buffers[key], False)
-        statistics = {name: self._buffers[f"{path}{name}"] for name, _ in module.named_buffers(recurse=False)}
-        # Not named_children(), which leaves out who occurs twice.
-        children = [(name, child) for name, child in module._modules.items() if child is not None]
-        if type(module) is nn.Dropout:
-            found: nn.Module | None = self.noise.layer([each[path[:-1]] for each in rates], stacked=True)
-        else:
-            found = None if children else swap_leaf(module, own, statistics)
-        if found is None:
-            # Code of its own: right where it broadcasts over a leading axis, which the comparison shows.
-            found = module
-            for name, leaf in own.items():
-                module._parameters[name] = leaf
-            module._buffers.update(statistics)
-            for name, child in children:
-                module._modules[name] = self._swapped(child, f"{path}{name}.", rates, done)
-        done[id(module)] = found
-        return found
+    def _change(self, how: Callable[[Tensor], Tensor]) -> None:
+        self.matrix.replace(how(self.matrix.values))
+        for part in self._buffers.values():
+            part.data = how(part.data)  # layers hold the same tensors
 
 
-def _fixed(net: nn.Module) -> dict[str, Tensor]:
-    """What training does not change by gradients: buffers, and parameters that are frozen."""
-    frozen = {name: part.detach() for name, part in net.named_parameters() if not part.requires_grad}
-    return dict(net.named_buffers()) | frozen
+def trained(net: nn.Module) -> dict[str, nn.Parameter]:
+    """What gradients change."""
+    return {name: part for name, part in net.named_parameters() if part.requires_grad}
 
 
-def _keys(net: nn.Module) -> dict[str, str]:
-    """Every name of a parameter or buffer, in the order of ``state_dict``, with the first name of the same tensor."""
-    firsts: dict[int, str] = {}
-    parts = [*net.named_parameters(remove_duplicate=False), *net.named_buffers(remove_duplicate=False)]
-    for name, part in parts:
-        firsts.setdefault(id(part), name)
-    names = {name: firsts[id(part)] for name, part in parts}
-    return {name: names[name] for name in net.state_dict()}
+def untrained(net: nn.Module) -> dict[str, Tensor]:
+    """Buffers, and parameters that are frozen."""
+    return dict(net.named_buffers()) | {name: part for name, part in net.named_parameters() if not part.requires_grad}
 
 
-def _state(keys: dict[str, str], parts: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: parts[first] for name, first in keys.items()}
-
-
-def _unflat(net: nn.Module, row: Tensor) -> dict[str, Tensor]:
-    trained = {name: part for name, part in net.named_parameters() if part.requires_grad}
-    parts = row.split([part.numel() for part in trained.values()])
-    return {name: part.view(old.shape).clone() for part, (name, old) in zip(parts, trained.items(), strict=True)}
+def first_names(net: nn.Module) -> dict[str, str]:
+    """Every name in a net's ``state_dict``, in its order, with the first name of the same tensor."""
+    named: dict[str, Any] = net.state_dict(keep_vars=True)
+    firsts = {id(part): name for name, part in reversed(named.items())}
+    return {name: firsts[id(part)] for name, part in named.items()}

@@ -162,23 +162,13 @@ def parabola(rows: int, dtype: DTypeLike) -> Table:
     def __init__(self, monitor: str, target: float) -> None:
         self.monitor, self.target = monitor, target
 
-    @classmethod
-    def together(cls, settings: "Sequence[TargetReached]") -> Stops:
+    def stops(self, value: float) -> bool:
         """See ``Stopping``."""
-        return _Targets(settings)
-
-
-class _Targets(Stops):
-    def __init__(self, settings: Sequence[TargetReached]) -> None:
-        self._monitor, self._targets = settings[0].monitor, np.array([each.target for each in settings])
-
-    def __call__(self, present: np.ndarray, figures: Mapping[str, np.ndarray]) -> np.ndarray:
-        """See ``Stops``."""
-        return figures.get(self._monitor, np.full(len(present), np.inf)) < self._targets[present]
+        return value < self.target
 
 
 ''',
-            behind="        self.rule.load(0, state_dict)\n\n\n",
+            behind='asked about."""\n\n\n',
         ),
         "conf/callbacks/target.yaml": Edit(
             "defaults:\n  - default\n  - _self_\n\ntarget:\n"

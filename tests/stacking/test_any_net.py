@@ -8,8 +8,9 @@ import torch
 from omegaconf import DictConfig, open_dict
 
 from src.stacks.stack import Group
-from src.training.chains import Chains
-from src.training.stack import Alone, Stack
+from src.training.equal_stack import EqualStack
+from src.training.padded_stack import PaddedStack
+from src.training.stack import Alone
 from tests.faults.parity import LIBRARY, run_differences
 from tests.stacking.library.mynets import layers
 from tests.stacking.pairs import alone, config, together, variants
@@ -54,7 +55,7 @@ def forms(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def noted(*arguments: Any) -> Any:
         trained = whole(*arguments)
         stack = trained.module.stack
-        found.append("chains" if isinstance(stack, Chains) else "vmap" if stack._mapped else "swapped")
+        found.append("chains" if isinstance(stack, PaddedStack) else "vmap" if stack.mapped else "swapped")
         return trained
 
     monkeypatch.setattr(Group, "_train", noted)
@@ -161,5 +162,5 @@ def test_one_net_in_two_forms_comes_to_the_same(tmp_path: Path) -> None:
     """What vmap does for a net that layers with a member axis serve as well."""
     nets = [torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.LayerNorm(4), torch.nn.Linear(4, 1)) for _ in range(3)]
     features = torch.randn(7, 3)
-    swapped, mapped = (Stack(nets, range(3), each).forward(features) for each in (False, True))
+    swapped, mapped = (EqualStack(nets, range(3), each).forward(features) for each in (False, True))
     assert torch.allclose(swapped, mapped, atol=1e-6)

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from src.models.mlp import ACTIVATIONS, MLP
-from src.training.blocks import chain, groups
-from src.training.chains import Chains, chained
-from src.training.stack import Alone, Lone, Stack
+from src.training.chains import chain, groups, in_order
+from src.training.padded_stack import PaddedStack, padded_stack
+from src.training.stack import Alone, Lone
 
 FEATURES, ROWS = 5, 11
 KINDS = [*ACTIVATIONS.values(), nn.Softplus, lambda: nn.LeakyReLU(0.3), lambda: nn.ReLU(inplace=True)]
@@ -47,14 +47,11 @@ def some(count: int, seed: int, dropout: bool, biasless: bool = True) -> list[nn
     return nets
 
 
-def arranged(nets: list[nn.Module], order: str) -> list[nn.Module]:
-    """In groups' order of activations too, by depth only, or as they come."""
+def arranged(nets: list[nn.Module], order: str = "in order") -> list[nn.Module]:
+    """In the order of activations too, or by depth only."""
     if order == "by depth":
         return sorted(nets, key=lambda each: -len(chain(each) or ()))
-    if order == "as grouped":
-        ranks = sorted(range(len(nets)), key=lambda place: (-len(chain(nets[place]) or ()), str(nets[place])))
-        return [nets[place] for place in ranks]
-    return nets
+    return [nets[place] for place in in_order(nets)]
 
 
 def close(found: Tensor, expected: Tensor) -> None:
@@ -68,7 +65,7 @@ def learn(alone: Lone, features: Tensor, target: Tensor) -> Tensor:
     return found.detach()
 
 
-@pytest.mark.parametrize("order", ["as grouped", "by depth", "as they come"])
+@pytest.mark.parametrize("order", ["in order", "by depth"])
 @pytest.mark.parametrize("dropout", [False, True])
 def test_training_equals_each_chain_alone(order: str, dropout: bool) -> None:
     nets = arranged(some(24, seed=1, dropout=dropout), order)
@@ -78,7 +75,7 @@ def test_training_equals_each_chain_alone(order: str, dropout: bool) -> None:
         for _ in range(5)
     ]
     stack, others = (
-        chained(nets, range(len(nets)), batches[0][0][0]),
+        padded_stack(nets, range(len(nets)), batches[0][0][0]),
         [Lone(copy.deepcopy(each), seed) for seed, each in enumerate(nets)],
     )
     assert stack.noisy == dropout
@@ -94,8 +91,6 @@ def test_training_equals_each_chain_alone(order: str, dropout: bool) -> None:
     for step, (features, target) in enumerate(batches):
         if step == 3:
             members = [member for member in members if member % 3]
-            if order == "as they come":
-                members.reverse()
             index = torch.tensor(members)
             state = {name: part[index] if part.dim() else part for name, part in rule.state[weights].items()}
             stack.keep(index)
@@ -126,7 +121,7 @@ def test_training_equals_each_chain_alone(order: str, dropout: bool) -> None:
             torch.testing.assert_close(part, expected[name], rtol=1e-9, atol=1e-10)
 
 
-def present(stack: Chains, nets: list[nn.Module]) -> Tensor:
+def present(stack: PaddedStack, nets: list[nn.Module]) -> Tensor:
     """Where the matrix has entries of members, told by the sizes of states: (members, columns) of booleans."""
     columns = torch.arange(1.0, stack.rows().shape[1] + 1, dtype=torch.float64)
     found = torch.zeros(stack.rows().shape, dtype=torch.bool)
@@ -139,8 +134,8 @@ def present(stack: Chains, nets: list[nn.Module]) -> Tensor:
 
 
 def test_a_state_is_the_nets_own_in_names_shapes_and_order() -> None:
-    nets = [MLP(3, [4, 2], "tanh", 0.1), nn.Linear(3, 1), MLP(3, [], "relu", 0.0), MLP(3, [7], "elu", 0.0)]
-    stack = chained(nets, range(4), torch.randn(8, 3))
+    nets = [MLP(3, [4, 2], "tanh", 0.1), MLP(3, [7], "elu", 0.0), nn.Linear(3, 1), MLP(3, [], "relu", 0.0)]
+    stack = padded_stack(nets, range(4), torch.randn(8, 3))
     for member, each in enumerate(nets):
         state = stack.state(stack.rows()[member].clone(), stack.buffers(), member)
         expected = each.state_dict()
@@ -152,24 +147,24 @@ def test_a_state_is_the_nets_own_in_names_shapes_and_order() -> None:
 
 def test_equal_chains_are_packed_without_padding() -> None:
     nets = [MLP(3, [4, 4], kind, 0.0) for kind in ("sigmoid", "relu")]
-    stack = Chains(nets, range(2))
+    stack = PaddedStack(nets, range(2))
     for row, each in zip(stack.rows(), nets, strict=True):
         assert torch.equal(row, torch.cat([part.flatten() for part in each.parameters()]))
 
 
 def test_one_net_may_stand_for_many_members() -> None:
     each = MLP(FEATURES, [6], "gelu", 0.5)
-    stack = chained([each] * 3, [1, 2, 1], torch.randn(ROWS, FEATURES))
+    stack = padded_stack([each] * 3, [1, 2, 1], torch.randn(ROWS, FEATURES))
     found = stack.forward(torch.randn(ROWS, FEATURES))
     assert torch.equal(found[0], found[2])  # of one seed
     assert not torch.equal(found[0], found[1])
 
 
-def test_neighbours_of_many_activations_are_gathered_by_kind() -> None:
+def test_neighbours_may_have_other_activations() -> None:
     kinds = ["relu", "sigmoid", "gelu"] * 4
     nets = [MLP(FEATURES, [6] * (2 - place // 8), kind, 0.0).double() for place, kind in enumerate(kinds)]
     features = torch.randn(ROWS, FEATURES, dtype=torch.float64)
-    stack = chained(nets, range(len(nets)), features)
+    stack = padded_stack(nets, range(len(nets)), features)
     stack.forward(features).square().sum().backward()
     for member, each in enumerate(nets):
         each(features).square().sum().backward()
@@ -180,30 +175,27 @@ def test_neighbours_of_many_activations_are_gathered_by_kind() -> None:
 def test_a_member_among_others_may_be_wider_deeper_or_without_bias_where_nobody_else_is() -> None:
     nets = [net([2, 9], [nn.Tanh()] * 2, [0, 0], [True, False, True]), net([40], [nn.Softplus()], [0], [False, True])]
     features = torch.randn(ROWS, FEATURES, dtype=torch.float64)
-    for order in (nets, nets[::-1]):
-        assert chained(order, [0, 1], features).size == 2
+    assert padded_stack(nets, [0, 1], features).size == 2
 
 
 def test_in_evaluation_nothing_is_dropped() -> None:
-    nets = some(10, seed=3, dropout=True)
-    stack, features = Chains(nets, range(10)), torch.randn(ROWS, FEATURES).double()
+    nets = arranged(some(10, seed=3, dropout=True))
+    stack, features = PaddedStack(nets, range(10)), torch.randn(ROWS, FEATURES).double()
     stack.net.eval()
     for found, each in zip(stack.forward(features), nets, strict=True):
         close(found.detach(), each.eval()(features).detach())
 
 
-def test_the_gradient_is_mended_only_where_it_goes_astray() -> None:
+def test_the_gradient_is_mended_only_where_members_lack_something_in_a_layer() -> None:
     def mends(nets: list[nn.Module]) -> bool:
-        stack = Chains(nets, range(len(nets)))
+        stack = PaddedStack(nets, range(len(nets)))
         stack.matrix.gradient.fill_(1)
         stack.mend()
         return not bool(stack.matrix.gradient.all())
 
-    assert not mends([MLP(2, [8], "relu", 0.0), MLP(2, [3, 5], "gelu", 0.0), nn.Linear(2, 1)])
-    assert not mends([MLP(2, [8], "sigmoid", 0.0), MLP(2, [8, 8], "sigmoid", 0.0)])
+    assert not mends([MLP(2, [8, 8], "sigmoid", 0.0), MLP(2, [8], "sigmoid", 0.0)])
     assert mends([MLP(2, [8], "relu", 0.0), MLP(2, [3], "sigmoid", 0.0)])  # sigmoid(0) is a half
     assert mends([nn.Linear(2, 1), nn.Linear(2, 1, bias=False)])
-    Stack([nn.Linear(2, 1)] * 2, [0, 1], mapped=False).mend()
 
 
 class Around(nn.Module):
@@ -245,11 +237,8 @@ def test_blocks_are_found_through_nesting_identities_and_modules_around() -> Non
     )
     blocks = chain(each)
     assert blocks is not None
-    assert [(b.linear.in_features, b.activation, b.dropout) for b in blocks] == [
-        (2, tanh, 0.1),
-        (3, tanh, 0.0),
-        (3, None, 0.0),
-    ]
+    assert [(b.linear.in_features, b.activation, b.dropout) for b in blocks[:2]] == [(2, tanh, 0.1), (3, tanh, 0.0)]
+    assert (blocks[2].linear.in_features, type(blocks[2].activation), blocks[2].dropout) == (3, nn.Identity, 0.0)
     assert [b.linear.in_features for b in chain(MLP(4, [], "relu", 0.5)) or []] == [4]
     assert [b.linear.in_features for b in chain(nn.Linear(4, 1)) or []] == [4]
 
@@ -282,7 +271,7 @@ def test_what_is_no_chain_is_told(layers: list[nn.Module]) -> None:
     assert chain(each) is None
     assert groups([each, nn.Linear(2, 1)]) == [[1]]
     with pytest.raises(Alone, match="no chain"):
-        Chains([each], [0])
+        PaddedStack([each], [0])
 
 
 def test_a_forward_of_its_own_is_no_chain_even_while_weights_are_zero() -> None:
@@ -295,13 +284,14 @@ def test_a_forward_of_its_own_is_no_chain_even_while_weights_are_zero() -> None:
 
 def test_inputs_and_outputs_have_one_width() -> None:
     with pytest.raises(Alone, match="one width of inputs"):
-        Chains([nn.Linear(2, 1), nn.Linear(3, 1)], [0, 1])
+        PaddedStack([nn.Linear(2, 1), nn.Linear(3, 1)], [0, 1])
 
 
-def test_groups_are_by_width_and_sorted_by_depth_and_activation() -> None:
+def test_groups_are_by_width_and_stacks_are_sorted_by_depth_and_activation() -> None:
     shapes = [([8], "relu"), ([32], "tanh"), ([8, 8], "relu"), ([8], "gelu"), ([32, 16], "relu"), ([8, 8], "gelu")]
     nets = [MLP(3, hidden, kind, 0.0) for hidden, kind in shapes]
-    assert groups(nets) == [[2, 5, 3, 0], [4, 1]]  # relu, gelu, gelu, relu
+    assert groups(nets) == [[0, 2, 3, 5], [1, 4]]
+    assert in_order(nets) == [5, 2, 4, 3, 0, 1]
 
 
 def test_who_would_be_alone_joins_a_slightly_wider_group() -> None:

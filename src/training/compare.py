@@ -1,73 +1,26 @@
-"""Which form with a member axis nets have: tried, and compared with each net alone before training begins."""
+"""Stacks are compared with each net alone before training begins; what no member axis can follow is refused."""
 
 import copy
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from src.errors import first_line
-from src.training.noise import Noise
 from src.training.stack import Alone, Lone, Stack
 
 ROWS = 64  # of the batch on which forms are compared
 _TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}  # of the largest output; another order of additions
 
 
-class Together(Protocol):
-    """What a comparison needs of nets that share a forward."""
-
-    noise: Noise
-    noisy: bool
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Predictions (members, rows, outputs)."""
-        ...
-
-    def buffers(self) -> dict[str, Tensor]:
-        """What members hold besides weights, as it stands."""
-        ...
+def perturb(net: nn.Module, generator: torch.Generator) -> None:
+    """Gives a net weights that nothing but chance explains."""
+    for part in net.parameters():
+        part.data += torch.randn(part.shape, generator=generator, dtype=part.dtype).to(part.device)
 
 
-def stacked(nets: Sequence[nn.Module], seeds: Sequence[int], features: Tensor) -> Stack:
-    """Nets of one form as a stack: layers with a member axis where that is right, else ``torch.func.vmap``.
-
-    Which is right is seen on a batch: on nets with weights of their own first, for members may start equal, then on
-    the nets themselves.
-
-    Args:
-        nets: a module may stand for several members that start alike.
-        seeds: decide their dropout masks.
-        features: a batch (rows, features).
-
-    Raises:
-        Alone: neither gives what each net gives alone.
-    """
-    features = features[:ROWS]
-    probes = [copy.deepcopy(nets[0]) for _ in range(3)]
-    generator = torch.Generator().manual_seed(0)
-    for probe in probes:
-        for parameter in probe.parameters():
-            parameter.data += torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
-    _refuse_surprises(probes[0], features)
-    reasons = []
-    for mapped in (False, True):
-        try:
-            tried = Stack(probes, range(3), mapped)
-            compare(tried, probes, range(3), features)
-            tried.net.eval()
-            compare(tried, [copy.deepcopy(probe).eval() for probe in probes], range(3), features)
-            stack = Stack(nets, seeds, mapped)
-            compare(stack, nets, seeds, features)
-            return stack
-        except Exception as error:  # whatever code that nobody here knows may raise
-            reasons.append(first_line(error))
-    raise Alone(f"its net has no form with a member axis ({reasons[-1]})")
-
-
-def compare(stack: Together, nets: Sequence[nn.Module], seeds: Sequence[int], features: Tensor) -> None:
+def compare(stack: Stack, nets: Sequence[nn.Module], seeds: Sequence[int], features: Tensor) -> None:
     """Compares members with their own nets alone, each with the dropout masks of its seed.
 
     Args:
@@ -120,7 +73,12 @@ class Surprises(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def _refuse_surprises(net: nn.Module, features: Tensor) -> None:
+def refuse_surprises(net: nn.Module, features: Tensor) -> None:
+    """Holds a net against what a member axis can follow.
+
+    Raises:
+        Alone: it decides by values, draws random numbers, or has a parameter that takes no part.
+    """
     lone = Lone(copy.deepcopy(net), 0)
     with Surprises():
         lone.net.eval()

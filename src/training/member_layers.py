@@ -1,11 +1,4 @@
-"""Layers with a leading member axis: what a net's leaves become when many nets of one form train as one.
-
-Every parameter of every member lies in one matrix (members, parameters), and a layer's weights are views of its
-columns: an optimizer, a bound on the gradient or the best epoch's copy is then one operation, whatever the net.
-"""
-
-import math
-from collections.abc import Mapping
+"""Layers with a leading member axis: what a net's leaves become when many nets of one form train as one."""
 
 import torch
 import torch.nn.functional as F
@@ -94,51 +87,6 @@ class MemberEmbedding(nn.Module):
         return self.weight[members, index]
 
 
-class Matrix:
-    """The parameters of members of one form as rows (members, parameters), and layers' views of it.
-
-    Args:
-        nets: of one form: parameters of equal names and shapes.
-        holders: by a parameter's name how many of the first members have it, where that is not all: its leaf holds
-            only theirs.
-    """
-
-    def __init__(self, nets: list[nn.Module], holders: Mapping[str, int] | None = None) -> None:
-        self.shapes = {name: part.shape for name, part in nets[0].named_parameters() if part.requires_grad}
-        rows = {id(net): torch.cat([p.detach().flatten() for p in net.parameters() if p.requires_grad]) for net in nets}
-        self.values = torch.stack([rows[id(net)] for net in nets])
-        self.gradient = torch.zeros_like(self.values)
-        self.leaves: dict[str, nn.Parameter] = {}
-        start = 0
-        self._columns: dict[str, tuple[int, int]] = {}
-        for name, shape in self.shapes.items():
-            self._columns[name] = (start, start + math.prod(shape))
-            start += math.prod(shape)
-        self._bind(holders or {})
-
-    def replace(self, values: Tensor, holders: Mapping[str, int] | None = None) -> None:
-        """Puts other rows in place: fewer members, or on another device."""
-        self.values, self.gradient = values, torch.zeros_like(values)
-        self._bind(holders or {})
-
-    def unflat(self, row: Tensor) -> dict[str, Tensor]:
-        """A row (parameters,) by name: copies, which drag no other member into a file."""
-        return {name: row[start:end].reshape(self.shapes[name]).clone() for name, (start, end) in self._columns.items()}
-
-    def _bind(self, holders: Mapping[str, int]) -> None:
-        for name, (start, end) in self._columns.items():
-            count = holders.get(name, len(self.values))
-            shape = (count, *self.shapes[name])
-            view, slope = (part[:count, start:end].view(shape) for part in (self.values, self.gradient))
-            if name not in self.leaves:
-                self.leaves[name] = nn.Parameter(view)
-            leaf = self.leaves[name]
-            leaf.grad = None
-            leaf.data = view
-            # Autograd adds to a gradient that is there, so that all of them lie in one matrix.
-            leaf.grad = slope
-
-
 def swap_leaf(layer: nn.Module, own: dict[str, nn.Parameter], buffers: dict[str, Tensor]) -> nn.Module | None:
     """A leaf's form with a member axis; None where there is none.
 
@@ -155,7 +103,7 @@ def swap_leaf(layer: nn.Module, own: dict[str, nn.Parameter], buffers: dict[str,
     if type(layer) is nn.BatchNorm1d:
         return MemberBatchNorm(layer, weight, bias, buffers)
     if type(layer) is nn.Embedding and weight is not None:
-        plain = layer.padding_idx is None and layer.max_norm is None and not layer.scale_grad_by_freq
-        return MemberEmbedding(weight) if plain and not layer.sparse else None
+        usual = layer.padding_idx is None and layer.max_norm is None and not layer.scale_grad_by_freq
+        return MemberEmbedding(weight) if usual and not layer.sparse else None
     # Whatever has no numbers of its own stays: that it is element-wise, the comparison with the nets alone shows.
     return layer if not own and not buffers else None
