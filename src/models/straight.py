@@ -11,6 +11,8 @@ from src.models.embedding import Embedded, Hide
 
 CLIP = 3.0  # numbers that the net sees stay within ± 3 (RealMLP's smooth clip, Holzmüller et al. 2024)
 _PENALTIES = 10.0 ** np.arange(4.5, -2.1, -0.5)
+_WIDER = 0.8  # of the clipped line's error, below which numbers are taken as they are: one far off may ruin a test
+_BEYOND = 0.1  # of the range of the training rows' target, so much further predictions may go to each side
 _RARE = 2.0  # a value seen n times is hidden with probability 2 / (2 + n)
 
 Rows = tuple[Tensor, Tensor]  # features (rows, width) and target (rows, 1), as the net sees them
@@ -39,6 +41,7 @@ class Straight(nn.Module):
         self.line = nn.Linear(self.numbers, 1)
         # Both have a dimension for rows, so that they broadcast with and without a member axis before it.
         self.scale = nn.Buffer(torch.ones(1, self.numbers))  # of what the line sees, to deviation 1
+        self.range = nn.Buffer(torch.tensor([[-torch.inf, torch.inf]]))  # of the targets met, to which predictions keep
         self.wide = nn.Buffer(torch.zeros(1, 1))  # 1: the line sees numbers as they are, 0: clipped as the net
         self.values = nn.Embedding(entries, 1) if codes else None
         self.hide = Hide(entries) if codes else None
@@ -48,10 +51,11 @@ class Straight(nn.Module):
         numbers, codes = features[..., : self.numbers], features[..., self.numbers :]
         near = numbers / (1 + (numbers / CLIP).square()).sqrt()
         found = self.line((near + (numbers - near) * self.wide) * self.scale)
-        if self.values is None or self.hide is None:
-            return found + self.net(near)
-        codes = self.hide(codes)
-        return found + self.values(codes.long()).sum(-2) + self.net(torch.cat([near, codes], -1))
+        if self.values is not None and self.hide is not None:
+            codes = self.hide(codes)
+            found, near = found + self.values(codes.long()).sum(-2), torch.cat([near, codes], -1)
+        found = found + self.net(near)
+        return found if self.training else found.clamp(self.range[..., :1], self.range[..., 1:])
 
     @torch.no_grad()
     def start(self, train: Rows, val: Rows | None) -> None:
@@ -71,10 +75,12 @@ class Straight(nn.Module):
                 rows, wanted = self._split(val[0], wide), val[1][:, 0].double().numpy()
                 judge = lambda solved, d=design, r=rows, w=wanted: float(np.mean((d.predict(*r, *solved) - w) ** 2))  # noqa: E731
             error, weights, intercept = design.ridge(target, judge)
-            if best is None or error < best[0]:
+            if best is None or error < _WIDER * best[0]:
                 best = (error, wide, design.scale, weights[: self.numbers], weights[self.numbers :], intercept)
         assert best is not None
         _, wide, scale, slopes, values, intercept = best
+        low, high = train[1].min(), train[1].max()
+        self.range.copy_(torch.stack([low, high])[None] + (high - low) * torch.tensor([[-_BEYOND, _BEYOND]]))
         self.wide.fill_(wide)
         self.scale.copy_(torch.from_numpy(scale)[None])
         self.line.weight.copy_(torch.from_numpy(slopes)[None])

@@ -6,10 +6,13 @@ installed. Every method sees the same five outer folds, and errors are in the ta
 
 import argparse
 import json
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -229,13 +232,31 @@ def catboost(train: pd.DataFrame, target: np.ndarray, test: pd.DataFrame) -> np.
 METHODS: dict[str, Method] = {"mean": mean, "ridge": ridge, "boosting": boosting, "catboost": catboost}
 
 
-def measure(table: RealTable, method: Method) -> tuple[list[float], float]:
+def ours(table: RealTable, folds: int, overrides: Sequence[str]) -> tuple[list[float], float]:
+    """python -m src.train data=csv data.path=… data.target=… folds=5, the test rows of each outer fold given."""
+    frame = table.frame()
+    errors, start = [], time.perf_counter()
+    for _, test in list(outer_folds(len(frame)))[:folds]:
+        part = np.full(len(frame), "train", dtype=object)
+        part[test] = "test"
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / f"{table.name}.csv"
+            frame.assign(part=part).to_csv(path, index=False)
+            asked = ["data=csv", f"data.path={path}", f"data.target='{table.target}'", "data.split=part", "folds=5"]
+            command = [sys.executable, "-m", "src.train", *asked, f"hydra.run.dir={folder}/run", *overrides]
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            summary = json.loads((Path(folder) / "run" / "summary.json").read_text())
+        errors.append(summary["metrics"]["test/rmse"])
+    return errors, time.perf_counter() - start
+
+
+def measure(table: RealTable, method: Method, folds: int = FOLDS) -> tuple[list[float], float]:
     """The test error of each outer fold, and the seconds of all."""
     frame = table.frame()
     target = frame[table.target].to_numpy(dtype=float)
     features = with_date_parts(frame.drop(columns=table.target))
     errors, start = [], time.perf_counter()
-    for train, test in outer_folds(len(frame)):
+    for train, test in list(outer_folds(len(frame)))[:folds]:
         predicted = method(features.iloc[train], target[train], features.iloc[test])
         errors.append(rmse(target[test], predicted))
     return errors, time.perf_counter() - start
@@ -251,24 +272,31 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.tables")
     parser.add_argument("--table", choices=[table.name for table in ALL], action="append", help="may be given again")
-    parser.add_argument("--method", choices=list(METHODS), action="append", help="may be given again")
+    parser.add_argument("--method", choices=["ours", *METHODS], action="append", help="may be given again")
+    parser.add_argument("--half", choices=["tune", "held out"], help="of the tables")
+    parser.add_argument("--folds", type=int, default=FOLDS, help="outer folds, from the first")
+    parser.add_argument("--override", action="append", default=[], help="of ours; may be given again")
     parser.add_argument("--write", type=Path, help="only write the tables as CSV files into this folder")
     parser.add_argument("--json", type=Path, help="also write each fold's error to this file")
     arguments = parser.parse_args()
-    tables = [table for table in ALL if table.name in (arguments.table or [each.name for each in ALL])]
+    half = {"tune": TUNE, "held out": HELD_OUT, None: ALL}[arguments.half]
+    tables = [table for table in half if table.name in (arguments.table or [each.name for each in ALL])]
     if arguments.write:
         arguments.write.mkdir(parents=True, exist_ok=True)
         for table in tables:
             print(table.write(arguments.write / f"{table.name}.csv"))
         return
-    methods = arguments.method or [name for name in METHODS if name != "catboost" or find_spec("catboost")]
+    methods = arguments.method or ["ours"] + [name for name in METHODS if name != "catboost" or find_spec("catboost")]
     figures: dict[str, dict[str, Any]] = {}
     print(f"| table | half | rows × columns | {' | '.join(methods)} |\n|{' --- |' * (3 + len(methods))}")
     for table in tables:
         rows, columns = table.frame().shape
         figures[table.name], cells = {}, []
         for name in methods:
-            errors, seconds = measure(table, METHODS[name])
+            if name == "ours":
+                errors, seconds = ours(table, arguments.folds, arguments.override)
+            else:
+                errors, seconds = measure(table, METHODS[name], arguments.folds)
             figures[table.name][name] = {"rmse": errors, "seconds": seconds}
             cells.append(f"{np.mean(errors):.4g} ({seconds:.1f} s)")
         half = "tune" if table in TUNE else "held out"
