@@ -23,6 +23,8 @@ class Number:
             return self._expected()
         if isinstance(value, float) and not math.isfinite(value):
             return self._expected()
+        if abs(value) >= 2**63:
+            return f"{self._expected()}, below 2⁶³"  # what torch and NumPy can hold
         return None if self.allowed(value) else self._expected()
 
     def _expected(self) -> str:
@@ -40,6 +42,18 @@ class Choice:
         if any(value is v or (type(value) is type(v) and value == v) for v in self.values):
             return None
         return "one of " + ", ".join(dict.fromkeys("null" if v is None else str(v).lower() for v in self.values))
+
+
+@dataclass(frozen=True)
+class Auto:
+    """``auto``, or what else a rule allows."""
+
+    other: Number
+
+    def complaint(self, value: Any) -> str | None:
+        """Both, where the value is neither."""
+        complaint = self.other.complaint(value)
+        return None if value == "auto" or not complaint else f"auto or {complaint}"
 
 
 @dataclass(frozen=True)
@@ -63,8 +77,10 @@ class Text:
     """A string with something in it."""
 
     def complaint(self, value: Any) -> str | None:
-        """That a text was expected, where it was not."""
-        return None if isinstance(value, str) and value.strip() else "a name"
+        """That a text was expected, where it was not; a number can be one."""
+        if isinstance(value, str) and value.strip():
+            return None
+        return f"a name, which quotes make of it ('\"{value}\"')" if isinstance(value, (int, float)) else "a name"
 
 
-Rule = Number | Choice | Each | Text
+Rule = Number | Choice | Each | Text | Auto

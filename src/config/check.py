@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import ListConfig, OmegaConf
 
-from src.config.bounds import Choice, Each, Number, Rule, Text
+from src.config.bounds import Auto, Choice, Each, Number, Rule, Text
 from src.config.values import Config
 from src.errors import UserError
 from src.training.task import METRICS, SPLITS
@@ -40,6 +40,7 @@ _MONITORED = ("train/loss", *(f"val/{name}" for name in METRICS))
 RULES: dict[str, dict[str, Rule]] = {
     "": {"seed": _natural, "figures": Choice(("auto", True, False)), "graph": _flag, "name": Text()},
     "data": {
+        "_target_": Text(),
         "batch_size": _count_or_null,
         "shuffle": _flag,
         "val_fraction": _below_one,
@@ -60,6 +61,7 @@ RULES: dict[str, dict[str, Rule]] = {
         "random_state": Number("a whole number from 0 to 2³² - 1", lambda v: 0 <= v < 2**32, whole=True),
     },
     "model": {
+        "_target_": Text(),
         "gradient": Choice(("autograd", "analytic")),
         "hidden": Each(_count, "a list of widths from 1 on, [64,64]"),
         "activation": Text(),
@@ -69,8 +71,9 @@ RULES: dict[str, dict[str, Rule]] = {
         "weight": Number("a number", lambda v: True, optional=True),
         "bias": Number("a number", lambda v: True, optional=True),
     },
-    "loss": {"delta": _positive},
+    "loss": {"_target_": Text(), "delta": _positive},
     "optimizer": {
+        "_target_": Text(),
         "lr": _positive,
         "momentum": _below_one,
         "nesterov": _flag,
@@ -97,7 +100,11 @@ RULES: dict[str, dict[str, Rule]] = {
         "pct_start": _inside_one,
         "interval": _interval,
     },
+    "study": {"new": _flag},
     "trainer": {
+        "accelerator": Choice(("auto", "cpu", "gpu", "cuda", "mps", "tpu")),
+        "steps_per_execution": Auto(_count),
+        "threads": Auto(Number("a whole number from 1 to 1024", lambda v: 1 <= v <= 1024, whole=True)),
         "precision": Choice(_precision),
         "max_epochs": Number(
             "a whole number from 1 on, or -1 with trainer.max_steps", lambda v: v >= 1 or v == -1, True
@@ -139,7 +146,8 @@ def check(cfg: Config) -> None:
             if expected := rule.complaint(value):
                 complaints.append(f"{name} must be {expected}, found {_as_typed(value)}")
     if complaints:
-        raise UserError("\n".join(complaints))
+        more = f" (and {len(complaints) - 2} more)" if len(complaints) > 2 else ""
+        raise UserError("\n".join(complaints[:2]) + more)
     _check_together(cfg)
 
 
@@ -165,12 +173,6 @@ def _check_together(cfg: Config) -> None:
             f"data.val_fraction={data.val_fraction} and data.test_fraction={data.test_fraction} "
             "leave no row for training, expected a sum below 1"
         )
-    steps = trainer.steps_per_execution
-    threads = trainer.threads
-    if threads != "auto" and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
-        raise UserError(f"trainer.threads must be auto or a whole number from 1 on, found {threads!r}")
-    if steps != "auto" and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 1):
-        raise UserError(f"trainer.steps_per_execution must be auto or a whole number from 1 on, found {steps!r}")
     if optimizer.get("nesterov") and not optimizer.get("momentum"):
         raise UserError("optimizer.nesterov=true needs optimizer.momentum above 0, found 0")
     scheduler = cfg.scheduler
@@ -197,7 +199,7 @@ def _check_together(cfg: Config) -> None:
             )
         if trainer.gradient_clip_val is not None or trainer.accumulate_grad_batches != 1:
             raise UserError("model=scratch neither clips nor accumulates gradients; leave both trainer options alone")
-    several = cfg.objective is not None and not isinstance(cfg.objective, str)
+    several = isinstance(cfg.objective, (list, ListConfig))
     if several and not 2 <= len(set(cfg.objective)) == len(cfg.objective):
         raise UserError(f"objective must be one figure or a list of different ones, found {list(cfg.objective)}")
     for objective in [] if cfg.objective is None else cfg.objective if several else [cfg.objective]:

@@ -82,7 +82,7 @@ class Launch:
                 composed = self._composer.compose(number, overrides)
                 cfg = Values.of(composed.task())
                 reason = why_alone(composed.flat, cfg) or _complaint(cfg)
-            except (HydraException, KeyError):
+            except (HydraException, KeyError, UserError):
                 left.setdefault("its configuration does not compose as a training", []).append(number)
                 continue
             if reason:
