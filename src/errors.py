@@ -13,13 +13,13 @@ class NothingLeft(UserError):
 
 
 def nearest(word: str, choices: list[str]) -> str:
-    """A hint such as ``; did you mean 'wt'?``, or the first choices where none is near."""
+    """A hint such as ``; did you mean 'wt'? There are: wt, hp``: the nearest choice, and the first ones."""
     from difflib import get_close_matches
 
     close = get_close_matches(word.lower(), [choice.lower() for choice in choices], n=1)
-    if close:
-        return f"; did you mean {next(c for c in choices if c.lower() == close[0])!r}?"
     listed = ", ".join(choices[:12]) + (", …" if len(choices) > 12 else "")
+    if close:
+        return f"; did you mean {next(c for c in choices if c.lower() == close[0])!r}? There are: {listed}"
     return f"; there are: {listed}"
 
 

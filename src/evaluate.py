@@ -16,4 +16,4 @@ def evaluate(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    door(evaluate)
+    door(evaluate, "run")

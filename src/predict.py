@@ -16,4 +16,4 @@ def predict(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    door(predict)
+    door(predict, "run", "input")

@@ -16,4 +16,4 @@ def report(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    door(report)
+    door(report, "sweep")

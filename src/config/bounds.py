@@ -14,18 +14,17 @@ class Number:
     allowed: Callable[[float], bool]
     whole: bool = False
     optional: bool = False
-    words_too: tuple[str, ...] = ()
 
     def complaint(self, value: Any) -> str | None:
         """What was expected, where the value is not it."""
-        if value in self.words_too:
-            return None
         if value is None:
             return None if self.optional else self.words
         if isinstance(value, bool) or not isinstance(value, int if self.whole else (int, float)):
             return self._expected()
         if isinstance(value, float) and not math.isfinite(value):
             return self._expected()
+        if abs(value) >= 2**63:
+            return f"{self._expected()}, below 2⁶³"  # what torch and NumPy can hold
         return None if self.allowed(value) else self._expected()
 
     def _expected(self) -> str:
@@ -43,6 +42,18 @@ class Choice:
         if any(value is v or (type(value) is type(v) and value == v) for v in self.values):
             return None
         return "one of " + ", ".join(dict.fromkeys("null" if v is None else str(v).lower() for v in self.values))
+
+
+@dataclass(frozen=True)
+class Auto:
+    """``auto``, or what else a rule allows."""
+
+    other: Number
+
+    def complaint(self, value: Any) -> str | None:
+        """Both, where the value is neither."""
+        complaint = self.other.complaint(value)
+        return None if value == "auto" or not complaint else f"auto or {complaint}"
 
 
 @dataclass(frozen=True)
@@ -71,10 +82,11 @@ class Text:
     optional: bool = False
 
     def complaint(self, value: Any) -> str | None:
-        """That a text was expected, where it was not."""
-        if value is None and self.optional:
+        """That a text was expected, where it was not; a number can be one."""
+        if (isinstance(value, str) and value.strip()) or (value is None and self.optional):
             return None
-        return None if isinstance(value, str) and value.strip() else self.words + (" or null" if self.optional else "")
+        expected = self.words + (" or null" if self.optional else "")
+        return f"{expected}, which quotes make of it ('\"{value}\"')" if isinstance(value, (int, float)) else expected
 
 
 class Character:
@@ -85,4 +97,4 @@ class Character:
         return None if value is None or (isinstance(value, str) and len(value) == 1) else "one character or null"
 
 
-Rule = Number | Choice | Each | Text | Character
+Rule = Number | Choice | Each | Text | Auto | Character

@@ -6,19 +6,19 @@ What a configuration may construct, ``src.config.kinds`` decides; constructors t
 import inspect
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from hydra.errors import InstantiationException
 from hydra.utils import execution_whitelist, instantiate
 from omegaconf import DictConfig
 
+from src.config.answers import raised_by
+from src.config.arguments import check_arguments, check_names
 from src.config.kinds import check_kind, resolve
 from src.config.values import Config, container
 from src.data.table import Table
@@ -53,20 +53,25 @@ def construct(node: DictConfig | dict[str, Any], key: str, **extra: Any) -> Any:
     Raises:
         UserError: it is of another kind or cannot be constructed; the message names the node.
     """
-    values = container(node)  # every interpolation resolved: what is checked is what is built
+    values: Any = (
+        container(node) if isinstance(node, Mapping) else node
+    )  # every interpolation resolved: what is checked is what is built
     # Hydra adds a whitelist to the one of hydra.main unless told to reset: this one is the only one in force.
     allowed = execution_whitelist(sorted(check_kind(values, key)), reset=True)
+    check_arguments(values, key, extra)
     try:
         return instantiate(values, **extra, _execution_whitelist_=allowed, _convert_="all")
     except UserError:
         raise
-    except (InstantiationException, TypeError, ValueError, AttributeError) as error:
-        cause: BaseException | None = error
-        while cause is not None:
-            if isinstance(cause, UserError):
-                raise cause from None
+    except Exception as error:  # whatever a constructor raises
+        cause: BaseException = error
+        while cause.__cause__ is not None and not isinstance(cause, UserError):
             cause = cause.__cause__
-        raise UserError(f"{key}: {' '.join(str(error.__cause__ or error).split())}") from error
+        if isinstance(cause, UserError):
+            raise cause from None
+        said = " ".join(str(error.__cause__ or error).split())
+        said = f"{type(cause).__name__}: {said}" if isinstance(cause, LookupError) or not said else said
+        raise UserError(f"{key}: {raised_by(cause, [values['_target_']]) or said}") from error
 
 
 def alike(nodes: Sequence[tuple[Any, str]]) -> list[Any]:
@@ -149,7 +154,7 @@ def net(cfg: Config, shape: "Shape") -> "nn.Module":
 
 def net_factory(cfg: Config, shape: "Shape") -> "Callable[..., nn.Module]":
     """A constructor of ``model``'s net, for members that start differently; takes ``init`` where one has its own."""
-    bare = partial(construct(_without(cfg.model, *_OURS), "model", _partial_=True), **_input(cfg, shape))
+    bare = construct(_without(cfg.model, *_OURS), "model", _partial_=True, **_input(cfg, shape))
     return lambda **init: _behind(bare(**init), shape, cfg)
 
 
@@ -220,7 +225,14 @@ def trainer(
     from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
     from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 
-    options: Any = {"default_root_dir": root} | _without(cfg.trainer, "steps_per_execution", "threads")
+    ours = ("steps_per_execution", "threads")
+    set_here = (
+        *("callbacks", "logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"),
+        *("num_sanity_val_steps", "use_distributed_sampler"),
+    )
+    parameters = inspect.signature(pl.Trainer).parameters
+    check_names(list(cfg.trainer), "trainer", "Lightning's Trainer", parameters, set_here, ours)
+    options: Any = {"default_root_dir": root} | _without(cfg.trainer, *ours)
     if not plain:
         # The engine clips; to Lightning such a module optimizes "manually".
         options |= {"gradient_clip_val": None, "gradient_clip_algorithm": None}

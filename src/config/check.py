@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import ListConfig, OmegaConf
 
-from src.config.bounds import Character, Choice, Each, Number, Rule, Text
+from src.config.bounds import Auto, Character, Choice, Each, Number, Rule, Text
 from src.config.values import Config
 from src.errors import UserError
 from src.training.task import METRICS, SPLITS
@@ -52,7 +52,9 @@ RULES: dict[str, dict[str, Rule]] = {
         "name": Text(),
     },
     "data": {
-        "batch_size": Number("a whole number from 1 on, auto", lambda v: v >= 1, True, True, ("auto",)),
+        "_target_": Text(),
+        "batch_size": Auto(_count_or_null),
+        "split_seed": Number("a whole number from 0 on", lambda v: v >= 0, whole=True, optional=True),
         "shuffle": _flag,
         "val_fraction": _below_one,
         "test_fraction": _below_one,
@@ -85,6 +87,7 @@ RULES: dict[str, dict[str, Rule]] = {
         "random_state": Number("a whole number from 0 to 2³² - 1", lambda v: 0 <= v < 2**32, whole=True),
     },
     "model": {
+        "_target_": Text(),
         "gradient": Choice(("autograd", "analytic")),
         "hidden": Each(_count, "a list of widths from 1 on, [64,64]"),
         "activation": Text(),
@@ -95,8 +98,9 @@ RULES: dict[str, dict[str, Rule]] = {
         "weight": Number("a number", lambda v: True, optional=True),
         "bias": Number("a number", lambda v: True, optional=True),
     },
-    "loss": {"delta": _positive},
+    "loss": {"_target_": Text(), "delta": _positive},
     "optimizer": {
+        "_target_": Text(),
         "lr": _positive,
         "momentum": _below_one,
         "nesterov": _flag,
@@ -123,7 +127,11 @@ RULES: dict[str, dict[str, Rule]] = {
         "pct_start": _inside_one,
         "interval": _interval,
     },
+    "study": {"new": _flag},
     "trainer": {
+        "accelerator": Choice(("auto", "cpu", "gpu", "cuda", "mps", "tpu")),
+        "steps_per_execution": Auto(_count),
+        "threads": Auto(Number("a whole number from 1 to 1024", lambda v: 1 <= v <= 1024, whole=True)),
         "precision": Choice(_precision),
         "max_epochs": Number(
             "a whole number from 1 on, or -1 with trainer.max_steps", lambda v: v >= 1 or v == -1, True
@@ -172,7 +180,8 @@ def check(cfg: Config) -> None:
             if expected := rule.complaint(value):
                 complaints.append(f"{name} must be {expected}, found {_as_typed(value)}")
     if complaints:
-        raise UserError("\n".join(complaints))
+        more = f" (and {len(complaints) - 2} more)" if len(complaints) > 2 else ""
+        raise UserError("\n".join(complaints[:2]) + more)
     _check_together(cfg)
 
 
@@ -198,12 +207,6 @@ def _check_together(cfg: Config) -> None:
             f"data.val_fraction={data.val_fraction} and data.test_fraction={data.test_fraction} "
             "leave no row for training, expected a sum below 1"
         )
-    steps = trainer.steps_per_execution
-    threads = trainer.threads
-    if threads != "auto" and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
-        raise UserError(f"trainer.threads must be auto or a whole number from 1 on, found {threads!r}")
-    if steps != "auto" and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 1):
-        raise UserError(f"trainer.steps_per_execution must be auto or a whole number from 1 on, found {steps!r}")
     if optimizer.get("nesterov") and not optimizer.get("momentum"):
         raise UserError("optimizer.nesterov=true needs optimizer.momentum above 0, found 0")
     scheduler = cfg.scheduler
@@ -231,7 +234,7 @@ def _check_together(cfg: Config) -> None:
         if trainer.gradient_clip_val is not None or trainer.accumulate_grad_batches != 1:
             raise UserError("model=scratch neither clips nor accumulates gradients; leave both trainer options alone")
     _check_models(cfg)
-    several = cfg.objective is not None and not isinstance(cfg.objective, str)
+    several = isinstance(cfg.objective, (list, ListConfig))
     if several and not 2 <= len(set(cfg.objective)) == len(cfg.objective):
         raise UserError(f"objective must be one figure or a list of different ones, found {list(cfg.objective)}")
     for objective in [] if cfg.objective is None else cfg.objective if several else [cfg.objective]:
@@ -263,5 +266,5 @@ def _check_models(cfg: Config) -> None:
         raise UserError(f"fold={fold} needs folds above it, as in folds=5 fold=0, found folds={_as_typed(folds)}")
     if folds is not None and ensemble is not None:
         raise UserError(f"folds={folds} and ensemble={ensemble}: the models of folds are an ensemble, leave one out")
-    if cfg.resume and (ensemble is not None or (folds is not None and fold is None)):
+    if cfg.resume is not None and (ensemble is not None or (folds is not None and fold is None)):
         raise UserError(f"resume={cfg.resume}: models that predict together are resumed one by one, from members/")

@@ -5,44 +5,56 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from omegaconf import MissingMandatoryValue
+from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.types import Quote, QuotedString
 
+from src.adapters.hydra_errors import raised
+from src.config.answers import told
 from src.config.help import help_of, is_asked
-from src.errors import UserError
+from src.errors import UserError, first_line, refuse
 
 # What Hydra itself constructs for these commands: plugins, their samplers, log handlers and our callback. What a
 # run is made of is decided by kind, in src/config/kinds.py, and never by this list.
 ALLOWED = ("src.plugins.folders.Folders", "hydra_plugins.*", "optuna.*", "logging.*")
 
 
-def door(command: Callable[[], Any]) -> None:
+def door(command: Callable[[], Any], *paths: str) -> None:
     """Runs a command.
 
-    Exits with 2 and the message after a UserError (``HYDRA_FULL_ERROR=1`` shows the traceback), with 130
-    after Ctrl-C. Hydra's own errors keep Hydra's exit code 1.
+    Exits with 2 and a line after a mistake, whoever found it (``HYDRA_FULL_ERROR=1`` shows the traceback), with 130
+    after Ctrl-C.
+
+    Args:
+        command: what ``hydra.main`` made.
+        paths: keys of the paths that may be given without one, in their order.
     """
     if is_asked(sys.argv[1:]):
         print(help_of(command.__name__, sys.argv[1:]))  # hydra.main keeps the function's name
         return
-    if os.environ.get("HYDRA_FULL_ERROR") != "1":
-        # Hydra hands a job's exception to this hook before it exits with 1.
-        sys.excepthook = _one_line
-    try:
+    sys.argv[1:] = _with_keys(sys.argv[1:], list(paths))
+    if os.environ.get("HYDRA_FULL_ERROR") == "1":
         command()
+        return
+    parser = get_args_parser()
+    setattr(parser, "error", lambda message: refuse(f"{message}; --help lists what there is"))  # noqa: B010
+    overrides = parser.parse_intermixed_args(sys.argv[1:]).overrides
+    try:
+        with raised(lambda error: told(error, overrides)):
+            command()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
     except UserError as error:
-        if os.environ.get("HYDRA_FULL_ERROR") == "1":
-            raise
-        print(error, file=sys.stderr)
-        sys.exit(2)
+        refuse(error)
+    except ValueError as error:  # two flags that do not go together; all else Hydra reports
+        refuse(first_line(error))
 
 
-def _one_line(kind: type[BaseException], error: BaseException, traceback: Any) -> None:
-    if isinstance(error, MissingMandatoryValue):
-        error = UserError(f"{error.full_key} has to be given, as in {error.full_key}=…")
-    if isinstance(error, UserError):
-        print(error, file=sys.stderr)
-        raise SystemExit(2)
-    sys.__excepthook__(kind, error, traceback)
+def _with_keys(arguments: list[str], keys: list[str]) -> list[str]:
+    """Paths that stand alone get their keys."""
+    found = []
+    keys = [key for key in keys if not any(argument.startswith(f"{key}=") for argument in arguments)]
+    for argument in arguments:
+        bare = keys and "=" not in argument and not argument.startswith(("-", "~"))
+        found.append(f"{keys.pop(0)}={QuotedString(argument, Quote.single).with_quotes()}" if bare else argument)
+    return found

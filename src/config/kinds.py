@@ -12,7 +12,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, get_type_hints
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 
 from src.config.values import unresolved
 from src.errors import UserError
@@ -134,7 +134,7 @@ def check_folder(cfg: DictConfig, groups: Collection[str], trust: Collection[str
 
 def packages(trust: Any) -> tuple[str, ...]:
     """``trust`` of the command line as names: nothing, one, or a list."""
-    return () if trust is None else (str(trust),) if isinstance(trust, str) else tuple(str(name) for name in trust)
+    return () if trust is None else tuple(map(str, trust)) if isinstance(trust, (list, ListConfig)) else (str(trust),)
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,21 @@ def check_callbacks(callbacks: Mapping[str, Any], validated: bool) -> None:
                 raise UserError(f"callbacks.{name}: {type(callback).__name__} cannot be used here: it {why}")
 
 
+def check_accelerator(cfg: Config) -> None:
+    """Asks for the GPU before Lightning is imported.
+
+    Raises:
+        UserError: one is wanted and there is none.
+    """
+    wanted = cfg.trainer.accelerator
+    if wanted in ("gpu", "cuda", "mps"):
+        import torch
+
+        cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+        if not {"gpu": cuda or mps, "cuda": cuda, "mps": mps}[wanted]:
+            raise UserError(f"trainer.accelerator={wanted}: there is none here, expected auto or cpu (trainer=default)")
+
+
 def is_own(callback: Any) -> bool:
     """Whether a callback is one of ours, which need not see every epoch."""
     return type(callback).__module__.startswith("src.")

@@ -7,21 +7,26 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from itertools import count
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, read_write
 
+from src.config.answers import told
 from src.config.resolvers import within
+from src.config.settings import check_first_job, check_settings
 from src.errors import UserError, refuse
 from src.runs.folder import RunFolder
 from src.runs.lock import claimed
 from src.sweeping.pruning import SWEEPER
+from src.training.task import direction_of
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +35,7 @@ class Folders(Callback):
     """Every launch has a folder that nobody else has; a sweep ends with its comparison, its workers with it."""
 
     def __init__(self) -> None:
+        self._folder: Path | None = None
         self._held = ExitStack()
         self._refused = False
 
@@ -39,22 +45,35 @@ class Folders(Callback):
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Claims the run's folder, before Hydra writes into it; a run that is resumed keeps its name."""
-        if config.get("resume"):
-            _settle_resume(config)
-            _name_by_run(config)
-        folder = _claim(config, "run")
+        with _in_one_line():
+            if config.get("resume") is not None:
+                _settle_resume(config)
+                _name_by_run(config)
+            check_settings(config, "run")
+            folder = _claim(config, "run")
         if os.environ.get("LOCAL_RANK", "0") == "0":  # the others of several processes join the first in its folder
             self._hold(folder, "run")
+            self._folder = folder
 
     def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Lets go of the folder."""
+        """Lets go of the folder, and removes it where the run never started."""
         self._held.close()
+        if self._folder and self._folder.is_dir():
+            _forget(self._folder)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Claims the sweep's folder; that of a durable study is named by the study, so that it is found again."""
         logging.raiseExceptions = False  # a full disk would print a traceback for each line of a log
+        try:
+            with _in_one_line():
+                check_settings(config, "sweep")
+                check_first_job(config)
+        except SystemExit:
+            self._refused = True
+            raise
         if config.hydra.sweeper.get("_target_") == SWEEPER:
             _name_by_study(config)
+            _direct_by_objective(config)
         else:
             self._hold(_claim(config, "sweep"), "sweep")
 
@@ -74,7 +93,7 @@ class Folders(Callback):
         ending = sys.exc_info()[1]
         folder = Path(config.hydra.sweep.dir)
         if ending and not any(path.is_dir() for path in folder.glob("*")):
-            _abandon(folder)
+            _forget(folder)
         elif not isinstance(ending, SystemExit) or ending.code != 2:
             from src.reports.report import report
 
@@ -121,12 +140,8 @@ def _name_by_study(config: DictConfig) -> None:
 
 def _settle_resume(config: DictConfig) -> None:
     """Says which run ``resume=last`` means now: a moment later the newest is the one that resumes it."""
-    try:
-        path = RunFolder.existing(config.resume, "resume").path
-    except UserError:  # the job says it
-        return
     with read_write(config):
-        config.resume = str(path)
+        config.resume = str(RunFolder.existing(config.resume, "resume").path)
 
 
 def _name_by_run(config: DictConfig) -> None:
@@ -142,6 +157,51 @@ def _name_by_run(config: DictConfig) -> None:
             config.name = name
 
 
+def _direct_by_objective(config: DictConfig) -> None:
+    """Takes each direction from the objective's figures, where none is given."""
+    from src.config.build import objectives
+
+    if config.hydra.sweeper.direction is None:
+        found = [direction_of(name) for name in objectives(config)]
+        _override(config, "hydra.sweeper.direction", found if len(found) > 1 else found[0])
+
+
+@contextmanager
+def _in_one_line() -> Iterator[None]:
+    """Ends the process in a line after a mistake: Hydra makes a warning of what a callback raises, and goes on."""
+    try:
+        yield
+    except Exception as error:
+        if os.environ.get("HYDRA_FULL_ERROR") != "1" and (mistake := told(error)):
+            refuse(mistake)
+        raise
+
+
+def _forget(folder: Path) -> None:
+    """Removes a folder that holds what is written before a training starts and nothing else, and parents left empty."""
+    files = [path.name for pattern in ("*.log", "events.out.*", "multirun.yaml") for path in folder.glob(pattern)]
+    before: dict[str, Callable[[Path], None]] = {".hydra": rmtree} | dict.fromkeys(files, Path.unlink)
+    there = list(folder.iterdir()) if folder.is_dir() else []
+    if not {path.name for path in there} <= before.keys():
+        return
+    logging.shutdown()
+    root = logging.getLogger()
+    for handler in [each for each in root.handlers if isinstance(each, logging.FileHandler)]:
+        root.removeHandler(handler)  # a last word would open its file again
+    for path in there:
+        before[path.name](path)
+    _remove_empty(folder)
+
+
+def _remove_empty(folder: Path) -> None:
+    """Removes a folder and those around it, up to the current one or to one that holds something."""
+    for path in (folder.absolute(), *folder.absolute().parents):
+        if path == Path.cwd() or path.is_symlink() or (path.exists() and any(path.iterdir())):
+            break
+        if path.exists():
+            path.rmdir()
+
+
 def _claim(config: DictConfig, kind: str) -> Path:
     """The folder that the user named, else a new one that nobody else has; ends the process where there is no room."""
     key = f"hydra.{kind}.dir"
@@ -155,27 +215,22 @@ def _claim(config: DictConfig, kind: str) -> Path:
             break
         except FileExistsError:
             path = wanted.with_name(f"{wanted.name}-{number}")
-        except OSError as error:
-            refuse(f"{key}={path} cannot be written: {error.strerror}")
+        except (OSError, ValueError) as error:
+            if path.parent.is_dir():
+                _remove_empty(path.parent)
+            refuse(f"{key}={path} cannot be written: {getattr(error, 'strerror', error)}")
     _override(config, key, str(path))
     return path
 
 
-def _abandon(folder: Path) -> None:
-    """Removes a folder that holds what Hydra writes at the start and nothing else, and parents left empty."""
-    if [path.name for path in folder.glob("*")] == ["multirun.yaml"]:
-        (folder / "multirun.yaml").unlink()
-        os.removedirs(folder)
-
-
-def _override(config: DictConfig, key: str, value: str) -> None:
+def _override(config: DictConfig, key: str, value: str | list[str]) -> None:
     """Sets a value as if it had been given on the command line: a sweep composes each job from that anew."""
     node, _, leaf = key.rpartition(".")
     parent, overrides = OmegaConf.select(config, node), config.hydra.overrides
     with read_write(parent), read_write(overrides):
         parent[leaf] = value
-        quoted = value.replace("'", "\\'")
-        overrides.hydra.append(f"{key}='{quoted}'")
+        text = QuotedString(value, Quote.single).with_quotes() if isinstance(value, str) else f"[{','.join(value)}]"
+        overrides.hydra.append(f"{key}={text}")
 
 
 def _named_by_user(config: DictConfig, key: str) -> bool:

@@ -89,7 +89,7 @@ def fit(
     with quiet():
         trainer = build.trainer(cfg, [Closing(), *callbacks, live], loggers, reason is not None, span, folder.path)
     steps = -(-data.batches // cfg.trainer.accumulate_grad_batches)
-    checkpoint = resumable(cfg, folder.path, module, rows, steps, named) if cfg.resume else None
+    checkpoint = resumable(cfg, folder.path, module, rows, steps, named) if cfg.resume is not None else None
     if trainer.is_global_zero:
         folder.clear(overrides)
     for each in (*callbacks, *loggers):

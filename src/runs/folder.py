@@ -46,6 +46,8 @@ class RunFolder:
         Raises:
             UserError: there is none.
         """
+        if not str(path).strip() or isinstance(path, bool) or not isinstance(path, (str, int, Path)):
+            raise UserError(f"{key} must be a run folder, found {path!r}")
         found = find(str(path), key)
         folder = cls(found.parents[1] if found.suffix == ".ckpt" and found.parent.name == "checkpoints" else found)
         if not folder.path.is_dir():

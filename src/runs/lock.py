@@ -50,8 +50,8 @@ def claimed(path: Path, named: str, again: Sequence[str] | None = None) -> Itera
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{named} cannot be written: {error.strerror}") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{named} cannot be written: {getattr(error, 'strerror', error)}") from None
     with ExitStack() as held:
         try:
             # The folder itself: a lock file would be one more thing in it. Windows cannot open a folder.

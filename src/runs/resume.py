@@ -88,7 +88,7 @@ def _apply(override: Override, cfg: DictConfig, now: DictConfig, folder: str) ->
     else:
         if OmegaConf.select(now, key, default=_NOTHING) is _NOTHING and not override.is_add():
             close = nearest(key, list(flatten(container(now))))
-            raise UserError(f"resume={folder}: the run has no {key}{close}; +{key}=… would add it")
+            raise UserError(f"resume={folder}: the run has no {key}{close}")
         value = OmegaConf.select(cfg, key) if override.is_list_extend() else override.value()
         OmegaConf.update(now, key, value, force_add=True)
 

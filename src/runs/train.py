@@ -4,18 +4,21 @@ import logging
 import math
 import os
 from collections.abc import Callable
-from pathlib import Path
-from shutil import rmtree
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from src.adapters.lightning_import import import_lightning
-from src.config import build, resolvers
+from src.config import build, resolvers, way
+from src.config.answers import raised_by, told
 from src.config.check import check, settle
+from src.config.keys import check_keys
 from src.config.kinds import packages
+from src.config.values import container, flatten
 from src.errors import NothingLeft, UserError
 from src.runs.folder import RunFolder, run_command
 from src.runs.lock import claimed
@@ -30,8 +33,6 @@ resolvers.register()
 
 PrunerOf = Callable[[Any, str, bool, int, int], "Pruner | None"]
 Fit = Callable[..., dict[str, Any]]
-
-_HYDRAS = {".hydra", "train.log"}  # what Hydra writes into a folder before the job starts
 
 
 def run(cfg: DictConfig, pruner_of: PrunerOf, together: Fit) -> float | list[float]:
@@ -53,7 +54,7 @@ def run(cfg: DictConfig, pruner_of: PrunerOf, together: Fit) -> float | list[flo
     folder = RunFolder(hydra.runtime.output_dir)
     alone = hydra.mode == RunMode.RUN
     overrides: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)  # as they were given, ${…} and all
-    if cfg.resume:  # see unbound in src.train
+    if cfg.get("resume") is not None:  # see unbound in src.train
         overrides = [override.removeprefix("++") for override in overrides]
     command = run_command(overrides, swept=not alone)
     if alone or not _is_first():
@@ -75,12 +76,14 @@ def _run(
     hydra = HydraConfig.get()
     first = _is_first()
     try:
-        if cfg.resume:
+        check_keys(cfg)
+        OmegaConf.resolve(cfg)
+        if cfg.resume is not None:
             cfg = continued(cfg, overrides, packages(cfg.trust))
         settle(cfg)
         check(cfg)
+        way.check_accelerator(cfg)
         rows = build.table(cfg)
-        OmegaConf.resolve(cfg)
         if first:
             # Resolved, so that the folder can be read where Hydra's own resolvers are not.
             OmegaConf.save(cfg, folder.config)
@@ -98,28 +101,32 @@ def _run(
         pruner = pruner_of(hydra, aim, larger_is_better(aim), cfg.trainer.max_epochs, models)
         train = together if several else fit
         summary = train(cfg, rows, folder, command, overrides, drawn, pruner)
-    except UserError as error:
-        if not first:
-            raise
-        if alone:
-            forget(folder.path)
-            if isinstance(error, NothingLeft):
-                log.info("%s", error)
-                return RunFolder(cfg.resume).read_summary().get("objective", {}).get("value", math.nan)
-        else:
-            folder.write_summary(
-                {"status": "failed", "message": str(error), "command": command, "overrides": overrides}
-            )
-        raise
     except Exception as error:
-        if not first:
-            raise
-        message = f"{type(error).__name__}: {error}"
-        folder.write_summary({"status": "failed", "message": message, "command": command, "overrides": overrides})
+        mistake = _told(error, cfg)
+        if first and alone and isinstance(mistake, NothingLeft):
+            log.info("%s", mistake)
+            return RunFolder(str(cfg.resume)).read_summary().get("objective", {}).get("value", math.nan)
+        refused = alone and mistake and not (folder.checkpoints.exists() or folder.metrics.exists())
+        if first and not refused:
+            said = str(mistake or f"{type(error).__name__}: {error}")
+            folder.write_summary({"status": "failed", "message": said, "command": command, "overrides": overrides})
+        if mistake:
+            raise mistake from error
         raise
     if not summary:
         return math.nan  # the first of several processes has more to say
     return show(summary, folder, alone)
+
+
+def _told(error: Exception, cfg: DictConfig) -> UserError | None:
+    """A mistake of the user's, or in code of the user's own, as a line; None for any other error."""
+    if mistake := told(error):
+        return mistake
+    with suppress(OmegaConfBaseException):
+        targets = [value for key, value in flatten(container(cfg)).items() if key.endswith("_target_")]
+        if said := raised_by(error, targets):
+            return UserError(said)
+    return None
 
 
 def _is_first() -> bool:
@@ -146,18 +153,3 @@ def show(summary: dict[str, Any], folder: RunFolder, alone: bool) -> float | lis
         raise SystemExit(1)
     values = [rankable(part["value"], direction_of(part["name"])) for part in summary.get("objectives", [])]
     return values or rankable(objective, direction_of(summary["objective"]["name"]))
-
-
-def forget(folder: Path) -> None:
-    """Removes what Hydra wrote for a job that never started, and the folders that this leaves empty."""
-    logging.shutdown()
-    root = logging.getLogger()
-    for handler in [each for each in root.handlers if isinstance(each, logging.FileHandler)]:
-        root.removeHandler(handler)  # Hydra's last word about the job would open its file again
-    if {path.name for path in folder.iterdir()} <= _HYDRAS:
-        rmtree(folder / ".hydra", ignore_errors=True)
-        (folder / "train.log").unlink(missing_ok=True)
-        for path in (folder, *folder.parents):
-            if path == Path.cwd() or path.is_symlink() or any(path.iterdir()):
-                break
-            path.rmdir()

@@ -19,6 +19,7 @@ from hydra.core.utils import filter_overrides
 from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict, read_write
 
+from src.config.keys import check_keys
 from src.config.resolvers import within
 from src.config.values import container, flatten, unresolved
 from src.sweeping.pruning import NUMBER
@@ -150,6 +151,7 @@ class Composer:
 
         Raises:
             HydraException: Hydra refuses the overrides.
+            UserError: they set a key that nobody reads.
         """
         read = [self._read(text) for text in overrides]
         keys = [key for key, _ in read]
@@ -166,7 +168,9 @@ class Composer:
 
     def _structure(self, overrides: tuple[str, ...]) -> Structure:
         if overrides not in self._structures:
-            self._structures[overrides] = Structure(self._loader.load_sweep_config(self._master, list(overrides)))
+            config = self._loader.load_sweep_config(self._master, list(overrides))
+            check_keys(config)
+            self._structures[overrides] = Structure(config)
         return self._structures[overrides]
 
     def _parse(self, text: str) -> tuple[str, tuple[bool, Any]]:

@@ -83,7 +83,7 @@ class Launch:
                 cfg = Values.of(composed.task())
                 settle(cfg)
                 reason = why_alone(composed.flat, cfg) or _complaint(cfg)
-            except (HydraException, KeyError):
+            except (HydraException, KeyError, UserError):
                 left.setdefault("its configuration does not compose as a training", []).append(number)
                 continue
             if reason:

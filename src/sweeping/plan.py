@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from optuna.exceptions import ExperimentalWarning
 
 from src.config import resolvers
+from src.config.answers import told
 from src.errors import UserError, first_line
 from src.sweeping.archive import set_aside
 from src.sweeping.fingerprint import identity
@@ -51,7 +52,7 @@ class Plan:
         warnings.filterwarnings("ignore", category=ExperimentalWarning)
         self.config, self.options = config, config.hydra.sweeper
         _check(self.options)
-        self.directions = directions_of(self.options)
+        self.directions = directions_of(self.options) or ["minimize"]
         params: Any = OmegaConf.to_container(self.options.params, resolve=True) if self.options.params else {}
         self.space = parse(params, arguments)
         custom = self.options.custom_search_space
@@ -153,7 +154,7 @@ def _composed(compose: Compose, space: SearchSpace, point: dict[str, Any]) -> Di
     try:
         cfg = compose(space.overrides(point))
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(" ".join(str(error).split())[:400]) from error
+        raise told(error) or error from error
     return OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
 
 

@@ -14,12 +14,12 @@ CSV = ("data=csv", "data.path=table.csv", "data.target=y")
 
 
 def assert_refused(answer: Answer, *said: str, code: int = 2) -> None:
-    """Exit code, no traceback, two lines at most where the error is ours, and every one of these words."""
+    """Exit code, no traceback, a line, two at most, and every one of these words."""
     assert answer.code == code, answer
     assert "Traceback" not in answer.out + answer.err
-    # Hydra's own errors are as long as Hydra makes them; before ours it prints the overrides.
-    assert code == 1 or len(answer.lines) <= 2, answer.err
-    message = answer.err if code == 1 else answer.lines[-1]
+    assert "Error executing" not in answer.err
+    assert len(answer.lines) <= 2, answer.err
+    message = answer.lines[-1]
     for words in said:
         assert words in message, f"{words!r} is not in {message!r}"
 
@@ -44,7 +44,7 @@ REFUSED: dict[str, tuple[str, ...]] = {f"optimizer.{key}": said for key, said in
     "trainer.gradient_clip_val=-1": ("trainer.gradient_clip_val must be a number above 0 or null, found -1",),
     "trainer.precision=nonsense": ("trainer.precision must be one of 32-true, 64-true", "found 'nonsense'"),
     "trainer.precision=17": ("trainer.precision must be one of 32-true, 64-true", "found 17"),
-    "trainer.accelerator=gqu": ("trainer.accelerator=gqu", "cpu"),
+    "trainer.accelerator=gqu": ("trainer.accelerator must be one of auto, cpu, gpu", "found 'gqu'"),
     "trainer.devices=x": ("trainer.devices=x", "int > 0"),
     "+trainer.foo=1": ("trainer", "'foo'"),
     "+optimizer.foo=1": ("optimizer", "'foo'"),
@@ -129,10 +129,10 @@ def test_a_value_that_does_not_fit(overrides: str, call: Call, tmp_path: Path) -
 
 
 def test_every_mistake_is_told_at_once(call: Call, tmp_path: Path) -> None:
-    """Two wrong values are two lines after Hydra's own."""
+    """Two wrong values are two lines."""
     answer = call("train", "optimizer.lr=0", "data.batch_size=0")
     assert answer.code == 2
-    assert [line.split()[0] for line in answer.lines[1:]] == ["data.batch_size", "optimizer.lr"]
+    assert [line.split()[0] for line in answer.lines] == ["data.batch_size", "optimizer.lr"]
     assert everything_under(tmp_path) == set()
 
 
@@ -142,28 +142,28 @@ def test_a_gpu_that_is_not_there(call: Call, tmp_path: Path) -> None:
 
     if torch.cuda.is_available() or torch.backends.mps.is_available():
         pytest.skip("there is one")
-    assert_refused(call("train", "trainer=gpu"), "trainer.accelerator=gpu", "No supported gpu backend")
+    assert_refused(call("train", "trainer=gpu"), "trainer.accelerator=gpu", "none here", "expected auto or cpu")
     assert everything_under(tmp_path) == set()
 
 
 @pytest.mark.parametrize(
     ("door", "overrides", "said"),
     [
-        ("train", "optimizer.lrr=0.1", ("'optimizer.lrr'", "Did you mean: 'lr'")),
-        ("train", "modle=mlp", ("'modle'", "Did you mean: 'model'")),
-        ("train", "trainer.epochs=3", ("'trainer.epochs'", "Did you mean", "max_epochs")),
-        ("train", "model=mpl", ("'model/mpl'", "linear", "mlp", "scratch")),
-        ("train", "optimizer=adm", ("'optimizer/adm'", "adam", "adamw", "rmsprop", "sgd")),
-        ("train", "optimizer.lr", ("optimizer.lr", "missing EQUAL")),
-        ("evaluate", "rnu=x", ("'rnu'", "Did you mean: 'run'")),
-        ("predict", "inputs=x", ("'inputs'", "Did you mean: 'input'")),
+        ("train", "optimizer.lrr=0.1", ("optimizer.lrr", "did you mean optimizer.lr?")),
+        ("train", "modle=mlp", ("modle", "did you mean model?")),
+        ("train", "trainer.epochs=3", ("trainer.epochs", "did you mean trainer.max_epochs?")),
+        ("train", "model=mpl", ("model=mpl", "did you mean 'mlp'?", "linear, mlp, scratch")),
+        ("train", "optimizer=adm", ("optimizer=adm", "adam, adamw, rmsprop, sgd")),
+        ("train", "optimizer.lr", ("optimizer.lr: expected KEY=VALUE",)),
+        ("evaluate", "rnu=x", ("rnu", "did you mean run?")),
+        ("predict", "inputs=x", ("inputs", "did you mean input?")),
     ],
 )
 def test_an_override_that_hydra_refuses(
     door: str, overrides: str, said: tuple[str, ...], call: Call, tmp_path: Path
 ) -> None:
-    """Hydra's own exit code and hint; nothing is created."""
-    assert_refused(call(door, *overrides.split()), *said, code=1)
+    """In our words; nothing is created."""
+    assert_refused(call(door, *overrides.split()), *said)
     assert everything_under(tmp_path) == set()
 
 
@@ -316,7 +316,7 @@ def test_a_configuration_that_is_none(door: str, call: Call, finished: Path, tmp
     config.write_text("a: 1\n")
     assert_refused(call(door, "run=run", *inputs), "run=run: .hydra/config.yaml is not the configuration of a run")
     config.write_text(whole.replace("src.models.linear.linear", "src.models.mlp.MLP"))
-    assert_refused(call(door, "run=run", *inputs), "model: ")
+    assert_refused(call(door, "run=run", *inputs), "model.init: src.models.mlp.MLP takes no 'init'")
 
 
 @pytest.mark.parametrize("door", ["evaluate", "predict"])
@@ -334,7 +334,7 @@ def test_a_command_without_its_run(door: str, call: Call, tmp_path: Path) -> Non
         ("model=mlp", ("model._target_ was src.models.linear.linear, found src.models.mlp.MLP",)),
         ("model=scratch", ("model._target_ was src.models.linear.linear, found src.models.scratch.Scratch",)),
         ("model.init.weight=1.0", ("model.init.weight was null, found 1.0",)),
-        ("model.initt=1", ("the run has no model.initt; did you mean", "+model.initt=… would add it")),
+        ("model.initt=1", ("the run has no model.initt; did you mean",)),
         ("data.features=[hp]", ("data.features was [wt], found [hp]",)),
         ("data.target=hp", ("data.target was mpg, found hp",)),
         ("data.val_fraction=0.2", ("data.val_fraction was 0.0, found 0.2",)),
@@ -394,38 +394,40 @@ def test_an_output_that_cannot_be_written(call: Call, finished: Path, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("overrides", "code", "said"),
+    ("overrides", "sound", "said"),
     [
-        ("optimizer.lr=fast,0.01", 2, ("optimizer.lr must be a number above 0, found 'fast'",)),
-        ("data.batch_size=0,8", 2, ("data.batch_size must be", "found 0")),
-        ("data=csv data.path=no.csv data.target=y seed=0,1", 2, ("no.csv: no such file",)),
-        ("data=csv data.target=y seed=0,1", 2, ("data.path has to be given",)),
-        ("optimizer.lrr=0.1,0.2", 1, ("'optimizer.lrr'", "Did you mean: 'lr'")),
-        ("model=mpl,linear", 1, ("'model/mpl'", "linear")),
+        ("optimizer.lr=fast,0.01", "completed", ("optimizer.lr must be a number above 0, found 'fast'",)),
+        ("data.batch_size=0,8", "completed", ("data.batch_size must be", "found 0")),
+        ("data=csv data.path=no.csv data.target=y seed=0,1", "failed", ("no.csv: no such file",)),
+        ("data=csv data.target=y seed=0,1", "failed", ("data.path has to be given",)),
+        ("optimizer.lrr=0.1,0.2", None, ("optimizer.lrr", "did you mean optimizer.lr?")),
+        ("model=mpl,linear", None, ("model=mpl", "linear")),
     ],
 )
 @pytest.mark.filterwarnings("ignore::UserWarning")  # a sweep without one finished run has little to draw
-def test_a_mistake_in_a_sweep(overrides: str, code: int, said: tuple[str, ...], call: Call, tmp_path: Path) -> None:
+def test_a_mistake_in_a_sweep(
+    overrides: str, sound: str | None, said: tuple[str, ...], call: Call, tmp_path: Path
+) -> None:
     """One line, a code and no traceback; a job that is sound is trained all the same."""
     options = ("trainer.max_epochs=1", "logger=none", "hydra.sweep.dir=sweep")
-    assert_refused(call("train", "-m", *overrides.split(), *options), *said, code=code)
+    assert_refused(call("train", "-m", *overrides.split(), *options), *said)
     assert not (tmp_path / "outputs").exists()
-    sound = RunFolder(tmp_path / "sweep" / "1").read_summary().get("status")
-    assert sound == ("completed" if overrides.endswith(("0.01", ",8")) else None if code == 1 else "failed")
+    assert RunFolder(tmp_path / "sweep" / "1").read_summary().get("status") == sound
+    assert sound or not (tmp_path / "sweep").exists()
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "said"),
     [
-        ("src.train optimizer.lr=fast", 2, ("optimizer.lr must be a number above 0, found 'fast'",)),
-        ("src.train data=csv data.path=no.csv data.target=y", 2, ("no.csv: no such file",)),
-        ("src.train optimizer.lrr=0.1", 1, ("'optimizer.lrr'", "Did you mean: 'lr'")),
-        ("src.predict run=nowhere input=x.csv", 2, ("run=nowhere: no such folder",)),
+        ("src.train optimizer.lr=fast", ("optimizer.lr must be a number above 0, found 'fast'",)),
+        ("src.train data=csv data.path=no.csv data.target=y", ("no.csv: no such file",)),
+        ("src.train optimizer.lrr=0.1", ("optimizer.lrr", "did you mean optimizer.lr?")),
+        ("src.predict run=nowhere input=x.csv", ("run=nowhere: no such folder",)),
     ],
 )
-def test_in_a_process_of_its_own(arguments: str, code: int, said: tuple[str, ...], tmp_path: Path) -> None:
+def test_in_a_process_of_its_own(arguments: str, said: tuple[str, ...], tmp_path: Path) -> None:
     """What the tests above see is what a shell sees."""
-    assert_refused(ended(start(tmp_path, "-m", *arguments.split())), *said, code=code)
+    assert_refused(ended(start(tmp_path, "-m", *arguments.split())), *said)
     assert everything_under(tmp_path) == set()
 
 

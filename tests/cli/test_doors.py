@@ -332,7 +332,7 @@ def test_runs_by_words(call: Call, tmp_path: Path) -> None:
     [
         (["--help"], "Examples:"),
         (["--cfg", "job"], "max_epochs: 1000"),
-        (["optimizer.lrr=0.1"], "Did you mean: 'lr'"),
+        (["optimizer.lrr=0.1"], "did you mean optimizer.lr?"),
         (["optimizer.lr=fast"], "found 'fast'"),
         (["data=csv", "data.path=no.csv", "data.target=y"], "no.csv: no such file"),
     ],

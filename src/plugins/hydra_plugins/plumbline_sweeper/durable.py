@@ -55,7 +55,7 @@ class DurableConf:
 
     sampler: Any = MISSING
     pruner: Any = MISSING
-    direction: Any = "minimize"
+    direction: Any = None  # null: as the objective's figures need it
     # null: a journal file in the sweep folder; a path: such a file there; a URL: that database
     storage: str | None = None
     # null: the name of the sweep, or of the run. Also the name of the sweep folder.
