@@ -17,11 +17,13 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, read_write
 
+from src.adapters.hydra_compose import written_pattern
 from src.config.resolvers import within
 from src.errors import UserError, refuse
 from src.runs.folder import RunFolder
 from src.runs.lock import claimed
 from src.sweeping.pruning import SWEEPER
+from src.sweeping.subdir import check_subdir
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +58,12 @@ class Folders(Callback):
         if config.hydra.sweeper.get("_target_") == SWEEPER:
             _name_by_study(config)
         else:
+            pattern = written_pattern(config)
+            try:  # one without interpolations is the same for all jobs, however many
+                check_subdir(pattern, [pattern] * (1 if "${" in pattern else 2))
+            except UserError as error:
+                self._refused = True
+                refuse(error)
             self._hold(_claim(config, "sweep"), "sweep")
 
     def _hold(self, folder: Path, kind: str) -> None:
@@ -114,6 +122,9 @@ def _name_by_study(config: DictConfig) -> None:
     if not name:
         choices = config.hydra.runtime.choices
         name = choices.get("sweep") or choices.get("model") or config.hydra.job.name
+        # The same search on other rows is another study.
+        data = Path(str(config.data.path)).stem if choices.get("data") == "csv" else choices.get("data")
+        name = re.sub(r"[^\w.+-]+", "-", f"{name}-{data}")
         _override(config, "hydra.sweeper.study_name", name)
     if not _named_by_user(config, "hydra.sweep.dir"):
         _override(config, "hydra.sweep.dir", f"outputs/sweeps/{name}")
