@@ -19,6 +19,7 @@ from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, read_write
 
+from src.adapters.hydra_compose import written_pattern
 from src.config.answers import told
 from src.config.resolvers import within
 from src.config.settings import check_first_job, check_settings
@@ -26,6 +27,7 @@ from src.errors import UserError, refuse
 from src.runs.folder import RunFolder
 from src.runs.lock import claimed
 from src.sweeping.pruning import SWEEPER
+from src.sweeping.subdir import check_subdir
 from src.training.task import direction_of
 
 log = logging.getLogger(__name__)
@@ -75,6 +77,12 @@ class Folders(Callback):
             _name_by_study(config)
             _direct_by_objective(config)
         else:
+            pattern = written_pattern(config)
+            try:  # one without interpolations is the same for all jobs, however many
+                check_subdir(pattern, [pattern] * (1 if "${" in pattern else 2))
+            except UserError as error:
+                self._refused = True
+                refuse(error)
             self._hold(_claim(config, "sweep"), "sweep")
 
     def _hold(self, folder: Path, kind: str) -> None:
@@ -133,6 +141,9 @@ def _name_by_study(config: DictConfig) -> None:
     if not name:
         choices = config.hydra.runtime.choices
         name = choices.get("sweep") or choices.get("model") or config.hydra.job.name
+        # The same search on other rows is another study.
+        data = Path(str(config.data.path)).stem if choices.get("data") == "csv" else choices.get("data")
+        name = re.sub(r"[^\w.+-]+", "-", f"{name}-{data}")
         _override(config, "hydra.sweeper.study_name", name)
     if not _named_by_user(config, "hydra.sweep.dir"):
         _override(config, "hydra.sweep.dir", f"outputs/sweeps/{name}")

@@ -11,10 +11,10 @@ from omegaconf import DictConfig, OmegaConf
 from src.errors import UserError, first_line
 from src.reports.leaderboard import Row
 from src.runs.folder import RunFolder
-from src.sweeping.lease import OWNER, at_work
+from src.sweeping.lease import LEASE, at_work
 from src.sweeping.pruning import SWEEPER
 from src.sweeping.storage import directions_of, explained, location, open_storage
-from src.training.task import direction_of, rankable
+from src.training.task import direction_of, objectives_of
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -104,7 +104,7 @@ def _trial_row(trial: "FrozenTrial", folder: Path) -> Row:
     row.params = dict(trial.params)
     row.message = notes.get("message") or row.message
     row.status = str(notes.get("status") or {"COMPLETE": "completed", "FAIL": "failed"}.get(state, state.lower()))
-    if state == "RUNNING" and OWNER in trial.system_attrs and not at_work(trial):
+    if state == "RUNNING" and LEASE in trial.system_attrs and not at_work(trial, folder):
         row.status = "interrupted"
     if not trial.state.is_finished():
         row.values = []
@@ -131,12 +131,12 @@ def _folder_rows(paths: list[Path], folder: Path) -> list[Row]:
 
 
 def _row(name: str, number: int, summary: dict[str, Any]) -> Row:
-    parts = summary.get("objectives") or ([summary["objective"]] if summary.get("objective") else [])
+    objectives = objectives_of(summary)
     return Row(
         folder=name,
         status=str(summary.get("status", "unfinished")),
-        values=[rankable(part["value"], direction_of(str(part["name"]))) for part in parts],
-        names=[str(part["name"]) for part in parts],
+        values=list(objectives.values()),
+        names=list(objectives),
         metrics=summary.get("metrics", {}),
         seconds=summary.get("seconds", {}).get("total"),
         message=summary.get("message"),

@@ -31,8 +31,38 @@ def locked(path: Path) -> Iterator[None]:
             lock.release()
         return
     with path.open("ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        hold(file.fileno())
         yield
+
+
+def hold(descriptor: int) -> None:
+    """Locks a file for as long as it is open; waits for it. Where the system has no ``flock``, does nothing."""
+    if sys.platform != "win32":
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+def held(path: Path) -> bool | None:
+    """Whether a process holds a file, or is at work in a run folder; None where there is none or none can be locked."""
+    if sys.platform == "win32":
+        return None
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared, so that two who ask do not see each other
+        return False
+    except BlockingIOError:
+        return True
+    except OSError:
+        return held(_beside(path)) if path.is_dir() else None
+    finally:
+        os.close(descriptor)
+
+
+def _beside(path: Path) -> Path:
+    """What stands for a folder where folders cannot be locked."""
+    return path.with_name(f".{path.name}.lock")
 
 
 @contextmanager
@@ -52,17 +82,25 @@ def claimed(path: Path, named: str, again: Sequence[str] | None = None) -> Itera
         path.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
         raise UserError(f"{named} cannot be written: {getattr(error, 'strerror', error)}") from None
-    with ExitStack() as held:
+    with ExitStack() as claim:
         try:
             # The folder itself: a lock file would be one more thing in it. Windows cannot open a folder.
             if sys.platform != "win32":
-                descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-                held.callback(os.close, descriptor)  # which unlocks it
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                try:
+                    _claim(path, os.O_RDONLY | os.O_DIRECTORY, claim)
+                except (BlockingIOError, FileNotFoundError):
+                    raise
+                except OSError:  # NFS locks files alone; there as well, two runs never make the same new folder
+                    if again is not None:
+                        _claim(_beside(path), os.O_RDWR | os.O_CREAT, claim)
         except (BlockingIOError, FileNotFoundError):  # it is at work, or just took its folder away
             raise UserError(f"{named}: another process is at work there, choose another folder") from None
-        except OSError:
-            pass  # NFS locks no folders; there as well, two runs never make the same new one
         if reason := RunFolder(path).why_not(again):
             raise UserError(f"{named} {reason}")
         yield
+
+
+def _claim(path: Path, flags: int, claim: ExitStack) -> None:
+    descriptor = os.open(path, flags)
+    claim.callback(os.close, descriptor)  # which unlocks it
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -23,7 +23,7 @@ from src.errors import NothingLeft, UserError
 from src.runs.folder import RunFolder, run_command
 from src.runs.lock import claimed
 from src.runs.resume import continued
-from src.training.task import direction_of, larger_is_better, rankable
+from src.training.task import larger_is_better, objectives_of
 
 if TYPE_CHECKING:
     from src.training.history import Pruner
@@ -151,5 +151,5 @@ def show(summary: dict[str, Any], folder: RunFolder, alone: bool) -> float | lis
         raise KeyboardInterrupt
     if alone and status == "diverged":
         raise SystemExit(1)
-    values = [rankable(part["value"], direction_of(part["name"])) for part in summary.get("objectives", [])]
-    return values or rankable(objective, direction_of(summary["objective"]["name"]))
+    values = list(objectives_of(summary).values())
+    return values if len(values) > 1 else values[0]

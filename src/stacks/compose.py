@@ -17,8 +17,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import OverrideType
 from hydra.core.utils import filter_overrides
 from hydra.errors import HydraException
-from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict, read_write
+from omegaconf import DictConfig, ListConfig, OmegaConf, read_write
 
+from src.adapters.hydra_compose import number_job
 from src.config.keys import check_keys
 from src.config.resolvers import within
 from src.config.values import container, flatten, unresolved
@@ -186,13 +187,6 @@ class Composer:
         items = value if isinstance(value, list) else [value]
         plain &= all(item is None or isinstance(item, (int, float, str)) for item in items)
         return key, (plain and "$" not in text and "?" not in text, value)
-
-
-def number_job(config: DictConfig, number: int) -> None:
-    """What a launcher tells a job about itself."""
-    with read_write(config.hydra.job), open_dict(config.hydra.job):
-        config.hydra.job.id = str(number)
-        config.hydra.job.num = number
 
 
 def resolved_task(config: DictConfig) -> dict[str, Any]:

@@ -12,13 +12,14 @@ from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from src.adapters.hydra_compose import number_job
 from src.adapters.lightning_import import import_lightning
 from src.config.check import check, settle
 from src.config.values import Values
 from src.errors import UserError, first_line
-from src.stacks.compose import Composed, Composer, number_job
+from src.stacks.compose import Composed, Composer
 from src.stacks.grouping import differing, structure, why_alone
-from src.training.task import direction_of, rankable
+from src.training.task import objectives_of
 
 if TYPE_CHECKING:
     from src.stacks.group import ComposedGroup
@@ -138,8 +139,7 @@ class Launch:
             status=JobStatus.COMPLETED,
         )
         found.composed = composed
-        parts = summary.get("objectives") or [summary["objective"]]
-        values = [rankable(part["value"], direction_of(part["name"])) for part in parts]
+        values = list(objectives_of(summary).values())
         found.return_value = values if len(values) > 1 else values[0]
         if self._observed:
             config = found.whole()

@@ -7,36 +7,37 @@ from src.config.values import flatten, unresolved
 
 # What shows or names runs and changes none of their figures.
 _SHOWING = ("callbacks.progress", "callbacks.checkpoints")
-_ASIDE = ("study", "sweep", "trust", "name", "figures", "graph", "logger", *_SHOWING)
+_LEFT_OUT = ("study", "sweep", "trust", "name", "figures", "graph", "logger", *_SHOWING)
 
-Identity = dict[str, dict[str, str]]
+Fingerprint = dict[str, str]
 
 
-def identity(
+def fingerprint(
     directions: list[str], space: dict[str, BaseDistribution], base: DictConfig, custom: str | None
-) -> Identity:
-    """The parts by name, each a flat dictionary of texts, so that a difference can be named.
+) -> Fingerprint:
+    """What decides a sweep's results, as texts by name, so that a difference can be named.
 
     ``base`` has every fixed override and none of the swept ones; ``custom`` names what adds conditional parameters.
     """
-    swept = {name: describe(distribution) for name, distribution in space.items()}
-    if custom:
-        swept["custom_search_space"] = custom
-    kept = {
-        key: "null" if value is None else str(value)
-        for key, value in flatten(unresolved(base)).items()
-        if not any(f"{key}.".startswith(f"{part}.") for part in (*_ASIDE, *space))
-    }
-    return {"direction": {"direction": ", ".join(directions)}, "space": swept, "base": kept}
+    kept = flatten(unresolved(base)).items()
+    return (
+        {"direction": ", ".join(directions)}
+        | {name: describe(distribution) for name, distribution in space.items()}
+        | ({"custom_search_space": custom} if custom else {})
+        | {
+            key: "null" if value is None else str(value)
+            for key, value in kept
+            if not any(f"{key}.".startswith(f"{part}.") for part in (*_LEFT_OUT, *space))
+        }
+    )
 
 
-def differences(before: Identity, now: Identity) -> list[str]:
+def differences(before: Fingerprint, now: Fingerprint) -> list[str]:
     """Each difference as ``key: before → now``."""
     return [
-        f"{key}: {old.get(key, 'absent')} → {new.get(key, 'absent')}"
-        for old, new in ((before.get(part, {}), now[part]) for part in ("direction", "space", "base"))
-        for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key)
+        f"{key}: {before.get(key, 'absent')} → {now.get(key, 'absent')}"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key)
     ]
 
 

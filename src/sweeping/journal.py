@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from optuna.storages.journal import JournalFileBackend
-from optuna.storages.journal._storage import JournalOperation
 
+from src.adapters.optuna_internals import ends_a_trial
 from src.runs.lock import locked
 
 _START = b'{"op_code":'
@@ -54,7 +54,7 @@ class SafeJournal(JournalFileBackend):
                 written = 0
                 while written < len(text):
                     written += file.write(text[written:])
-                if any(log["op_code"] == JournalOperation.SET_TRIAL_STATE_VALUES for log in logs):
+                if any(ends_a_trial(log) for log in logs):
                     os.fsync(file.fileno())
             except OSError:
                 file.truncate(end)

@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Callable
-from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +11,20 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from optuna.exceptions import ExperimentalWarning
 
+from src.adapters.hydra_compose import number_job, written_pattern
+from src.adapters.optuna_internals import suggest
 from src.config import resolvers
 from src.config.answers import told
+from src.config.resolvers import within
+from src.config.values import container, flatten
 from src.errors import UserError, first_line
 from src.sweeping.archive import set_aside
-from src.sweeping.fingerprint import identity
-from src.sweeping.samplers import Grid, Random, SamplerOf, size, stream
-from src.sweeping.space import SearchSpace, parse
+from src.sweeping.fingerprint import fingerprint
+from src.sweeping.samplers import MOST, Grid, SamplerOf, size, stream
+from src.sweeping.search_space import SearchSpace, parse
 from src.sweeping.storage import directions_of, location
 from src.sweeping.study import DurableStudy
+from src.sweeping.subdir import check_subdir
 from src.training.task import direction_of
 
 if TYPE_CHECKING:
@@ -62,7 +66,9 @@ class Plan:
                 "'optimizer.lr=tag(log,interval(0.001,1))'"
             )
         points = [{}, *self.space.probes(config.hydra.runtime.choices)]
-        base, *_ = [_composed(compose, self.space, point) for point in points]
+        base, *_, job = [_composed(compose, self.space, point) for point in points]
+        check_subdir(written_pattern(job), [_folder(job, number) for number in (0, 1)])
+        base = OmegaConf.masked_copy(base, [str(key) for key in base if key != "hydra"])
         _check_objective(base, self.directions)
         self.sampler, self.limit = _sampler(self.options, self.space)
         self.pruner = None
@@ -70,12 +76,14 @@ class Plan:
             if len(self.directions) > 1:
                 raise UserError("pruning needs a single objective: expected hydra/sweeper/pruner=none")
             self.pruner = _built(self.options.pruner, _PRUNERS, "hydra.sweeper.pruner")()
-        learns = prunes or not str(self.options.sampler.get("_target_")).endswith((".GridSampler", ".RandomSampler"))
+        self.learns = prunes or not str(self.options.sampler.get("_target_")).endswith(
+            (".GridSampler", ".RandomSampler")
+        )
         # Of itself a batch is one trial, or as many as the launcher trains as one. Trials of one batch do not learn
         # from each other, and pruners compare with trials that have ended.
         batch = min(int(config.hydra.launcher.get("batch", 1)), self.limit)
-        self.n_jobs = self.options.n_jobs or (max(1, batch // _LESSONS) if learns else batch)
-        self.identity = identity(self.directions, self.space.swept, base, custom)
+        self.n_jobs = self.options.n_jobs or (max(1, batch // _LESSONS) if self.learns else batch)
+        self.fingerprint = fingerprint(self.directions, self.space.swept, base, custom)
         self.extend = None
         if custom:
             key = f"hydra.sweeper.custom_search_space={custom}"
@@ -88,7 +96,7 @@ class Plan:
             UserError: a conditional parameter is also fixed.
         """
         for key, distribution in self.space.swept.items():
-            trial._suggest(key, distribution)
+            suggest(trial, key, distribution)
         if self.extend:
             self.extend(self.config, trial)
         point = trial.params
@@ -115,8 +123,8 @@ class Plan:
         runs = any(path.name.isdigit() and path.is_dir() for path in folder.iterdir())
         try:
             study = DurableStudy(
-                where, name, self.directions, self.identity, self.sampler, self.pruner,
-                self.limit, self.options.lives, lock,
+                where, name, self.directions, self.fingerprint, self.sampler,
+                _settings(self.options.sampler), self.pruner, self.limit, self.options.max_retries, folder,
             )  # fmt: skip
         except UserError:
             if new and list(folder.iterdir()) == [lock]:
@@ -133,11 +141,17 @@ class Plan:
         return study
 
 
+def _settings(sampler: DictConfig) -> dict[str, str]:
+    """A sampler's settings as texts."""
+    return {key: str(value) for key, value in flatten(container(sampler)).items()}
+
+
 def _check(options: DictConfig) -> None:
     """Holds the sweeper's options against their ranges; their types Hydra knows."""
-    for key in ("n_trials", "n_jobs", "max_failures_in_a_row", "lives", "reports"):
-        if options[key] is not None and options[key] < 1:
-            raise UserError(f"hydra.sweeper.{key} must be a whole number from 1 on, found {options[key]}")
+    for key in ("n_trials", "n_jobs", "max_failures_in_a_row", "max_retries", "reports"):
+        least = 0 if key == "max_retries" else 1
+        if options[key] is not None and options[key] < least:
+            raise UserError(f"hydra.sweeper.{key} must be a whole number from {least} on, found {options[key]}")
     if not 0 <= options.max_failure_rate <= 1:
         raise UserError(
             f"hydra.sweeper.max_failure_rate must be a number from 0 to 1, found {options.max_failure_rate}"
@@ -150,12 +164,17 @@ def _check(options: DictConfig) -> None:
 
 
 def _composed(compose: Compose, space: SearchSpace, point: dict[str, Any]) -> DictConfig:
-    """A job's configuration without Hydra's own part; an empty point composes what all trials share."""
+    """A job's configuration; an empty point composes what all trials share."""
     try:
-        cfg = compose(space.overrides(point))
+        return compose(space.overrides(point))
     except (HydraException, OmegaConfBaseException) as error:
         raise told(error) or error from error
-    return OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+
+
+def _folder(job: DictConfig, number: int) -> str:
+    """The folder within the sweep's that a job would have as trial ``number``."""
+    number_job(job, number)
+    return str(within(job, lambda: OmegaConf.select(job, "hydra.sweep.subdir")))
 
 
 def _check_objective(base: DictConfig, directions: list[str]) -> None:
@@ -175,8 +194,9 @@ def _check_objective(base: DictConfig, directions: list[str]) -> None:
 def _sampler(options: DictConfig, space: SearchSpace) -> tuple[SamplerOf, int]:
     """The sampler of each trial, and how many trials there can be."""
     target, seed = str(options.sampler.get("_target_", "")), options.sampler.get("seed")
+    custom = options.custom_search_space
     if target.endswith(".GridSampler"):
-        if options.custom_search_space:
+        if custom:
             raise UserError("hydra/sweeper/sampler=grid cannot enumerate hydra.sweeper.custom_search_space")
         try:
             grid = Grid(space.swept, seed)
@@ -186,10 +206,9 @@ def _sampler(options: DictConfig, space: SearchSpace) -> tuple[SamplerOf, int]:
                 "expected a choice or a range"
             ) from error
         return lambda number: grid, int(min(options.n_trials, size(space.swept)))
-    if target.endswith(".RandomSampler") and seed is not None:
-        points = inf if options.custom_search_space else size(space.swept)
-        draws = Random(space.swept, seed)
-        return lambda number: draws, int(min(options.n_trials, points))
+    if target.endswith(".RandomSampler") and seed is not None and not custom and size(space.swept) <= MOST:
+        shuffled = Grid(space.swept, seed)  # random draws of which none comes twice
+        return lambda number: shuffled, int(min(options.n_trials, size(space.swept)))
     make = _built(options.sampler, _SAMPLERS, "hydra.sweeper.sampler")
     if seed is None:
         only = make()

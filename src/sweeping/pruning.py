@@ -92,6 +92,7 @@ def pruner(
     import optuna
     from hydra.utils import execution_whitelist, instantiate
 
+    from src.adapters.optuna_internals import storage_of, trial_by_id
     from src.sweeping.storage import explained, location, open_storage
 
     sweeper = hydra.sweeper
@@ -105,6 +106,7 @@ def pruner(
             sampler=optuna.samplers.RandomSampler(),  # the point is chosen already
             pruner=instantiate(sweeper.pruner, _execution_whitelist_=only, _convert_="all"),
         )
-        found = study._storage.get_trial_id_from_study_id_trial_number
-        trials = [optuna.trial.Trial(study, found(study._study_id, number)) for number in numbers]
+        storage, study_id = storage_of(study)
+        trial_ids = [storage.get_trial_id_from_study_id_trial_number(study_id, number) for number in numbers]
+        trials = [trial_by_id(study, trial_id) for trial_id in trial_ids]
     return Pruner(trials, objective, maximize, max(1, max_epochs // int(sweeper.reports)), models)

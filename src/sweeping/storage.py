@@ -40,6 +40,11 @@ def location(storage: str | None, folder: Path) -> str:
     return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", storage)
 
 
+def is_file(where: str) -> bool:
+    """Whether a storage is a journal file, and not a database."""
+    return "://" not in where
+
+
 def shown(where: str) -> str:
     """A storage as it may be printed: without its password."""
     return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", where)
@@ -57,7 +62,7 @@ def open_storage(where: str) -> "BaseStorage":
 @cache
 def _open(where: str, process: int) -> "BaseStorage":  # by process, because a forked one may not share it
     with explained(where):
-        if "://" not in where:
+        if is_file(where):
             from optuna.storages import JournalStorage
 
             from src.sweeping.journal import SafeJournal

@@ -1,7 +1,9 @@
 """A study that outlives its processes: opened again, it goes on where it stopped."""
 
+import logging
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -10,19 +12,24 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
+from src.adapters.optuna_internals import id_of, storage_of, trial_by_id
 from src.errors import UserError
 from src.runs.lock import locked
-from src.sweeping import lease
-from src.sweeping.fingerprint import Identity, differences
-from src.sweeping.storage import explained, open_storage, shown
+from src.sweeping.fingerprint import Fingerprint, differences
+from src.sweeping.lease import HEARTBEAT, LEASE, PERIOD, Lease, at_work, clear, job_at_work
+from src.sweeping.storage import explained, is_file, open_storage, shown
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
 
     from src.sweeping.samplers import SamplerOf
 
-IDENTITY = "plumbline:identity"  # of the study
+log = logging.getLogger(__name__)
+
+FINGERPRINT = "plumbline:fingerprint"  # of the study
+SAMPLER = "plumbline:sampler"  # of the study: who proposed last
 DEATHS = "plumbline:deaths"  # of a trial: how many processes died over it
+_RISKY = 2  # deaths after which a trial is held to be what kills
 
 
 class DurableStudy:
@@ -36,12 +43,13 @@ class DurableStudy:
         where: the storage, as ``location`` gives it.
         name: of the study.
         directions: minimize or maximize, one for each objective.
-        identity: what this sweep is about; a study that is about something else is refused.
+        fingerprint: what decides this sweep's results; a study about something else is refused.
         sampler: Optuna's, by the number of the trial.
+        described: the sampler's settings; others than before are said and taken.
         pruner: Optuna's.
         limit: how many trials the study shall have.
-        lives: how many processes may die over a trial before it counts as failed.
-        lock: a file that the processes on this machine lock to take a number.
+        max_retries: how often a trial runs again whose process died, before it counts as failed.
+        folder: of the sweep; there the processes on this machine lock files.
 
     Raises:
         UserError: the storage cannot be used, or the study is another one.
@@ -52,44 +60,62 @@ class DurableStudy:
         where: str,
         name: str,
         directions: list[str],
-        identity: Identity,
+        fingerprint: Fingerprint,
         sampler: "SamplerOf",
+        described: Fingerprint,
         pruner: "BasePruner | None",
         limit: int,
-        lives: int,
-        lock: Path,
+        max_retries: int,
+        folder: Path,
     ) -> None:
-        self.where, self.sampler, self.limit, self.lives, self.lock = where, sampler, limit, lives, lock
+        self.where, self.sampler, self.limit, self.max_retries = where, sampler, limit, max_retries
+        self.folder, self.lock = folder, folder / "study.lock"
         optuna.logging.set_verbosity(optuna.logging.WARNING)  # the sweep itself says what there is to say
-        with locked(lock):
-            self.storage = open_storage(where)
-            with explained(where):
-                options: Any = {"study_name": name, "storage": self.storage, "sampler": sampler(0), "pruner": pruner}
-                try:
-                    self.study = optuna.load_study(**options)  # writes nothing
-                except KeyError:
-                    self.study = optuna.create_study(**options, directions=cast(Any, directions), load_if_exists=True)
-                self._identify(f"study {name!r}", identity)
-        self._id = self.study._study_id
-        self._owner = lease.me()
+        with locked(self.lock), explained(where):
+            storage = open_storage(where)
+            options: Any = {"study_name": name, "storage": storage, "sampler": sampler(0), "pruner": pruner}
+            try:
+                self.study = optuna.load_study(**options)  # writes nothing
+            except KeyError:
+                self.study = optuna.create_study(**options, directions=cast(Any, directions), load_if_exists=True)
+            self.storage, self._id = storage_of(self.study)
+            self._recognise(f"study {name!r}", fingerprint, described)
+            self._lease = Lease(folder)
         self._running: set[int] = set()
         self._over = threading.Event()
-        threading.Thread(target=self._live, daemon=True, name="heartbeat").start()
+        if not is_file(where):
+            threading.Thread(target=self._live, daemon=True, name="heartbeat").start()
 
     def close(self) -> None:
-        """Stops the signs of life."""
+        """Lets go of the lease."""
         self._over.set()
+        with suppress(FileNotFoundError), locked(self.lock):
+            self._lease.release()
 
     def trials(self) -> list[FrozenTrial]:
         """All trials with a number below the limit; to be looked at, not to be changed."""
-        with explained(self.where):
-            return [t for t in self.study.get_trials(deepcopy=False) if t.number < self.limit]
+        return [trial for trial in self._trials() if trial.number < self.limit]
 
-    def ask(self) -> Trial | None:
-        """The next trial, running and ours; None where every number is taken."""
+    def _trials(self, *states: TrialState) -> list[FrozenTrial]:
+        with explained(self.where):
+            return self.study.get_trials(deepcopy=False, states=states or None)
+
+    def ask(self, *, again: bool = True, new: bool = True, risky: bool = True) -> Trial | None:
+        """The next trial, running and ours; None where there is none.
+
+        Args:
+            again: whether it may be one that was interrupted. These come first, so that what a sampler proposes next
+                it proposes from what it would have known without the interruption.
+            new: whether it may be one that never ran.
+            risky: whether it may be one over which two processes died. These come last: what kills must not stand in
+                the way of the others.
+        """
         with explained(self.where), locked(self.lock):
-            # New numbers first: a trial that kills its process must not stand in the way of the others.
-            found = self._create() if self.storage.get_n_trials(self._id) < self.limit else self._pop()
+            found = self._take(range(_RISKY)) if again else None
+            if found is None and new and self.storage.get_n_trials(self._id) < self.limit:
+                found = self._create()
+            if found is None and risky:
+                found = self._take(range(_RISKY, self.max_retries + 1))
             if found is None:
                 return None
             number = self.storage.get_trial_number_from_id(found)
@@ -98,10 +124,8 @@ class DurableStudy:
                 self.storage.set_trial_state_values(found, TrialState.WAITING)
                 return None
             self._running.add(found)
-            # The samplers' view of the study is as old as this thread's last `tell`.
-            self.study._thread_local.cached_all_trials = None
             self.study.sampler = self.sampler(number)
-            return Trial(self.study, found)
+            return trial_by_id(self.study, found)
 
     def tell(self, trial: Trial, state: str, values: list[float] | None, notes: dict[str, Any]) -> None:
         """Ends a trial.
@@ -113,79 +137,94 @@ class DurableStudy:
         """
         # A process that was silent for long may find that another one ended its trial meanwhile.
         with explained(self.where), suppress(UpdateFinishedTrialError):
-            self._running.discard(trial._trial_id)
+            self._running.discard(id_of(trial))
             for key, value in notes.items():
-                self.storage.set_trial_user_attr(trial._trial_id, key, value)
+                self.storage.set_trial_user_attr(id_of(trial), key, value)
             self.study.tell(trial, values, TrialState[state], skip_if_finished=True)
 
     def deaths(self, trial: Trial) -> int:
         """How many processes died over this trial before."""
         with explained(self.where):
-            return int(self.storage.get_trial_system_attrs(trial._trial_id).get(DEATHS, 0))
+            return int(self.storage.get_trial_system_attrs(id_of(trial)).get(DEATHS, 0))
 
     def give_back(self, trial: Trial) -> None:
         """An interrupted trial waits to be run again."""
         with explained(self.where):
-            self._running.discard(trial._trial_id)
-            self.storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+            self._running.discard(id_of(trial))
+            self.storage.set_trial_state_values(id_of(trial), TrialState.WAITING)
 
     def reclaim(self) -> int:
-        """Takes back the trials of dead processes; those of live ones are left alone.
+        """Takes back the trials of dead processes; those of live ones, and of jobs that live on, are left alone.
 
         Returns:
             How many wait again. A trial over which too many processes died has failed.
         """
         taken = 0
         with explained(self.where), locked(self.lock):
-            for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-                if lease.at_work(trial):
+            for trial in self._trials(TrialState.RUNNING):
+                if at_work(trial, self.folder) or job_at_work(trial, self.folder):
                     continue
                 deaths = trial.system_attrs.get(DEATHS, 0) + 1
-                self.storage.set_trial_system_attr(trial._trial_id, DEATHS, deaths)
-                if deaths < self.lives:
-                    self.storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+                self.storage.set_trial_system_attr(id_of(trial), DEATHS, deaths)
+                if deaths <= self.max_retries:
+                    self.storage.set_trial_state_values(id_of(trial), TrialState.WAITING)
                     taken += 1
                 else:
-                    message = f"the process that ran it died, {deaths} times"
-                    self.storage.set_trial_user_attr(trial._trial_id, "message", message)
-                    self.storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+                    times = "once" if deaths == 1 else f"{deaths} times"
+                    self.storage.set_trial_user_attr(id_of(trial), "message", f"the process that ran it died, {times}")
+                    self.storage.set_trial_state_values(id_of(trial), TrialState.FAIL)
+            clear(self.folder)
         return taken
 
-    def _pop(self) -> int | None:
-        """A waiting trial, one over which the fewest processes died."""
-        waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+    def outlived(self) -> Sequence[int]:
+        """The trials whose jobs go on though the process that launched them died."""
+        running = self._trials(TrialState.RUNNING)
+        return [t.number for t in running if job_at_work(t, self.folder) and not at_work(t, self.folder)]
+
+    def _take(self, deaths: range) -> int | None:
+        """A waiting trial over which so many processes died, one with the fewest."""
+        waiting = [trial for trial in self._trials(TrialState.WAITING) if trial.number < self.limit]
         for trial in sorted(waiting, key=lambda trial: trial.system_attrs.get(DEATHS, 0)):
-            if trial.number >= self.limit:
+            if trial.system_attrs.get(DEATHS, 0) not in deaths:
                 continue
             with suppress(UpdateFinishedTrialError):  # another machine was faster
-                if self.storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING):
-                    self.storage.set_trial_system_attr(trial._trial_id, lease.OWNER, self._owner)
-                    return trial._trial_id
+                if self.storage.set_trial_state_values(id_of(trial), TrialState.RUNNING):
+                    for key, value in self._signature().items():
+                        self.storage.set_trial_system_attr(id_of(trial), key, value)
+                    return id_of(trial)
         return None
 
     def _create(self) -> int:
-        """A new running trial that names its owner from its first moment on: no kill can orphan it."""
-        template = create_trial(state=TrialState.RUNNING, system_attrs={lease.OWNER: self._owner})
+        """A new running trial that names its lease from its first moment on: no kill can orphan it."""
+        template = create_trial(state=TrialState.RUNNING, system_attrs=self._signature())
         return self.storage.create_new_trial(self._id, template_trial=template)
 
+    def _signature(self) -> dict[str, Any]:
+        beats = {} if is_file(self.where) else {HEARTBEAT: time.time()}
+        return {LEASE: str(self._lease.path)} | beats
+
     def _live(self) -> None:
-        while not self._over.wait(lease.PERIOD):
+        while not self._over.wait(PERIOD):
             with suppress(Exception):  # the sweep itself will meet the fault and say it
                 self._beat(time.time())
 
     def _beat(self, now: float) -> None:
         for trial_id in tuple(self._running):
-            self.storage.set_trial_system_attr(trial_id, lease.BEAT, now)
+            self.storage.set_trial_system_attr(trial_id, HEARTBEAT, now)
 
-    def _identify(self, what: str, identity: Identity) -> None:
+    def _recognise(self, what: str, fingerprint: Fingerprint, sampler: Fingerprint) -> None:
         """Refuses a study that is about something else, and says of a new one what it is about."""
-        before = self.study.user_attrs.get(IDENTITY)
+        known = self.study.user_attrs
         advice = "study.new=true or another hydra.sweeper.study_name starts afresh"
-        if before is None:
-            if self.study.get_trials(deepcopy=False):
+        if FINGERPRINT not in known:
+            if self._trials():
                 raise UserError(f"{what} at {shown(self.where)} was not made by this sweeper; {advice}")
             # New, or its maker was killed before it came to this line.
-            self.study.set_user_attr(IDENTITY, identity)
-        elif changed := differences(before, identity):
+            self.study.set_user_attr(FINGERPRINT, fingerprint)
+        elif changed := differences(known[FINGERPRINT], fingerprint):
             more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
             raise UserError(f"{what} is another one: {'; '.join(changed[:5])}{more}. {advice}")
+        if changed := differences(known.get(SAMPLER, sampler), sampler):
+            log.warning("%s goes on with another sampler: %s", what, "; ".join(changed))
+        if known.get(SAMPLER) != sampler:
+            self.study.set_user_attr(SAMPLER, sampler)

@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 
+from src.adapters.hydra_compose import written_pattern
 from src.errors import UserError, first_line
 from src.runs.folder import RunFolder
 from src.runs.lock import claimed
@@ -19,7 +21,7 @@ from src.runs.status import PRUNED, is_over
 from src.sweeping.plan import Plan
 from src.sweeping.progress import Progress
 from src.sweeping.pruning import NUMBER
-from src.training.task import rankable
+from src.training.task import objectives_of, rankable
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_PATIENCE = 1.0  # seconds between two looks at a job that outlived its sweep
 _FIRST = 3  # trials that count as the first batch where they run one by one
 
 
@@ -47,7 +50,7 @@ class Sweep:
         sweep = plan.config.hydra.sweep
         self.folder = Path(str(sweep.dir))
         # Any other pattern has to be looked up in a job's configuration, which a stack composes for that in 50 ms.
-        self._by_number = sweep._get_node("subdir")._value() == "${hydra.job.num}"
+        self._by_number = written_pattern(plan.config) == "${hydra.job.num}"
         self._ends: list[bool] = []  # of the trials that ended here, whether each failed
 
     def run(self) -> None:
@@ -69,7 +72,7 @@ class Sweep:
                 name = plan.options.study_name
                 log.info("study %r goes on: %d of %d trials done%s", name, done, plan.limit, again)
             progress = Progress(plan.limit, plan.directions, done)
-            while batch := self._batch():
+            while batch := self._batch() or self._wait():
                 if progress.due():
                     log.info("%s", progress.line(study.trials()))
                 self._work(batch)
@@ -79,20 +82,30 @@ class Sweep:
             study.close()
 
     def _batch(self) -> "list[Trial]":
+        """The next trials; where they learn from each other, the same ones however often the sweep was interrupted."""
+        most, learns, study = self.plan.n_jobs, self.plan.learns, self.study
         batch: list[Trial] = []
-        while len(batch) < self.plan.n_jobs:
-            trial = self.study.ask()
-            if trial is None:
-                if batch or not self.study.reclaim():
-                    break
-            elif self.study.deaths(trial) < 2:
-                batch.append(trial)
-            elif not batch:
-                return [trial]  # alone, for it may be what kills: no other trial shall die with it again
-            else:
-                self.study.give_back(trial)
+        while len(batch) < most and (trial := study.ask(new=False, risky=False)):
+            batch.append(trial)
+        if batch and learns:
+            return batch
+        while len(batch) < most and (trial := study.ask(again=False, risky=False)):
+            batch.append(trial)
+            if learns and (trial.number + 1) % most == 0:
                 break
-        return batch
+        if not batch and (trial := study.ask()):
+            return [trial]  # alone, for it may be what kills: no other trial shall die with it again
+        return batch or (self._batch() if study.reclaim() else [])
+
+    def _wait(self) -> "list[Trial]":
+        """Where nothing else is left to do, the trials whose jobs outlived the sweep that launched them."""
+        told = False
+        while outlived := self.study.outlived():
+            if not told:
+                log.info("waiting for jobs that outlived their sweep: trials %s", ", ".join(map(str, outlived)))
+            told = True
+            time.sleep(_PATIENCE)
+        return self._batch() if told else []
 
     def _work(self, batch: "list[Trial]") -> None:
         """Runs a batch and tells its outcomes; what Ctrl-C or a full disk cuts off goes back."""
@@ -173,13 +186,12 @@ class Sweep:
             summary: dict[str, Any] = {}
             with suppress(UserError):
                 summary = folder.read_summary()
-            if is_over(summary.get("status")) and summary.get("overrides") == self._commands.get(trial.number, ()):
-                parts = summary.get("objectives", [summary.get("objective", {})])
-                values = [part["value"] for part in parts if part]
-                if done := self._ended(folder, summary["status"], values):
-                    self._close(trial, done)
+            ours = is_over(summary.get("status")) and summary.get("overrides") == self._commands.get(trial.number, ())
+            values = list(objectives_of(summary).values()) if ours else []
+            if ours and (done := self._ended(folder, summary["status"], values)):
+                self._close(trial, done)
 
-    def _ended(self, folder: RunFolder, status: str, values: Sequence[float | None]) -> Outcome | None:
+    def _ended(self, folder: RunFolder, status: str, values: Sequence[float]) -> Outcome | None:
         """The outcome of a run that came to its end; None where it has not a value for each objective."""
         notes = {"folder": self._name(folder)} | ({} if status == "completed" else {"status": status})
         if status == PRUNED:

@@ -113,13 +113,19 @@ def worst(direction: str) -> float:
 
 
 def rankable(value: float | None, direction: str) -> float:
-    """An objective that a sweep can rank: what is no number is the worst there is, whatever the direction.
-
-    None is how JSON, which has no infinity, keeps such an objective.
-    """
+    """An objective that a sweep can rank: what is no number is the worst there is, whatever the direction."""
     return worst(direction) if value is None or math.isnan(value) else float(value)
 
 
 def objective_of(metrics: Mapping[str, float], name: str) -> dict[str, Any]:
     """An objective as summary.json has it: its name, and its value or the worst there is."""
     return {"name": name, "value": rankable(metrics.get(name), direction_of(name))}
+
+
+def objectives_of(summary: Mapping[str, Any]) -> dict[str, float]:
+    """The objectives that a summary.json has, by name, as a sweep can rank them; {} where it has none.
+
+    None is how JSON, which has no infinity, keeps the worst there is.
+    """
+    parts = summary.get("objectives") or ([summary["objective"]] if summary.get("objective") else [])
+    return {str(part["name"]): rankable(part["value"], direction_of(str(part["name"]))) for part in parts}

@@ -127,15 +127,15 @@ def _one(study: DurableStudy, progress: Progress) -> bool:
 
 
 def _open(folder: Path, limit: int, storage: str | None = None) -> DurableStudy:
-    from optuna.distributions import FloatDistribution
+    from optuna.samplers import RandomSampler
 
-    from src.sweeping.samplers import Random
+    from src.sweeping.samplers import stream
     from src.sweeping.storage import location
 
-    draws = Random({"x": FloatDistribution(0, 1)}, 0)
-    about = {"direction": {}, "space": {}, "base": {}}
-    where, lock = location(storage, folder), folder / "study.lock"
-    return DurableStudy(where, "s", ["minimize"], about, lambda number: draws, None, limit, 3, lock)
+    def sampler(number: int) -> RandomSampler:
+        return RandomSampler(stream(0, number))
+
+    return DurableStudy(location(storage, folder), "s", ["minimize"], {}, sampler, {}, None, limit, 2, folder)
 
 
 def _fill(folder: Path, trials: int) -> None:
@@ -150,7 +150,7 @@ def _fill(folder: Path, trials: int) -> None:
         done = optuna.create_trial(
             params={"x": value}, distributions=space, value=value, user_attrs={"folder": str(number)}
         )
-        study.storage.create_new_trial(study.study._study_id, template_trial=done)
+        study.study.add_trial(done)
     study.close()
 
 

@@ -40,7 +40,7 @@ def test_command_of_the_readme(call: Call, tmp_path: Path, command: str) -> None
         assert call("train", "trainer.max_epochs=2", "hydra.run.dir=outputs/train/DATE/TIME-NAME").code == 0
     door, *arguments = shlex.split(command.removeprefix("python -m src."))
     if door == "report":
-        sweep = ("-m", "optimizer.lr=0.1,0.2", "trainer.max_epochs=2", "hydra.sweep.dir=outputs/sweeps/mlp")
+        sweep = ("-m", "optimizer.lr=0.1,0.2", "trainer.max_epochs=2", "hydra.sweep.dir=outputs/sweeps/mlp-cars")
         assert call("train", *sweep).code == 0
     if door == "train":
         arguments = [

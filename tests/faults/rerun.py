@@ -1,7 +1,7 @@
 """Runs trials of a sweep again, each alone by its own command, and compares the objectives.
 
-python -m tests.faults.rerun outputs/sweeps/lr                 ten of them, drawn by chance
-python -m tests.faults.rerun outputs/sweeps/lr --runs 25 --seed 1
+python -m tests.faults.rerun outputs/sweeps/lr-cars                 ten of them, drawn by chance
+python -m tests.faults.rerun outputs/sweeps/lr-cars --runs 25 --seed 1
 """
 
 import argparse

@@ -92,7 +92,7 @@ def examine(folder: Path, storage: str | None, trials: int) -> dict[str, Any]:
 
     from src.sweeping.storage import location, open_storage
 
-    name = folder.name if storage else "lr"
+    name = folder.name if storage else "lr-cars"
     study = optuna.load_study(study_name=name, storage=open_storage(location(storage, folder)))
     found = study.get_trials(deepcopy=False)
     states = [trial.state.name for trial in found]

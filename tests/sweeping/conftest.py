@@ -6,9 +6,9 @@ from pathlib import Path
 
 import optuna
 import pytest
-from optuna.distributions import FloatDistribution
+from optuna.samplers import RandomSampler
 
-from src.sweeping.samplers import Random
+from src.sweeping.samplers import stream
 from src.sweeping.storage import forget, location
 from src.sweeping.study import DurableStudy
 from tests.faults.postgres import postgres
@@ -16,9 +16,9 @@ from tests.faults.postgres import postgres
 Open = Callable[..., DurableStudy]
 
 ABOUT = {
-    "direction": {"direction": "minimize"},
-    "space": {"x": "interval(0, 1)"},
-    "base": {"optimizer.lr": "0.02"},
+    "direction": "minimize",
+    "x": "interval(0, 1)",
+    "optimizer.lr": "0.02",
 }
 
 
@@ -48,10 +48,9 @@ def opened(tmp_path: Path) -> Iterator[Open]:
     studies: list[DurableStudy] = []
 
     def make(
-        storage: str | None = None, limit: int = 6, lives: int = 3, about: dict = ABOUT, **options
+        storage: str | None = None, limit: int = 6, max_retries: int = 2, about: dict = ABOUT, **options
     ) -> DurableStudy:
         name = options.pop("name", tmp_path.name)
-        sampler = options.pop("sampler", Random({"x": FloatDistribution(0, 1)}, 0))
         pruner = options.pop("pruner", None)
         directions = options.pop("directions", ["minimize"])
         forget()  # as another process would: from the storage alone
@@ -61,11 +60,12 @@ def opened(tmp_path: Path) -> Iterator[Open]:
                 name,
                 directions,
                 about,
-                options.pop("sampler_of", lambda number: sampler),
+                options.pop("sampler", lambda number: RandomSampler(stream(0, number))),
+                options.pop("described", {"_target_": "RandomSampler"}),
                 pruner,
                 limit,
-                lives,
-                tmp_path / "lock",
+                max_retries,
+                tmp_path,
             )
         )
         return studies[-1]
@@ -81,3 +81,8 @@ def finish(study: DurableStudy, trial: optuna.Trial, value: float | None = None)
     x = trial.suggest_float("x", 0, 1)
     study.tell(trial, "COMPLETE", [x if value is None else value], {"folder": str(trial.number)})
     return x
+
+
+def die(study: DurableStudy) -> None:
+    """Leaves a study as a kill does: the kernel lets go of the lock, and everything else stays."""
+    study._lease._file.close()

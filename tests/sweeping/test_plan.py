@@ -1,16 +1,19 @@
 """What is refused before the first trial."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
 
 from src.config import resolvers
 from src.errors import UserError
 from src.sweeping.plan import Plan
+from src.sweeping.search_space import SearchSpace, parse
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -24,7 +27,8 @@ def plan(*overrides: str) -> Plan:
         config = compose("train", overrides=[*first, *hydra], return_hydra_config=True)
 
         def composed(lines: list[str]):
-            return compose("train", overrides=[*first, *hydra, *(line for line in lines if line not in hydra)])
+            task = [line for line in lines if line not in hydra]
+            return compose("train", overrides=[*first, *hydra, *task], return_hydra_config=True)
 
         return Plan(config, composed, task)
 
@@ -50,6 +54,10 @@ def clean():
         ("seed=0,1 objective=train/r2", "needs hydra.sweeper.direction=maximize"),
         ("seed=0,1 objective=[train/mse,train/mae]", "names 2 figures"),
         ("optimizer.lr=interval(0,1) hydra/sweeper/sampler=grid", "found the interval optimizer.lr"),
+        ("seed=0,1 hydra.sweep.subdir=../${hydra.job.num}", "leads out of the sweep's folder"),
+        ("seed=0,1 hydra.sweep.subdir=/tmp/${hydra.job.num}", "leads out of the sweep's folder"),
+        ("seed=0,1 hydra.sweep.subdir=${seed}", "gives two jobs one folder: put \\${hydra.job.num} into it"),
+        ("seed=0,1 hydra.sweeper.max_retries=-1", "max_retries must be a whole number from 0 on, found -1"),
         ("seed=0,1 hydra.sweeper.study_name=a/b", "study_name must be a name without /"),
         ("seed=0,1 hydra.sweeper.custom_search_space=src.nowhere.at_all", "custom_search_space=src.nowhere"),
         (
@@ -69,6 +77,33 @@ def test_a_mistake_is_one_line(overrides: str, said: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+TEXTS = ["a b", "c=d", "a,b", "{x", "it's", "1", "null", " x", "{\\", "[1,2", "$x", "plain"]
+GIVEN = ",".join(QuotedString(text, Quote.double).with_quotes() for text in TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("choice", "values"),
+    [(GIVEN, TEXTS), ("[1,2],[3]", [[1, 2], [3]]), ("a,2,0.5", ["a", 2, 0.5]), ("null,1", [None, 1])],
+)
+def test_values_that_need_quoting_come_to_the_job_as_they_were_given(choice: str, values: list[Any]) -> None:
+    """From the command line to the distribution, to the trial's override, to the value."""
+    space = parse({}, [f"name={choice}"])
+    assert read(space, space.swept["name"].choices) == values
+
+
+def test_values_of_a_function_that_need_quoting_are_quoted() -> None:
+    """``hydra.sweeper.custom_search_space`` suggests plain values, and lists as Hydra writes them."""
+    assert read(SearchSpace(), ["a,b", "{x", "choice(a,b)", "[1,2]", "a b", None, 3]) == [
+        *("a,b", "{x", "choice(a,b)", [1, 2], "a b", None, 3)
+    ]
+
+
+def read(space: SearchSpace, values: Any) -> list[Any]:
+    """What a job reads of its parameter's values."""
+    lines = [space.overrides({"name": value})[-1] for value in values]
+    return [OverridesParser.create().parse_override(line).value() for line in lines]
+
+
 def test_a_grid_or_a_finite_random_space_bounds_the_trials() -> None:
     assert plan("optimizer.lr=0.1,0.2", "seed=range(0,3)", "hydra/sweeper/sampler=grid").limit == 6
     assert plan("optimizer.lr=0.1,0.2", "hydra/sweeper/sampler=random", "hydra.sweeper.sampler.seed=1").limit == 2
@@ -84,18 +119,15 @@ def test_median_and_percentile_leave_a_fifth_of_the_epochs_alone(length: str, ep
         assert (found._n_warmup_steps, found._n_startup_trials) == (epochs, 3)
 
 
-def test_identity_sees_what_decides_results_and_nothing_else() -> None:
-    base = plan("optimizer.lr=0.1,0.2").identity
-    assert plan("optimizer.lr=0.1,0.2", "figures=true", "hydra.sweeper.n_trials=50").identity == base
-    assert plan("optimizer.lr=0.1,0.2", "trainer.max_epochs=7").identity != base
-    assert plan("optimizer.lr=0.1,0.3").identity != base
+def test_the_fingerprint_sees_what_decides_results_and_nothing_else() -> None:
+    base = plan("optimizer.lr=0.1,0.2").fingerprint
+    assert plan("optimizer.lr=0.1,0.2", "figures=true", "hydra.sweeper.n_trials=50").fingerprint == base
+    assert plan("optimizer.lr=0.1,0.2", "trainer.max_epochs=7").fingerprint != base
+    assert plan("optimizer.lr=0.1,0.3").fingerprint != base
 
 
 @pytest.mark.parametrize("name", ["lr", "mlp", "optimizer", "seeds"])
 def test_every_sweep_of_conf_is_a_plan(name: str) -> None:
-    with initialize_config_dir(str(CONF)):
-        found = compose("train", overrides=[f"sweep={name}"], return_hydra_config=True)
-    assert OmegaConf.select(found, "hydra.sweeper.study_name") == name
     assert plan(f"sweep={name}").limit >= 10
 
 

@@ -1,6 +1,10 @@
 """The durable study on each storage, within one process."""
 
+import errno
+import fcntl
 import json
+import os
+import stat
 import subprocess
 import sys
 import time
@@ -9,23 +13,17 @@ from typing import Any
 
 import optuna
 import pytest
-from optuna.distributions import FloatDistribution
+from optuna.samplers import RandomSampler
 
 from src.errors import UserError
+from src.runs.lock import claimed, held
 from src.sweeping import lease
-from src.sweeping.lease import BEAT, OWNER
-from src.sweeping.samplers import Random
-from tests.sweeping.conftest import ABOUT, Open, finish
+from src.sweeping.lease import HEARTBEAT, LEASE
+from tests.sweeping.conftest import ABOUT, Open, die, finish
 
 
 def points(study) -> list[float]:
     return [trial.params["x"] for trial in study.trials()]
-
-
-def gone() -> dict:
-    """The owner record of a process that has ended."""
-    code = "from src.sweeping import lease; import json; print(json.dumps(lease.me()))"
-    return json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
 
 
 def test_resumed_study_ends_as_an_uninterrupted_one(opened: Open, storage: str | None) -> None:
@@ -44,9 +42,9 @@ def test_resumed_study_ends_as_an_uninterrupted_one(opened: Open, storage: str |
 
 def test_a_dead_process_trial_runs_again_with_its_point(opened: Open, storage: str | None) -> None:
     study = opened(storage)
-    study._owner = gone()
     trial = study.ask()
     x = trial.suggest_float("x", 0, 1)
+    die(study)
     after = opened(storage)
     assert after.reclaim() == 1
     assert after.reclaim() == 0
@@ -72,7 +70,7 @@ def test_signs_of_life_are_given_for_what_runs_and_nothing_else(opened: Open) ->
     study.give_back(study.ask())
     study.ask()
     study._beat(7.0)
-    assert [trial.system_attrs.get(BEAT) for trial in study.trials()] == [None, None, 7.0]
+    assert [trial.system_attrs.get(HEARTBEAT) for trial in study.trials()] == [None, 7.0]
 
 
 def test_what_another_process_ended_meanwhile_stays_as_it_is(opened: Open, storage: str | None) -> None:
@@ -87,7 +85,7 @@ def test_what_another_process_ended_meanwhile_stays_as_it_is(opened: Open, stora
 def test_a_sampler_sees_what_other_processes_finished(opened: Open) -> None:
     """Optuna keeps its list of trials from one ``tell`` of this process to the next."""
 
-    class Seeing(Random):
+    class Seeing(RandomSampler):
         seen = 0
 
         def sample_relative(self, study: Any, trial: Any, search_space: Any) -> dict[str, Any]:
@@ -95,35 +93,87 @@ def test_a_sampler_sees_what_other_processes_finished(opened: Open) -> None:
             self.seen = len(done)
             return super().sample_relative(study, trial, search_space)
 
-    sampler = Seeing({"x": FloatDistribution(0, 1)}, 0)
-    study, other = opened(sampler=sampler), opened()
+    sampler = Seeing(0)
+    study, other = opened(sampler=lambda number: sampler), opened()
     study.ask().suggest_float("x", 0, 1)
     finish(other, other.ask())
     study.ask().suggest_float("x", 0, 1)
     assert sampler.seen == 1
 
 
-def run_by(process: dict[str, Any], beat: float) -> optuna.trial.FrozenTrial:
-    return optuna.create_trial(state=optuna.trial.TrialState.RUNNING, system_attrs={OWNER: process, BEAT: beat})
+def test_a_silent_process_elsewhere_counts_as_dead(tmp_path: Path) -> None:
+    """Its lease cannot be seen from here; nothing but a database has such trials, and nothing else is judged so."""
+
+    def told(beat: float | None) -> optuna.trial.FrozenTrial:
+        attributes = {LEASE: "/elsewhere/leases/host-1"} | ({HEARTBEAT: beat} if beat else {})
+        return optuna.create_trial(state=optuna.trial.TrialState.RUNNING, system_attrs=attributes)
+
+    assert lease.at_work(told(time.time() - lease.SILENCE + 10), tmp_path)
+    assert not lease.at_work(told(time.time() - lease.SILENCE - 10), tmp_path)
+    assert not lease.at_work(told(None), tmp_path)
 
 
-def test_a_silent_process_on_another_host_counts_as_dead() -> None:
-    far = {"host": "elsewhere", "pid": 1, "started": "1"}
-    assert lease.at_work(run_by(far, time.time() - lease.SILENCE + 10))
-    assert not lease.at_work(run_by(far, time.time() - lease.SILENCE - 10))
+def test_a_killed_process_is_known_at_once(opened: Open, tmp_path: Path) -> None:
+    """By the kernel: its heartbeat of a moment ago proves nothing, and its file goes with its trials."""
+    code = f"""
+import os, signal
+from pathlib import Path
+from src.sweeping.lease import Lease
+print(Lease(Path({str(tmp_path)!r})).path, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    path = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stdout.strip()
+    study = opened()
+    state, attributes = optuna.trial.TrialState.RUNNING, {LEASE: path, HEARTBEAT: time.time()}
+    study.study.add_trial(optuna.create_trial(state=state, system_attrs=attributes))
+    assert Path(path).is_file()
+    assert study.reclaim() == 1
+    assert [each.name for each in (tmp_path / "leases").iterdir()] == [study._lease.path.name]
 
 
-def test_a_reused_process_id_is_not_the_same_process() -> None:
-    mine = lease.me()
-    assert lease.at_work(run_by(mine, 0))
-    assert not lease.at_work(run_by(mine | {"started": "12"}, 0))
+def test_a_job_that_outlives_its_sweep_keeps_its_trial(opened: Open, tmp_path: Path) -> None:
+    """As one of Slurm's does; once it ends, its trial waits for whoever reads what it came to."""
+    study = opened()
+    study.ask()
+    die(study)
+    after = opened()
+    with claimed(tmp_path / "0", "0"):
+        assert after.reclaim() == 0
+        assert after.outlived() == [0]
+    assert after.outlived() == []
+    assert after.reclaim() == 1
+
+
+def test_where_folders_cannot_be_locked_a_file_beside_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As over NFS."""
+    flock = fcntl.flock
+
+    def of_files(descriptor: int, how: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EBADF, "no locks on folders")
+        flock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", of_files)
+    with claimed(tmp_path / "0", "0", []):
+        assert held(tmp_path / "0")
+        with pytest.raises(UserError, match="another process"), claimed(tmp_path / "0", "0", []):
+            pass
+    assert not held(tmp_path / "0")
+
+
+def test_another_sampler_is_said_and_taken(opened: Open, caplog: Any) -> None:
+    opened()
+    assert not caplog.messages
+    opened(described={"_target_": "TPESampler"})
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].endswith("goes on with another sampler: _target_: RandomSampler → TPESampler")
+    opened(described={"_target_": "TPESampler"})
+    assert len(caplog.messages) == 1
 
 
 def test_a_trial_that_keeps_killing_fails_and_stands_in_no_ones_way(opened: Open) -> None:
-    dead = gone()
     for life in range(3):
-        study = opened(limit=2, lives=3)
-        study._owner = dead
+        study = opened(limit=2, max_retries=2)
         study.reclaim()
         numbers = []
         while trial := study.ask():
@@ -133,7 +183,8 @@ def test_a_trial_that_keeps_killing_fails_and_stands_in_no_ones_way(opened: Open
             else:
                 continue
         assert numbers == ([0, 1] if life == 0 else [0])
-    last = opened(limit=2, lives=3)
+        die(study)
+    last = opened(limit=2, max_retries=2)
     assert last.reclaim() == 0
     assert last.ask() is None
     assert last.trials()[0].state.name == "FAIL"
@@ -166,8 +217,8 @@ def test_two_processes_share_the_numbers(opened: Open, storage: str | None) -> N
 
 def test_a_trial_belongs_to_the_process_that_took_it_over(opened: Open) -> None:
     dead = opened(limit=1)
-    dead._owner = gone()
     dead.ask()
+    die(dead)
     after = opened(limit=1)
     assert after.reclaim() == 1
     assert after.ask() is not None
@@ -176,8 +227,8 @@ def test_a_trial_belongs_to_the_process_that_took_it_over(opened: Open) -> None:
 
 def test_what_no_process_died_over_comes_first(opened: Open) -> None:
     dead = opened(limit=2)
-    dead._owner = gone()
     dead.ask()
+    die(dead)
     after = opened(limit=2)
     after.give_back(after.ask())
     after.reclaim()
@@ -201,18 +252,18 @@ def test_a_larger_limit_goes_on(opened: Open) -> None:
 
 
 @pytest.mark.parametrize(
-    ("part", "key", "value", "shown"),
+    ("key", "value", "shown"),
     [
-        ("base", "optimizer.lr", "0.05", "optimizer.lr: 0.02 → 0.05"),
-        ("space", "x", "interval(0, 2)", "x: interval(0, 1) → interval(0, 2)"),
-        ("direction", "direction", "maximize", "direction: minimize → maximize"),
+        ("optimizer.lr", "0.05", "optimizer.lr: 0.02 → 0.05"),
+        ("x", "interval(0, 2)", "x: interval(0, 1) → interval(0, 2)"),
+        ("direction", "maximize", "direction: minimize → maximize"),
     ],
 )
-def test_another_study_is_refused_in_one_line(opened: Open, part: str, key: str, value: str, shown: str) -> None:
+def test_another_study_is_refused_in_one_line(opened: Open, key: str, value: str, shown: str) -> None:
     study = opened()
     finish(study, study.ask())
     with pytest.raises(UserError, match="is another one") as caught:
-        opened(about=ABOUT | {part: {key: value}})
+        opened(about=ABOUT | {key: value})
     assert shown in str(caught.value)
     assert "study.new=true" in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -226,12 +277,12 @@ def test_a_study_that_is_not_ours_is_refused(opened: Open, tmp_path: Path) -> No
         opened(url, name="theirs")
 
 
-def test_the_owner_is_there_from_the_first_moment(opened: Open) -> None:
-    """A kill between creating a trial and naming its owner would leave it running for ever."""
+def test_the_lease_is_there_from_the_first_moment(opened: Open) -> None:
+    """A kill between creating a trial and naming its lease would leave it running for ever."""
     study = opened()
     trial = study.ask()
     records = [json.loads(line) for line in (study.lock.parent / "study.journal").read_text().splitlines()]
     created = [record for record in records if "system_attrs" in record]
     assert created
-    assert OWNER in created[0]["system_attrs"]
+    assert LEASE in created[0]["system_attrs"]
     assert trial.number == 0

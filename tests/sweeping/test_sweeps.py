@@ -81,7 +81,7 @@ def test_failed_and_diverged_trials_are_results(command: Command, tmp_path: Path
 def test_a_sweep_whose_first_trials_all_fail_stops_with_its_leaderboard(command: Command, tmp_path: Path) -> None:
     line = ["sweep=lr", "optimizer.momentum=2", *SHORT]
     assert command(*line) == 1
-    rows = board(tmp_path / "outputs" / "sweeps" / "lr")
+    rows = board(tmp_path / "outputs" / "sweeps" / "lr-cars")
     assert [row["status"] for row in rows] == ["failed"] * 3
 
 
@@ -98,7 +98,7 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(
     import src.runs.fit as module
 
     line = ["sweep=lr", "hydra.sweeper.n_trials=4", *SHORT]
-    assert command(*line, "hydra.sweep.dir=whole", "hydra.sweeper.study_name=lr") == 0
+    assert command(*line, "hydra.sweep.dir=whole") == 0
     fit, calls = module.fit, []
 
     def stopped(*arguments: Any) -> Any:
@@ -109,7 +109,7 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(
 
     monkeypatch.setattr(module, "fit", stopped)
     assert command(*line) == 130
-    folder = tmp_path / "outputs" / "sweeps" / "lr"
+    folder = tmp_path / "outputs" / "sweeps" / "lr-cars"
     assert sorted(row["status"] for row in board(folder)) == ["completed", "completed", "waiting"]
     assert command(*line) == 0
     key = "optimizer.lr"
@@ -121,7 +121,7 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(
 def test_another_base_is_refused_and_nothing_is_written(command: Command, tmp_path: Path, capsys: Any) -> None:
     line = ["sweep=lr", "hydra.sweeper.n_trials=1", "logger=none"]
     assert command(*line, "trainer.max_epochs=2") == 0
-    folder = tmp_path / "outputs" / "sweeps" / "lr"
+    folder = tmp_path / "outputs" / "sweeps" / "lr-cars"
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     capsys.readouterr()
     assert command(*line, "trainer.max_epochs=3") == 2
@@ -130,15 +130,36 @@ def test_another_base_is_refused_and_nothing_is_written(command: Command, tmp_pa
         path: time for path, time in before.items() if not path.name.endswith(".lock")
     }
     assert command(*line, "trainer.max_epochs=3", "study.new=true") == 0
-    assert (tmp_path / "outputs" / "sweeps" / "lr-before-1" / "0" / "summary.json").is_file()
+    assert (tmp_path / "outputs" / "sweeps" / "lr-cars-before-1" / "0" / "summary.json").is_file()
     assert json.loads((folder / "0" / "summary.json").read_text())["epochs"] == 3
+
+
+def test_the_same_search_on_other_rows_is_another_study(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "my cars.csv").write_text("a,b\n" + "".join(f"{n},{n * n}\n" for n in range(20)))
+    line = ["sweep=lr", "hydra.sweeper.n_trials=1", *SHORT]
+    assert command(*line) == 0
+    assert command(*line, "data=csv", "data.path='my cars.csv'", "data.target=b") == 0
+    assert sorted(path.name for path in (tmp_path / "outputs" / "sweeps").iterdir()) == ["lr-cars", "lr-my-cars"]
+
+
+@pytest.mark.parametrize(
+    ("subdir", "said"), [("same", "gives two jobs one folder"), ("../${hydra.job.num}", "leads out of")]
+)
+@pytest.mark.parametrize("launcher", ["basic", "stacked"])
+def test_runs_that_would_share_a_folder_or_leave_the_sweeps_are_refused(
+    launcher: str, subdir: str, said: str, command: Command, tmp_path: Path, capfd: Any
+) -> None:
+    assert command("seed=1,2", f"hydra/launcher={launcher}", f"hydra.sweep.subdir={subdir}", *SHORT) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert said in line
+    assert not list(tmp_path.iterdir())
 
 
 def test_pruned_runs_end_early_and_keep_their_folder(command: Command, tmp_path: Path) -> None:
     line = ["sweep=lr", "hydra.sweeper.n_trials=8", "hydra/sweeper/pruner=median", "trainer.max_epochs=200"]
     line += ["hydra.sweeper.pruner.n_startup_trials=2", "logger=none"]
     assert command(*line) == 0
-    folder = tmp_path / "outputs" / "sweeps" / "lr"
+    folder = tmp_path / "outputs" / "sweeps" / "lr-cars"
     pruned = [row for row in board(folder) if row["status"] == "pruned"]
     assert pruned
     for row in pruned:
@@ -151,7 +172,7 @@ def test_pruned_runs_end_early_and_keep_their_folder(command: Command, tmp_path:
 def test_two_objectives(command: Command, tmp_path: Path) -> None:
     line = ["sweep=lr", "hydra/sweeper/sampler=nsgaii", "objective=[train/mse,train/mae]", *SHORT]
     assert command(*line, "hydra.sweeper.direction=[minimize,minimize]", "hydra.sweeper.n_trials=4") == 0
-    rows = board(tmp_path / "outputs" / "sweeps" / "lr")
+    rows = board(tmp_path / "outputs" / "sweeps" / "lr-cars")
     assert len(rows) == 4
     assert rows[0]["rank"] == "1"
     assert float(rows[0]["objective train/mae"]) == float(rows[0]["train/mae"])
@@ -175,7 +196,7 @@ def test_what_is_no_number_is_the_worst_also_where_larger_is_better(
     assert json.loads((tmp_path / "sweep" / "0" / "summary.json").read_text())["objective"]["value"] is None
     assert json.loads((tmp_path / "sweep" / "sweep.json").read_text())["best"]["folder"] == "1"
     if durable:
-        study = optuna.load_study(study_name="linear", storage=open_storage(location(None, tmp_path / "sweep")))
+        study = optuna.load_study(study_name="linear-cars", storage=open_storage(location(None, tmp_path / "sweep")))
         assert [trial.state.name for trial in study.trials] == ["COMPLETE", "COMPLETE"]
         assert (study.trials[0].value, study.best_trial.number) == (-math.inf, 1)
 

@@ -16,9 +16,8 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 
 from src.errors import UserError
-from src.sweeping import lease
 from src.sweeping.sweep import Sweep
-from tests.sweeping.conftest import Open
+from tests.sweeping.conftest import Open, die
 
 
 class Launcher:
@@ -75,6 +74,7 @@ def sweep(study: Any, launcher: Launcher, folder: Path, n_jobs: int, subdir: str
         directions=["minimize"],
         limit=study.limit,
         n_jobs=n_jobs,
+        learns=False,
         open=lambda folder: study,
         command=command,
     )
@@ -93,10 +93,10 @@ def test_trials_of_two_dead_processes_run_alone(opened: Open, tmp_path: Path, de
     """One of them may be what kills; the others of its batch must not fail with it."""
     for _ in range(deaths):
         study = opened(limit=3)
-        study._owner = lease.me() | {"started": "another process"}
         study.reclaim()
         while study.ask():
             pass
+        die(study)
     study, launcher = opened(limit=3), Launcher(set())
     sweep(study, launcher, tmp_path, n_jobs=3).run()
     assert [len(jobs) for jobs in launcher.launched] == batches
@@ -106,9 +106,9 @@ def test_trials_of_two_dead_processes_run_alone(opened: Open, tmp_path: Path, de
 def test_the_whole_folder_of_a_dead_process_is_an_outcome(opened: Open, tmp_path: Path) -> None:
     """It was killed between the end of the run and telling the study."""
     study = opened(limit=5)
-    study._owner = lease.me() | {"started": "another process"}
     while study.ask():
         pass
+    die(study)
     left = {
         0: {"status": "completed", "overrides": ["job=0"], "objective": {"name": "loss", "value": 50.0}},
         1: {"status": "failed", "overrides": ["another command"], "message": "as it was"},
@@ -126,15 +126,17 @@ def test_the_whole_folder_of_a_dead_process_is_an_outcome(opened: Open, tmp_path
     assert trials[3].state.name == "PRUNED"
 
 
-@pytest.mark.parametrize(("direction", "worst"), [("minimize", math.inf), ("maximize", -math.inf)])
+@pytest.mark.parametrize(
+    ("direction", "name", "worst"), [("minimize", "val/mse", math.inf), ("maximize", "val/r2", -math.inf)]
+)
 def test_an_answer_that_is_no_number_is_the_worst_and_no_failure(
-    opened: Open, tmp_path: Path, direction: str, worst: float
+    opened: Open, tmp_path: Path, direction: str, name: str, worst: float
 ) -> None:
     """Whether the job says it or the folder of a dead process does; Optuna takes infinities and no NaN."""
     dead = opened(limit=2, directions=[direction])
-    dead._owner = lease.me() | {"started": "another process"}
     dead.ask()
-    _leave(tmp_path / "0", {"status": "diverged", "overrides": ["job=0"], "objective": {"name": "x", "value": None}})
+    die(dead)
+    _leave(tmp_path / "0", {"status": "diverged", "overrides": ["job=0"], "objective": {"name": name, "value": None}})
     study, launcher = opened(limit=2, directions=[direction]), Launcher(set())
     launcher.answer = lambda number: math.nan
     made = sweep(study, launcher, tmp_path, n_jobs=1)
@@ -199,11 +201,12 @@ def test_a_trial_whose_number_is_not_the_next_keeps_its_own_folder(opened: Open,
     study, other, launcher = opened(limit=4), opened(limit=4), Launcher(set())
     ask, asked = study.ask, []
 
-    def between() -> Any:
-        asked.append(ask())
-        if len(asked) == 1:
-            other.ask()  # number 1
-        return asked[-1]
+    def between(**which: bool) -> Any:
+        if trial := ask(**which):
+            asked.append(trial)
+            if len(asked) == 1:
+                other.ask()  # number 1
+        return trial
 
     study.ask = between  # type: ignore[method-assign]
     sweep(study, launcher, tmp_path, n_jobs=2).run()
@@ -239,6 +242,6 @@ def test_a_worker_ends_with_its_killed_sweep() -> None:
     )
     said = subprocess.run([sys.executable, "-c", killed], capture_output=True, text=True, check=False)
     until = time.monotonic() + 10
-    while lease.started(int(said.stdout)) is not None:
+    while Path(f"/proc/{int(said.stdout)}/stat").exists():
         assert time.monotonic() < until, "the worker outlives its sweep"
         time.sleep(0.05)

@@ -8,7 +8,8 @@ from hydra.core.config_store import ConfigStore
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import MISSING, DictConfig
+from hydra_plugins.hydra_optuna_sweeper.config import TPESamplerConfig
+from omegaconf import II, MISSING, DictConfig
 
 
 class Durable(Sweeper):
@@ -44,6 +45,15 @@ class Durable(Sweeper):
 
 
 @dataclass
+class TPE(TPESamplerConfig):
+    """Upstream's; for a durable sweep, with parameters sampled together and running trials counted as bad ones."""
+
+    constant_liar: bool = II("oc.select:hydra.sweeper.joint,false")
+    multivariate: bool = II("oc.select:hydra.sweeper.joint,false")
+    group: bool = II("oc.select:hydra.sweeper.joint,false")
+
+
+@dataclass
 class DurableConf:
     """Upstream's names and defaults, but for ``n_jobs``: with 2, every second trial is chosen half blind.
 
@@ -68,13 +78,17 @@ class DurableConf:
     max_failure_rate: float = 1.0
     # failures in a row after which the sweep stops
     max_failures_in_a_row: int = 10
-    # processes that may die over a trial before it counts as failed: one death is mostly somebody's doing, and
-    # from the second on a trial runs last and alone, so that the third is its own
-    lives: int = 3
+    # how often a trial runs again whose process died, before it counts as failed: one death is mostly somebody's
+    # doing, and from the second on a trial runs last and alone, so that the third is its own
+    max_retries: int = 2
     # how often a run tells its objective to the pruner
     reports: int = 25
+    # what tpe's constant_liar, multivariate and group are unless they are set themselves: in batches of eight the liar
+    # halved the median regret
+    joint: bool = True
     params: dict[str, str] | None = None
     custom_search_space: str | None = None
 
 
+ConfigStore.instance().store(group="hydra/sweeper/sampler", name="tpe", node=TPE, provider="plumbline", replace=True)
 ConfigStore.instance().store(group="hydra/sweeper", name="durable", node=DurableConf, provider="plumbline")

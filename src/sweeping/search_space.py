@@ -1,26 +1,28 @@
 """The search space of a sweep, as the command line and ``hydra.sweeper.params`` give it."""
 
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
+from src.adapters.optuna_sweeper import distribution_of, written
 from src.errors import UserError, first_line
 
 
-@dataclass(frozen=True)
+@dataclass
 class SearchSpace:
     """What varies, what is fixed by an override, and overrides that only delete."""
 
-    swept: dict[str, BaseDistribution]
-    fixed: dict[str, Any]  # as text
-    deletions: list[str]  # such as ~scheduler
+    swept: dict[str, BaseDistribution] = field(default_factory=dict)
+    fixed: dict[str, str] = field(default_factory=dict)
+    deletions: list[str] = field(default_factory=list)  # such as ~scheduler
 
     def overrides(self, point: dict[str, Any]) -> list[str]:
         """The command line of one trial."""
-        return [f"{key}={value}" for key, value in (self.fixed | point).items()] + self.deletions
+        return [f"{key}={written(value)}" for key, value in (self.fixed | point).items()] + self.deletions
 
     def probes(self, groups: Container[str]) -> list[dict[str, Any]]:
         """Points that between them choose every option of the groups: where they compose, every trial does."""
@@ -40,20 +42,22 @@ def parse(params: dict[str, Any], arguments: list[str]) -> SearchSpace:
     Raises:
         UserError: an interval is upside down or empty, logarithmic from 0, or no sweep that Optuna knows.
     """
-    from hydra_plugins.hydra_optuna_sweeper._impl import create_params_from_overrides
-
-    space = SearchSpace({}, {}, [])
+    space, parser = SearchSpace(), OverridesParser.create()
     for line in [*(f"{key}={value}" for key, value in params.items()), *arguments]:
         try:
-            swept, fixed, deletions = create_params_from_overrides([line])
+            override = parser.parse_override(line)
+            if override.is_delete():
+                space.deletions.append(line)
+                continue
+            key = override.get_key_element()
+            space.swept.pop(key, None)
+            space.fixed.pop(key, None)
+            if override.is_sweep_override():
+                space.swept[key] = distribution_of(override)
+            else:
+                space.fixed[key] = override.get_value_element_as_str()
         # Upstream refuses with all of these; NotImplementedError for a sweep that Optuna has no distribution for.
         except (ValueError, TypeError, AssertionError, NotImplementedError, HydraException) as error:
             said = first_line(error) if str(error) else "cannot be swept"
             raise UserError(f"{line}: {said}") from error
-        for key in swept.keys() | fixed.keys():
-            space.swept.pop(key, None)
-            space.fixed.pop(key, None)
-        space.swept.update(swept)
-        space.fixed.update(fixed)
-        space.deletions.extend(deletions)
     return space
