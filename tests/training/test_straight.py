@@ -1,0 +1,153 @@
+"""model.start=least_squares: a net beside a straight line, which starts at ridge regression's."""
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import Ridge
+from torch import Tensor, nn
+
+from src.config import build
+from src.config.check import settle
+from src.errors import UserError
+from src.models.embedding import Embedded, Hide, embedded_width
+from src.models.straight import CLIP, Straight
+from src.runs.evaluate import evaluate
+from src.runs.folder import RunFolder
+from tests.compose import composed, trained
+
+NUMBERS, CODES, ENTRIES = 4, 2, 21
+
+
+def rows(count: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Four numbers, two codes that matter, and a target of deviation about 1."""
+    generator = torch.Generator().manual_seed(seed)
+    numbers = torch.randn(count, NUMBERS, generator=generator)
+    codes = torch.randint(0, 11, (count, CODES), generator=generator)
+    codes[:, 1] += 10 * (codes[:, 1] > 0)
+    slopes, values = torch.tensor([0.5, -0.3, 0.2, 0.0]), torch.linspace(-0.5, 0.5, ENTRIES)
+    target = numbers @ slopes + values[codes].sum(1) + 0.1 * torch.randn(count, generator=generator)
+    return torch.cat([numbers, codes.float()], 1), target[:, None]
+
+
+def net(seed: int = 0) -> Straight:
+    """A small one with an embedding."""
+    torch.manual_seed(seed)
+    inner = nn.Sequential(nn.Linear(embedded_width(NUMBERS + CODES, CODES), 8), nn.ReLU(), nn.Linear(8, 1))
+    return Straight(Embedded(inner, CODES, ENTRIES), NUMBERS + CODES, CODES, ENTRIES)
+
+
+def design(features: Tensor) -> np.ndarray:
+    """What the line sees: clipped numbers of deviation 1, and a column for each known code."""
+    numbers = features[:, :NUMBERS].double()
+    near = numbers / (1 + (numbers / CLIP) ** 2).sqrt()
+    known = nn.functional.one_hot(features[:, NUMBERS:].long(), ENTRIES).sum(1)[:, 1:]
+    return torch.cat([near / near.std(0, unbiased=False), known], 1).numpy()
+
+
+def test_it_starts_at_the_ridge_line() -> None:
+    """At step 0, to 1e-6, whatever the net's own weights are; its last layer is zero, so that it has a slope."""
+    features, target = rows(300, 0)
+    found = net()
+    found.start((features, target), None)
+    line = Ridge(1.0).fit(design(features), target[:, 0].double().numpy()).predict(design(features))
+    assert found.eval()(features)[:, 0].detach().numpy() == pytest.approx(line, abs=2e-6)
+    found.train()(features).square().sum().backward()
+    assert found.net.layers[2].weight.grad.abs().sum() > 0
+
+
+def test_validation_rows_choose() -> None:
+    """The penalty, and whether numbers are clipped: never worse there than the penalty that nobody chose."""
+    (features, target), val = rows(30, 1), rows(300, 2)
+    chosen, fixed = net(), net()
+    chosen.start((features, target), val)
+    fixed.start((features, target), None)
+    errors = [(each.eval()(val[0]) - val[1]).square().mean().item() for each in (chosen, fixed)]
+    assert errors[0] <= errors[1]
+    assert float(chosen.wide) == 0
+    # A target that follows a tail, which a clipped number cannot: the line takes numbers as they are.
+    tail = torch.distributions.StudentT(2.0).sample((400, NUMBERS)) * 4
+    long = torch.cat([tail, torch.ones(400, CODES)], 1)
+    chosen.start((long[:300], tail[:300, :1]), (long[300:], tail[300:, :1]))
+    assert float(chosen.wide) == 1
+
+
+def test_predictions_keep_to_the_range_of_the_target() -> None:
+    """A row far off, met after training, is no reason for a prediction that nobody has seen."""
+    features, target = rows(300, 0)
+    found = net()
+    found.start((features, target), rows(50, 1))
+    far = features[:1].clone()
+    far[0, 0] = 1e6
+    found.wide.fill_(1)
+    low, high = target.min().item(), target.max().item()
+    assert found.eval()(far).item() == pytest.approx(high + 0.1 * (high - low), rel=1e-5)
+    assert found.train()(far).item() > 2 * high
+
+
+def test_rare_codes_are_hidden_more_often() -> None:
+    """While training only, with probability 2 / (2 + n) for a value met n times."""
+    hide = Hide(4)
+    features = torch.cat([torch.zeros(60, 1), torch.tensor([1.0] * 50 + [2.0] * 8 + [3.0] * 2)[:, None]], 1)
+    one = Straight(Embedded(nn.Linear(9, 1), 1, 4), 2, 1, 4)
+    one.start((features, torch.randn(60, 1)), None)
+    assert one.hide is not None
+    assert one.hide.chance.weight[1:, 0].tolist() == pytest.approx([2 / 52, 2 / 10, 2 / 4])
+    hide.chance.weight.copy_(one.hide.chance.weight)
+    torch.manual_seed(0)
+    codes = torch.tensor([1.0, 2.0, 3.0]).expand(20_000, 3)
+    hidden = (hide.train()(codes) == 0).double().mean(0)
+    assert hidden.tolist() == pytest.approx([2 / 52, 2 / 10, 2 / 4], abs=0.012)
+    assert torch.equal(hide.eval()(codes), codes)
+
+
+def test_what_has_no_last_layer_is_refused() -> None:
+    """In a line that names the key."""
+    with pytest.raises(UserError, match=r"model\.start=least_squares needs a net"):
+        Straight(nn.Sequential(nn.Linear(3, 2), nn.ReLU()), 3, 0, 1)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Words of three and of twelve values, gaps, a date, and a target that depends on all."""
+    generator = np.random.default_rng(0)
+    path = tmp_path_factory.mktemp("table") / "table.csv"
+    lines = ["size,colour,town,built,price"]
+    for row in range(150):
+        size, colour, town = generator.normal(), generator.integers(3), generator.integers(12)
+        price = 50 + 5 * size + 3 * colour + town + generator.normal()
+        built = f"20{row % 20:02d}-0{row % 9 + 1}-15"
+        lines.append(f"{'' if row % 11 == 0 else round(size, 3)},{'rgb'[colour]},town{town},{built},{price:.3f}")
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_any_table_trains_without_an_option(table: Path, tmp_path: Path) -> None:
+    """data=csv chooses model, optimizer, batches and early stopping; folds are one stack and equal runs alone."""
+    base = ("data=csv", f"data.path={table}", "data.target=price", "logger=none", "trainer.max_epochs=5", "folds=3")
+    cfg = composed(*base)
+    assert (cfg.model.start, cfg.data.batch_size, cfg.callbacks.early_stopping.monitor) == (
+        *("least_squares", "auto"),
+        "val/mse",
+    )
+    summary = trained(tmp_path / "folds", *base)
+    assert summary["metrics"]["test/r2"] > 0.8
+    alone = trained(tmp_path / "alone", *base, "fold=1")
+    assert summary["members"][1]["metrics"] == pytest.approx(alone["metrics"], rel=2e-4)
+    members = RunFolder(tmp_path / "folds").members()
+    assert evaluate(str(members[1].path), "best") == pytest.approx(alone["metrics"], rel=2e-4)
+
+
+def test_a_run_starts_at_the_line_of_its_training_rows(table: Path) -> None:
+    """Built as a run builds it, and the shared net is not touched."""
+    cfg = composed("data=csv", f"data.path={table}", "data.target=price")
+    settle(cfg)
+    part = build.partition(cfg, build.table(cfg))
+    made = build.net(cfg, part.encoder.shape)
+    before = copy.deepcopy(made.state_dict())
+    started = build.start(made, part)
+    assert all(torch.equal(value, before[name]) for name, value in made.state_dict().items())
+    features, target = part.encoded("val")
+    assert (started.eval()(features) - target).square().mean() < 0.4 * target.var()
