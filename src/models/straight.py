@@ -1,7 +1,5 @@
 """A net that starts at a straight line: what the line and the net give of a row is added, and both are trained."""
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -10,7 +8,6 @@ from src.errors import UserError
 from src.models.embedding import Embedded, Hide
 
 CLIP = 3.0  # numbers that the net sees stay within ± 3 (RealMLP's smooth clip, Holzmüller et al. 2024)
-_PENALTIES = 10.0 ** np.arange(4.5, -2.1, -0.5)
 _WIDER = 0.8  # of the clipped line's error, below which numbers are taken as they are: one far off may ruin a test
 _BEYOND = 0.1  # of the range of the training rows' target, so much further predictions may go to each side
 _RARE = 2.0  # a value seen n times is hidden with probability 2 / (2 + n)
@@ -64,11 +61,15 @@ class Straight(nn.Module):
         The penalty, and whether the line sees clipped numbers, is what has the least error on the validation rows;
         without any the penalty is 1 and numbers are clipped.
         """
+        from src.models.ridge import RidgeDesign  # whose library most runs do without
+
         for part in self._ends()[-1].parameters():
             part.zero_()
         best: tuple[float, float, np.ndarray, np.ndarray, np.ndarray, float] | None = None
         for wide in (0.0, 1.0) if val is not None else (0.0,):
-            design = _Design(*self._split(train[0], wide), self.values.num_embeddings if self.values is not None else 0)
+            design = RidgeDesign(
+                *self._split(train[0], wide), self.values.num_embeddings if self.values is not None else 0
+            )
             target = train[1][:, 0].double().numpy()
             judge = None
             if val is not None:
@@ -96,75 +97,3 @@ class Straight(nn.Module):
     def _split(self, features: Tensor, wide: float) -> tuple[np.ndarray, np.ndarray]:
         numbers, codes = features.double().numpy()[:, : self.numbers], features.numpy()[:, self.numbers :]
         return numbers if wide else numbers / np.sqrt(1 + (numbers / CLIP) ** 2), codes.astype(np.int64)
-
-
-class _Design:
-    """Columns of a straight line: numbers of deviation 1, and a column for each code.
-
-    Args:
-        numbers: (rows, numbers).
-        codes: (rows, codes), from 0, which is no column, to below ``entries``.
-    """
-
-    def __init__(self, numbers: np.ndarray, codes: np.ndarray, entries: int) -> None:
-        deviation = numbers.std(axis=0)
-        self.scale = 1 / np.where(deviation > 1e-9, deviation, 1)
-        self._numbers, self._codes, self._entries = numbers * self.scale, codes, entries
-
-    def ridge(
-        self, target: np.ndarray, judge: Callable[[tuple[np.ndarray, float]], float] | None
-    ) -> tuple[float, np.ndarray, float]:
-        """The least error, weights (numbers + entries,) and intercept; without ``judge`` of errors the penalty is 1.
-
-        Normal equations by conjugate gradients, each penalty from the solution of the larger one before it.
-        """
-        from scipy.sparse.linalg import LinearOperator, cg
-
-        from src.adapters.blas import one_thread
-
-        size = self._numbers.shape[1] + self._entries
-        diagonal = np.append(
-            (self._numbers**2).sum(0) - len(target) * self._numbers.mean(0) ** 2,
-            self._transposed(np.ones(len(target)))[-self._entries or size :],
-        )
-        best = (np.inf, np.zeros(size), float(target.mean()))
-        weights, rises = np.zeros(size), 0
-        with one_thread():
-            for penalty in _PENALTIES if judge else [1.0]:
-                normal = LinearOperator(
-                    (size, size), lambda v, p=penalty: self._transposed(_centred(self._times(v))) + p * v
-                )
-                near = LinearOperator((size, size), lambda v, p=penalty: v / (diagonal + p))
-                weights, _ = cg(normal, self._transposed(_centred(target)), weights, rtol=1e-10, maxiter=500, M=near)
-                intercept = float(target.mean() - self._times(weights).mean())
-                error = judge((weights, intercept)) if judge else 0.0
-                rises = 0 if error < best[0] else rises + 1
-                if error < best[0]:
-                    best = (error, weights, intercept)
-                if rises == 2:
-                    break
-        return best
-
-    def predict(self, numbers: np.ndarray, codes: np.ndarray, weights: np.ndarray, intercept: float) -> np.ndarray:
-        """Predictions (rows,) of other rows, whose numbers are not scaled yet."""
-        width = numbers.shape[1]
-        return numbers @ (weights[:width] * self.scale) + _looked_up(weights[width:], codes) + intercept
-
-    def _times(self, weights: np.ndarray) -> np.ndarray:
-        width = self._numbers.shape[1]
-        return self._numbers @ weights[:width] + _looked_up(weights[width:], self._codes)
-
-    def _transposed(self, residual: np.ndarray) -> np.ndarray:
-        values = np.zeros(self._entries)
-        for code in self._codes.T:
-            values += np.bincount(code, residual, self._entries)
-        values[:1] = 0  # what is unknown has no column
-        return np.append(residual @ self._numbers, values)
-
-
-def _looked_up(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    return values[codes].sum(axis=1) if len(values) else np.zeros(len(codes))
-
-
-def _centred(values: np.ndarray) -> np.ndarray:
-    return values - values.mean()

@@ -66,7 +66,11 @@ def _fits(runs: dict[str, RunFolder]) -> "dict[str, Figure]":
         # A net of the user's own, which a folder may not name: one picture less is no reason to fail a sweep.
         log.info("figures/fits.png is left out: %s", error)
         return {}
-    predictors = {label: load_predictor(folder, configs[label], "best") for label, folder in runs.items()}
     rows = build.table(next(iter(configs.values())))
+    if not rows.is_numeric:
+        return {}
+    predictors = {
+        label: load_predictor(folder, configs[label], "best").on(rows.columns) for label, folder in runs.items()
+    }
     figure = figures.compare_fits(rows.features, rows.target, predictors, rows.feature_names[0], rows.target_name)
     return {"fits": figure}

@@ -10,7 +10,7 @@ import numpy as np
 
 from src.config import build
 from src.config.values import Config, Values
-from src.data.table import Table
+from src.data.table import Column, Table
 from src.errors import UserError, first_line
 from src.runs.baselines import BASELINES, fitted
 from src.training.task import METRICS, figures
@@ -35,9 +35,10 @@ class Ensemble:
         self.members = list(members)
         self.encoder, self.dtype = members[0].encoder, members[0].dtype
 
-    def __call__(self, features: np.ndarray) -> np.ndarray:
-        """Predictions (rows,), float64, for raw features (rows, features)."""
-        return np.mean([member(features) for member in self.members], axis=0)
+    def on(self, columns: list[Column]) -> "Predict":
+        """Predictions (rows,), float64, of raw features (rows, features) as a table with such columns has them."""
+        predicts = [member.on(columns) for member in self.members]  # to each its own places of categories
+        return lambda features: np.mean([predict(features) for predict in predicts], axis=0)
 
 
 def is_several(cfg: Config) -> bool:
@@ -91,7 +92,7 @@ def judge(predicts: "Sequence[Predict]", parts: "Sequence[Partition]", folds: bo
     """The figures of models that predict together.
 
     Args:
-        predicts: raw features (rows, features) to predictions (rows,), of each.
+        predicts: raw features (rows, features), recoded for it, to predictions (rows,), of each.
         parts: the rows of each.
         folds: whether validation rows are folds, which no two models share.
     """
@@ -116,10 +117,10 @@ def judge(predicts: "Sequence[Predict]", parts: "Sequence[Partition]", folds: bo
         found |= _named("oof", figures([(predicted, target)], float(target.astype(np.float64).var())))
     errors = np.empty(0)
     if "test" in parts[0].splits():
-        pairs = [
-            (np.mean([predict(features) for predict in predicts], axis=0), target)
-            for features, target in parts[0].chunks("test")
-        ]
+        pairs = []
+        for chunks in zip(*(part.chunks("test") for part in parts), strict=True):  # recoded for each member
+            own = [predict(features) for predict, (features, _) in zip(predicts, chunks, strict=True)]
+            pairs.append((np.mean(own, axis=0), chunks[0][1]))
         found |= _named("test", figures(pairs, parts[0].variance("test")))
         errors = np.concatenate([np.abs(predicted - target) for predicted, target in pairs])
     return Judged(found, deviations, errors, columns)
@@ -129,7 +130,9 @@ def baselines(parts: "Sequence[Partition]", folds: bool) -> dict[str, dict[str, 
     """The same figures of each baseline, one model of it for each member's rows."""
     found = {}
     for name in BASELINES:
-        found[name] = judge([fitted(name, part) for part in parts], parts, folds).figures
+        predicts = [predict for part in parts if (predict := fitted(name, part)) is not None]
+        if len(predicts) == len(parts):
+            found[name] = judge(predicts, parts, folds).figures
     return found
 
 

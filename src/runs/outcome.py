@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Decode = Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]]
 
-_MOST = 2000  # columns of which least squares is worked out: its time grows with their cube
+_MOST = 500  # columns of which least squares is worked out: its time grows with their cube
 
 
 @dataclass

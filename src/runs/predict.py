@@ -10,6 +10,8 @@ from src.errors import UserError
 from src.runs.folder import RunFolder
 from src.runs.restore import load_config, load_predictor
 
+_SHOWN, _COLUMNS = 3, 7  # rows, and columns at most, that the terminal shows
+
 
 def predict(
     run: str,
@@ -47,8 +49,6 @@ def predict(
     predictor = load_predictor(folder, cfg, checkpoint, trust)
     encoder = predictor.encoder
     columns, features = like(encoder.columns, source, list(cfg.data.get("missing") or []), predictor.dtype)
-    recode = encoder.recoder(columns)
-    features = features if recode is None else recode(features)
     name = f"{encoder.target_name}_predicted"
     names = [name] if half is None else [name, f"{encoder.target_name}_low", f"{encoder.target_name}_high"]
     if taken := next((each for each in names if each in source.names), None):
@@ -56,7 +56,7 @@ def predict(
 
     # As text, so that the input's own columns come out as they went in.
     frame = source.cells(source.names).to_pandas()
-    predicted = predictor(features)
+    predicted = predictor.on(columns)(features)
     for each, far in zip(names, (0.0, -(half or 0.0), half or 0.0), strict=False):
         frame[each] = predicted + far
     target = Path(output) if output else folder.path / "predictions" / f"{paths[0].stem}.csv"
@@ -65,7 +65,10 @@ def predict(
         frame.to_csv(target, index=False)
     except OSError as error:
         raise UserError(f"output={target}: cannot be written ({error.strerror})") from None
-    print(f"{len(frame)} predictions{_said(encoder, features, len(source.names) - len(columns))}: {target}")
+    recode = encoder.recoder(columns)
+    said = _said(encoder, features if recode is None else recode(features), len(source.names) - len(columns))
+    print(frame.head(_SHOWN).to_string(index=False, max_cols=_COLUMNS, line_width=80))
+    print(f"{input}: {len(frame)} predictions{said}: {target}")
     return target
 
 

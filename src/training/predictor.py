@@ -1,10 +1,13 @@
 """A trained net with its encoder: raw features in, predictions in the target's unit out."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import nn
 
 from src.data.encoder import Encoder
+from src.data.table import Column
 from src.models.least_squares import Line
 from src.training.threads import threads
 
@@ -35,6 +38,11 @@ class Predictor:
                 encoded = self.encoder.encode(features[start : start + _CHUNK], self.dtype)
                 parts.append(self.encoder.decode(self.net(encoded.to(self._precision))))
         return np.concatenate(parts)
+
+    def on(self, columns: list[Column]) -> Callable[[np.ndarray], np.ndarray]:
+        """The same for raw features as a table with such columns has them, whose categories are its own."""
+        recode = self.encoder.recoder(columns)
+        return self if recode is None else lambda features: self(recode(features))
 
     def line(self) -> Line | None:
         """Slopes and intercept in raw units where the net is a straight line, else None."""

@@ -4,8 +4,10 @@ import copy
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from omegaconf import DictConfig
 from sklearn.linear_model import Ridge
 from torch import Tensor, nn
 
@@ -16,6 +18,9 @@ from src.models.embedding import Embedded, Hide, embedded_width
 from src.models.straight import CLIP, Straight
 from src.runs.evaluate import evaluate
 from src.runs.folder import RunFolder
+from src.runs.predict import predict
+from src.runs.restore import load_config, load_one
+from src.training.predictor import Predictor
 from tests.compose import composed, trained
 
 NUMBERS, CODES, ENTRIES = 4, 2, 21
@@ -117,11 +122,30 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = ["size,colour,town,built,price"]
     for row in range(150):
         size, colour, town = generator.normal(), generator.integers(3), generator.integers(12)
+        town = town if row % 40 else 12 + row // 40  # four towns are met once
         price = 50 + 5 * size + 3 * colour + town + generator.normal()
         built = f"20{row % 20:02d}-0{row % 9 + 1}-15"
         lines.append(f"{'' if row % 11 == 0 else round(size, 3)},{'rgb'[colour]},town{town},{built},{price:.3f}")
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+def settled(*overrides: str) -> DictConfig:
+    """A configuration as a run reads it."""
+    cfg = composed(*overrides)
+    settle(cfg)
+    return cfg
+
+
+def open_one(folder: RunFolder) -> Predictor:
+    """A member's model."""
+    return load_one(folder, load_config(folder), "best")
+
+
+def predictions(folder: RunFolder, table: Path, out: Path) -> np.ndarray:
+    """Of every row of a file, by the command."""
+    predict(str(folder.path), str(table), str(out / "out.csv"), "best")
+    return pd.read_csv(out / "out.csv")["price_predicted"].to_numpy()
 
 
 def test_any_table_trains_without_an_option(table: Path, tmp_path: Path) -> None:
@@ -137,6 +161,14 @@ def test_any_table_trains_without_an_option(table: Path, tmp_path: Path) -> None
     alone = trained(tmp_path / "alone", *base, "fold=1")
     assert summary["members"][1]["metrics"] == pytest.approx(alone["metrics"], rel=2e-4)
     members = RunFolder(tmp_path / "folds").members()
+    # A fold that has not met every town has other codes for those it has.
+    codes = [each.encoder.categories[1].values for each in map(open_one, members)]
+    assert codes[0] != codes[1] or codes[1] != codes[2]
+    together, *each = (predictions(folder, table, tmp_path) for folder in (RunFolder(tmp_path / "folds"), *members))
+    assert together == pytest.approx(np.mean(each, axis=0), rel=1e-6)
+    part = build.partition(cfg_of := settled(*base, "fold=0"), build.table(cfg_of))
+    errors = together[part.rows["test"]] - part.table.target[part.rows["test"]]
+    assert summary["metrics"]["test/mse"] == pytest.approx(np.mean(errors**2), rel=1e-4)
     assert evaluate(str(members[1].path), "best") == pytest.approx(alone["metrics"], rel=2e-4)
 
 
