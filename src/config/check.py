@@ -254,7 +254,8 @@ def _check_together(cfg: Config) -> None:
 def _check_monitor(key: str, figure: str, validation: bool) -> None:
     """A figure that is never logged would stop training in the middle, or go unwatched."""
     if figure.startswith("val/") and not validation:
-        raise UserError(f"{key}={figure} needs val rows, found data.val_fraction=0; train/loss is always there")
+        more = "; callbacks=default trains to the end" if key.startswith("callbacks.early_stopping") else ""
+        raise UserError(f"{key}={figure} needs val rows, found data.val_fraction=0; train/loss is always there{more}")
     if figure not in _MONITORED:
         raise UserError(f"{key} must be one of {', '.join(_MONITORED)}, found {figure!r}")
 

@@ -94,7 +94,9 @@ def _line(name: str, said: str) -> str:
 
 def _defaults(file: Path) -> Iterator[tuple[str, str]]:
     """The groups that a file's defaults name, each with the option that it names."""
-    return (pair for pair in re.findall(r"^  - (\w+): (\w+)$", file.read_text(encoding="utf-8"), re.MULTILINE))
+    return (
+        pair for pair in re.findall(r"^  - (\w+): (\w+)(?:  #.*)?$", file.read_text(encoding="utf-8"), re.MULTILINE)
+    )
 
 
 def _options(group: Path) -> Iterator[tuple[str, str]]:

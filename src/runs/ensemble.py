@@ -119,8 +119,8 @@ def judge(predicts: "Sequence[Predict]", parts: "Sequence[Partition]", folds: bo
     if "test" in parts[0].splits():
         pairs = []
         for chunks in zip(*(part.chunks("test") for part in parts), strict=True):  # recoded for each member
-            own = [predict(features) for predict, (features, _) in zip(predicts, chunks, strict=True)]
-            pairs.append((np.mean(own, axis=0), chunks[0][1]))
+            guesses = [predict(features) for predict, (features, _) in zip(predicts, chunks, strict=True)]
+            pairs.append((np.mean(guesses, axis=0), chunks[0][1]))
         found |= _named("test", figures(pairs, parts[0].variance("test")))
         errors = np.concatenate([np.abs(predicted - target) for predicted, target in pairs])
     return Judged(found, deviations, errors, columns)

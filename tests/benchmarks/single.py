@@ -80,7 +80,7 @@ def fit_mlp(rounds: int, size: float) -> list[Row]:
         ours = _fitter(
             "model=mlp", "data=csv", f"data.path={path}", "data.target=y", "data.val_fraction=0.2",
             "data.test_fraction=0", "data.batch_size=32", "data.standardize=false",
-            "optimizer=adam", f"trainer.max_epochs={epochs}",
+            "optimizer=adam", "callbacks=default", f"trainer.max_epochs={epochs}",
         )  # fmt: skip
         x, y = torch.from_numpy(features[:rows]), torch.from_numpy(target[:rows, None])
         x_val, y_val = torch.from_numpy(features[rows:]), torch.from_numpy(target[rows:, None])
@@ -201,7 +201,7 @@ def epoch(rounds: int, size: float) -> list[Row]:
             ours = _fitter(
                 "model=mlp", "data=csv", f"data.path={path}", "data.target=y", "data.val_fraction=0",
                 "data.test_fraction=0", "data.batch_size=1024", "data.standardize=false",
-                f"trainer.max_epochs={epochs}",
+                "optimizer=sgd", "callbacks=default", f"trainer.max_epochs={epochs}",
             )  # fmt: skip
             x, y = torch.from_numpy(features), torch.from_numpy(target[:, None])
 
@@ -237,7 +237,7 @@ def memory(rounds: int, size: float) -> list[Row]:
         shown = r"print(float(re.search(r'VmHWM:\s+(\d+)', open('/proc/self/status').read())[1]) / 1024)"
         work = (
             "from pathlib import Path; tests.compose.trained(Path({!r}), 'model=mlp', 'data=csv', 'data.path={}', "
-            "'data.target=y', 'data.batch_size=1024', 'trainer.max_epochs=1', 'callbacks.progress.every_n_epochs=9');"
+            "'data.target=y', 'optimizer=sgd', 'callbacks=default', 'data.batch_size=1024', 'trainer.max_epochs=1', 'callbacks.progress.every_n_epochs=9');"
         )
         peaks = [
             float(_output("-c", idle + work.format(f"{folder}/{number}", path) + shown))

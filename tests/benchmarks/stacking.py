@@ -206,6 +206,7 @@ def _trained(configs: list[Any]) -> float:
 
     from src.config import build
     from src.config.values import Values, container
+    from src.data.encoder import Shape
     from src.runs.folder import RunFolder
     from src.stacks.job import Job
     from src.stacks.nets import nets_of
@@ -213,7 +214,7 @@ def _trained(configs: list[Any]) -> float:
 
     rows = build.table(configs[0])
     jobs = [Job(number, Values.of(container(cfg)), RunFolder("unused"), []) for number, cfg in enumerate(configs)]
-    group = Group(rows, jobs, nets_of(len(rows.feature_names), jobs))
+    group = Group(rows, jobs, nets_of(Shape.of(rows.columns), jobs))
     return sum(trained.seconds for trained in group.train(group.width("auto"), None, None))
 
 

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from src.config import build
 from src.config.check import check
 from src.config.values import Values, container, flatten
+from src.data.encoder import Shape
 from src.runs.fit import fit
 from src.runs.folder import RunFolder
 from src.stacks.grouping import structure, why_alone
@@ -70,7 +71,7 @@ def together(configs: Sequence[DictConfig], root: Path, pruner: Any = None, widt
     jobs = [Job(number, cfg, RunFolder(root / "together" / str(number)), []) for number, cfg in enumerate(values)]
     watch = (lambda jobs: pruner) if pruner else None
     rows = build.table(configs[0])
-    group = Group(rows, jobs, nets_of(len(rows.feature_names), jobs))
+    group = Group(rows, jobs, nets_of(Shape.of(rows.columns), jobs))
     for trained in group.train(width, None, watch):
         for _ in write(trained, lambda job: {}):
             pass

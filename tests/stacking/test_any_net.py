@@ -150,12 +150,19 @@ def test_chains(scheduler: str, changes: list[dict[str, Any]], tmp_path: Path, f
     assert set(forms) <= {"chains", "swapped"}
 
 
-@pytest.mark.parametrize("model", [net("Normed", {}), {"_target_": "torch.nn.Sequential", "_args_": layers(3, 4)}])
-def test_batches_of_other_sizes_are_for_chains(model: dict[str, Any], tmp_path: Path) -> None:
-    """The smaller are filled up, and BatchNorm would see those rows."""
-    base = own(config(*BASE, *BATCHES), model)
+SIZES = ({"data.batch_size": 8}, {"data.batch_size": 12})
+
+
+def test_batches_of_other_sizes_are_for_nets_that_take_rows_alone(tmp_path: Path, forms: list[str]) -> None:
+    """The smaller are filled up: LayerNorm does not notice, and BatchNorm would see those rows."""
+    normed = own(config(*BASE, *BATCHES), net("Normed", {}))
     with pytest.raises(Alone, match="its net is no chain of linear layers"):
-        together(variants(base, {"data.batch_size": 8}, {"data.batch_size": 12}), tmp_path)
+        together(variants(normed, *SIZES), tmp_path)
+    model = {"_target_": "torch.nn.Sequential", "_args_": layers(3, 4)}
+    assert_equal(
+        variants(own(config(*BASE, *BATCHES, *AGREEING, "trainer.precision=64-true"), model), *SIZES), tmp_path
+    )
+    assert forms == ["swapped"]
 
 
 def test_one_net_in_two_forms_comes_to_the_same(tmp_path: Path) -> None:

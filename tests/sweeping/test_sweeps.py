@@ -213,7 +213,7 @@ def test_a_plain_grid_gets_the_same_report(command: Command, tmp_path: Path) -> 
 
 
 def test_a_sweep_that_hydra_refuses_leaves_nothing(command: Command, tmp_path: Path, capfd: Any) -> None:
-    assert command("optimizer.foo=1,2") == 1
+    assert command("optimizer.foo=1,2") == 2
     assert list(tmp_path.iterdir()) == []
     assert "holds no runs" not in capfd.readouterr().err
 

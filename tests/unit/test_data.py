@@ -165,7 +165,14 @@ def test_columns_far_from_zero_keep_their_digits(tmp_path: Path, model: str) -> 
 
     path = tmp_path / "rows.csv"
     far_rows(path)
-    data = ("data=csv", f"data.path={path}", "data.target=y", "data.val_fraction=0", "data.test_fraction=0.2")
+    data = (
+        "data=csv",
+        f"data.path={path}",
+        "data.target=y",
+        "data.val_fraction=0",
+        "data.test_fraction=0.2",
+        "callbacks=default",
+    )
     options = (f"model={model}", "data.standardize=true", "optimizer.lr=0.1", "trainer.max_epochs=100")
     summary = trained(tmp_path / "run", *data, *options)
     assert 20 < summary["reference"]["mse"] < 30
@@ -200,8 +207,22 @@ def test_features_stay_in_float32_where_it_holds_them(tmp_path: Path) -> None:
 def test_a_straight_line_on_raw_values_is_held_against_the_unrounded_target(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     far_rows(path)
-    data = ("data=csv", f"data.path={path}", "data.target=y", "data.val_fraction=0", "data.test_fraction=0")
-    start = ("data.features=[a]", "model.init.weight=0", "model.init.bias=1000000000", "optimizer.lr=1e-30")
+    data = (
+        "data=csv",
+        f"data.path={path}",
+        "data.target=y",
+        "data.val_fraction=0",
+        "data.test_fraction=0",
+        "callbacks=default",
+    )
+    start = (
+        "model=linear",
+        "optimizer=sgd",
+        "data.features=[a]",
+        "model.init.weight=0",
+        "model.init.bias=1000000000",
+        "optimizer.lr=1e-30",
+    )
     summary = trained(tmp_path / "run", *data, *start, "trainer.max_epochs=1")
     target = np.loadtxt(path, delimiter=",", skiprows=1)[:, 2]
     assert summary["metrics"]["train/mse"] == pytest.approx(np.mean((target - 1e9) ** 2), rel=1e-9)
