@@ -237,7 +237,8 @@ def memory(rounds: int, size: float) -> list[Row]:
         shown = r"print(float(re.search(r'VmHWM:\s+(\d+)', open('/proc/self/status').read())[1]) / 1024)"
         work = (
             "from pathlib import Path; tests.compose.trained(Path({!r}), 'model=mlp', 'data=csv', 'data.path={}', "
-            "'data.target=y', 'optimizer=sgd', 'callbacks=default', 'data.batch_size=1024', 'trainer.max_epochs=1', 'callbacks.progress.every_n_epochs=9');"
+            "'data.target=y', 'optimizer=sgd', 'callbacks=default', 'data.batch_size=1024', 'trainer.max_epochs=1', "
+            "'callbacks.progress.every_n_epochs=9');"
         )
         peaks = [
             float(_output("-c", idle + work.format(f"{folder}/{number}", path) + shown))

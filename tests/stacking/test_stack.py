@@ -99,7 +99,7 @@ def differences(one: Any, other: Any, name: str = "") -> set[str]:
             *(differences(a, b, f"{name}[{i}]") for i, (a, b) in enumerate(zip(one, other, strict=True)))
         )
     if isinstance(one, torch.Tensor):
-        scale = one.abs().max().nan_to_num(1.0, posinf=1.0).item()
+        scale = one.abs().max().nan_to_num(1.0, posinf=1.0).item() if one.numel() else 1.0
         same = one.shape == other.shape and one.dtype == other.dtype
         return set() if same and torch.allclose(one, other, 1e-4, 1e-5 * scale, equal_nan=True) else {name}
     if isinstance(one, float):
