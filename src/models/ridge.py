@@ -14,7 +14,9 @@ Solution = tuple[np.ndarray, float]  # weights (numbers + entries,) and intercep
 
 
 class RidgeDesign:
-    """Columns of a straight line: numbers of deviation 1, and a column for each code.
+    """Columns of a straight line: numbers, and a column for each code.
+
+    Numbers are taken as they are scaled, not to deviation 1: a column that is hardly ever met would weigh too much.
 
     Args:
         numbers: (rows, numbers).
@@ -22,9 +24,7 @@ class RidgeDesign:
     """
 
     def __init__(self, numbers: np.ndarray, codes: np.ndarray, entries: int) -> None:
-        deviation = numbers.std(axis=0)
-        self.scale = 1 / np.where(deviation > 1e-9, deviation, 1)
-        self._numbers, self._codes, self._entries = numbers * self.scale, codes, entries
+        self._numbers, self._codes, self._entries = numbers, codes, entries
 
     def ridge(self, target: np.ndarray, judge: Callable[[Solution], float] | None) -> tuple[float, np.ndarray, float]:
         """The least error, weights (numbers + entries,) and intercept; without ``judge`` of errors the penalty is 1.
@@ -55,9 +55,9 @@ class RidgeDesign:
         return best
 
     def predict(self, numbers: np.ndarray, codes: np.ndarray, weights: np.ndarray, intercept: float) -> np.ndarray:
-        """Predictions (rows,) of other rows, whose numbers are not scaled yet."""
+        """Predictions (rows,) of other rows."""
         width = numbers.shape[1]
-        return numbers @ (weights[:width] * self.scale) + _looked_up(weights[width:], codes) + intercept
+        return numbers @ weights[:width] + _looked_up(weights[width:], codes) + intercept
 
     def _times(self, weights: np.ndarray) -> np.ndarray:
         width = self._numbers.shape[1]

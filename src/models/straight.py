@@ -36,8 +36,7 @@ class Straight(nn.Module):
         if isinstance(net, Embedded):
             net.hide = nn.Identity()  # line and net see the same codes
         self.line = nn.Linear(self.numbers, 1)
-        # Both have a dimension for rows, so that they broadcast with and without a member axis before it.
-        self.scale = nn.Buffer(torch.ones(1, self.numbers))  # of what the line sees, to deviation 1
+        # With a dimension for rows, so that they broadcast with and without a member axis before it.
         self.range = nn.Buffer(torch.tensor([[-torch.inf, torch.inf]]))  # of the targets met, to which predictions keep
         self.wide = nn.Buffer(torch.zeros(1, 1))  # 1: the line sees numbers as they are, 0: clipped as the net
         self.values = nn.Embedding(entries, 1) if codes else None
@@ -47,7 +46,7 @@ class Straight(nn.Module):
         """The line and the net."""
         numbers, codes = features[..., : self.numbers], features[..., self.numbers :]
         near = numbers / (1 + (numbers / CLIP).square()).sqrt()
-        found = self.line((near + (numbers - near) * self.wide) * self.scale)
+        found = self.line(near + (numbers - near) * self.wide)
         if self.values is not None and self.hide is not None:
             codes = self.hide(codes)
             found, near = found + self.values(codes.long()).sum(-2), torch.cat([near, codes], -1)
@@ -65,7 +64,7 @@ class Straight(nn.Module):
 
         for part in self._ends()[-1].parameters():
             part.zero_()
-        best: tuple[float, float, np.ndarray, np.ndarray, np.ndarray, float] | None = None
+        best: tuple[float, float, np.ndarray, np.ndarray, float] | None = None
         for wide in (0.0, 1.0) if val is not None else (0.0,):
             design = RidgeDesign(
                 *self._split(train[0], wide), self.values.num_embeddings if self.values is not None else 0
@@ -77,13 +76,12 @@ class Straight(nn.Module):
                 judge = lambda solved, d=design, r=rows, w=wanted: float(np.mean((d.predict(*r, *solved) - w) ** 2))  # noqa: E731
             error, weights, intercept = design.ridge(target, judge)
             if best is None or error < _WIDER * best[0]:
-                best = (error, wide, design.scale, weights[: self.numbers], weights[self.numbers :], intercept)
+                best = (error, wide, weights[: self.numbers], weights[self.numbers :], intercept)
         assert best is not None
-        _, wide, scale, slopes, values, intercept = best
+        _, wide, slopes, values, intercept = best
         low, high = train[1].min(), train[1].max()
         self.range.copy_(torch.stack([low, high])[None] + (high - low) * torch.tensor([[-_BEYOND, _BEYOND]]))
         self.wide.fill_(wide)
-        self.scale.copy_(torch.from_numpy(scale)[None])
         self.line.weight.copy_(torch.from_numpy(slopes)[None])
         self.line.bias.fill_(intercept)
         if self.values is not None and self.hide is not None:

@@ -112,7 +112,7 @@ class Sweep:
         self._open, self._commands = {trial.number: trial for trial in batch}, {}
         try:
             for trial in batch:
-                trial.study.sampler = self.plan.sampler(trial.number)  # the last one's is still in place
+                trial.study.sampler = self.study.sampler(trial.number)  # the last one's is still in place
                 self._commands[trial.number] = self.plan.command(trial)
             # A process that died between the end of a run and the study's knowing it left a whole folder.
             self._salvage([trial for trial in batch if self.study.deaths(trial)])
