@@ -15,7 +15,7 @@ _COMMANDS = {
         """\
         python -m src.train
         python -m src.train model=mlp optimizer.lr=0.02
-        python -m src.train data=csv data.path=FILE.csv data.target=COLUMN model=mlp
+        python -m src.train data=csv data.path=FILE.csv data.target=COLUMN folds=5
         python -m src.train -m sweep=mlp
         python -m src.train resume=last trainer.max_epochs=2000""",
         "Goes to outputs/train/DATE/TIME-NAME or hydra.run.dir=DIR; a sweep to outputs/sweeps.",
@@ -27,7 +27,7 @@ _COMMANDS = {
         python -m src.evaluate run=best
         python -m src.evaluate run=outputs/train/DATE/TIME-NAME
         python -m src.evaluate run=outputs/train/DATE/TIME-NAME checkpoint=last
-        python -m src.evaluate run=outputs/sweeps/mlp/7/checkpoints/last.ckpt""",
+        python -m src.evaluate run=outputs/sweeps/mlp-cars/7/checkpoints/last.ckpt""",
         "Nothing is written.",
     ),
     "predict": (
@@ -37,16 +37,16 @@ _COMMANDS = {
         python -m src.predict run=best input=FILE.csv
         python -m src.predict run=outputs/train/DATE/TIME-NAME input=FILE.csv
         python -m src.predict run=last input=FILE.csv output=PREDICTIONS.csv
-        python -m src.predict run=last input=FILE.csv checkpoint=last""",
+        python -m src.predict run=last input=FILE.csv interval=0.9""",
         "Predictions go to predictions/ inside the run's folder, or to output=FILE.",
     ),
     "report": (
         "Ranks and draws the runs of a sweep, finished or not.",
         """\
         python -m src.report sweep=last
-        python -m src.report sweep=outputs/sweeps/mlp
+        python -m src.report sweep=outputs/sweeps/mlp-cars
         python -m src.report sweep=outputs/sweeps/DATE/TIME-NAME
-        python -m src.report sweep=outputs/sweeps/mlp/
+        python -m src.report sweep=outputs/sweeps/lr-cars
         python -m src.report sweep=SOMEBODYS/multirun/DATE/TIME""",
         "leaderboard.csv, sweep.json, report.html and figures/ go to the sweep's folder.",
     ),

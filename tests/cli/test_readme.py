@@ -36,7 +36,11 @@ def test_command_of_the_readme(call: Call, tmp_path: Path, command: str) -> None
     rows = "".join(f"{i * 0.1},{i % 3}\n" for i in range(20))
     (tmp_path / "FILE.csv").write_text("x,COLUMN\n" + rows)
     (tmp_path / "new_cars.csv").write_text("wt\n2.5\n3.1\n")
-    if "TIME-NAME" in command or "=last" in command:
+    (tmp_path / "NEW.csv").write_text("x\n0.5\n")
+    if "NEW.csv" in command:
+        table = ("data=csv", "data.path=FILE.csv", "data.target=COLUMN", "folds=5", "trainer.max_epochs=2")
+        assert call("train", *table).code == 0
+    elif "TIME-NAME" in command or "=last" in command:
         assert call("train", "trainer.max_epochs=2", "hydra.run.dir=outputs/train/DATE/TIME-NAME").code == 0
     door, *arguments = shlex.split(command.removeprefix("python -m src."))
     if door == "report":

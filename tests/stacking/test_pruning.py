@@ -55,3 +55,21 @@ def test_a_validation_figure_counts_by_its_best_epoch(maximize: bool, reported: 
     for epoch, figures in enumerate(([1.0, 5.0], [np.nan, np.nan], [3.0, 2.0]), 1):
         ask(epoch, np.arange(2), np.ones(2, bool), {"val/r2": np.array(figures), "train/loss": np.ones(2)})
     assert [trial.intermediate_values for trial in study.get_trials()] == [{3: value} for value in reported]
+
+
+def test_the_models_of_a_trial_report_their_mean_and_are_pruned_together() -> None:
+    """Two trials of two folds each: whoever has the better mean stays, though one of its folds is the worst of all."""
+    study = halving()
+    ask = Pruner([study.ask() for _ in range(2)], "val/mse", False, 1, models=2)
+    answers = ask(1, np.arange(4), np.ones(4, bool), {"val/mse": np.array([4.0, 0.0, 3.0, 3.0])})
+    assert answers is not None
+    assert [trial.intermediate_values for trial in study.get_trials()] == [{1: 2.0}, {1: 3.0}]
+    assert answers.tolist() == [False, False, True, True]
+    # A fold that has stopped counts on with its best, and is no longer asked.
+    study = halving()
+    ask = Pruner([study.ask() for _ in range(2)], "val/mse", False, 1, models=2)
+    ask(1, np.arange(4), np.ones(4, bool), {"val/mse": np.array([1.0, 5.0, 2.0, 2.0])})
+    answers = ask(2, np.arange(4), np.array([True, False, True, True]), {"val/mse": np.array([9.0, 9.0, 1.0, 1.0])})
+    assert answers is not None
+    assert study.get_trials()[0].intermediate_values == {1: 3.0, 2: 3.0}
+    assert answers.tolist() == [True, False, False, False]
