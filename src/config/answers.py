@@ -145,8 +145,8 @@ def _unreadable(override: str, message: str) -> UserError:
     said = [line for line in message.splitlines()[1:] if not line.startswith(("See ", "Error parsing"))]
     what = "" if not said or said[0].startswith("Lexer") else f" ({said[0].strip()})"
     return UserError(
-        f"{' '.join(override.split())}: cannot be read as KEY=VALUE{what}; a value with signs in it needs quotes "
-        "inside the shell's, as in 'KEY=\"a, b\"'"
+        f"{' '.join(override.split())}: cannot be read as KEY=VALUE{what}; a value with signs or letters such as ä in "
+        "it needs quotes inside the shell's, as in 'KEY=\"a, b\"'"
     )
 
 

@@ -42,6 +42,7 @@ def evaluate(run: str, checkpoint: str, trust: Collection[str] = ()) -> dict[str
     from src.runs.terminal import print_metrics
 
     part = build.partition(cfg, rows)
+    part.use(predictor.encoder)  # the rows may have changed, and with them the places of categories
     result = outcome(predictor, part) | {"reference": Reference(part).described}
     print_metrics(result, rows.source, rows.target_name, part.splits())
     return result["metrics"]
@@ -55,6 +56,8 @@ def _evaluate_together(
 
     predicts = [load_one(each, load_config(each, ("model",), trust), checkpoint) for each in folder.members()]
     parts = ensemble.partition_of(cfg, rows)
+    for predictor, part in zip(predicts, parts, strict=True):
+        part.use(predictor.encoder)  # see ``evaluate``
     judged = ensemble.judge(predicts, parts, bool(cfg.folds))
     found: dict[str, Any] = {"metrics": judged.figures, "deviations": judged.deviations}
     found["baselines"] = ensemble.baselines(parts, bool(cfg.folds))

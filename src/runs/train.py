@@ -19,6 +19,7 @@ from src.config.check import check, settle
 from src.config.keys import check_keys
 from src.config.kinds import packages
 from src.config.values import container, flatten
+from src.data.described import described
 from src.errors import NothingLeft, UserError
 from src.runs.folder import RunFolder, run_command
 from src.runs.lock import claimed
@@ -84,6 +85,9 @@ def _run(
         check(cfg)
         way.check_accelerator(cfg)
         rows = build.table(cfg)
+        if alone and first and "path" in cfg.data:
+            for line in described(rows):
+                log.info("%s", line)
         if first:
             # Resolved, so that the folder can be read where Hydra's own resolvers are not.
             OmegaConf.save(cfg, folder.config)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from src.config import build
 from src.config.check import settle
+from src.data.described import described
 from src.errors import UserError
 from src.models.embedding import Embedded, Hide, embedded_width
 from src.models.straight import CLIP, Straight
@@ -183,3 +184,32 @@ def test_a_run_starts_at_the_line_of_its_training_rows(table: Path) -> None:
     assert all(torch.equal(value, before[name]) for name, value in made.state_dict().items())
     features, target = part.encoded("val")
     assert (started.eval()(features) - target).square().mean() < 0.4 * target.var()
+
+
+def test_the_log_says_what_each_column_was_taken_for(table: Path, tmp_path: Path) -> None:
+    """Kind, distinct values, gaps, range or most frequent values, and what becomes of it; ids are named."""
+    lines = table.read_text().splitlines()
+    numbered = tmp_path / "numbered.csv"
+    numbered.write_text("\n".join(["id," + lines[0], *(f"{place},{line}" for place, line in enumerate(lines[1:]))]))
+    cfg = settled("data=csv", f"data.path={numbered}", "data.target=price", "data.drop=[built]")
+    said = {line.split()[0]: " ".join(line.split()) for line in described(build.table(cfg))}
+    assert said["size"].startswith("size number")
+    assert said["size"].endswith("a number, a gap the median and a flag")
+    assert " 14 " in said["size"]
+    assert said["colour"].startswith("colour category 3 ")
+    assert said["colour"].endswith("3 columns")
+    assert said["town"].startswith("town category 16 town")
+    assert said["town"].endswith("an embedding")
+    assert said["price"].endswith("the target")
+    assert said["id"] == "id left out: an id: a whole number of its own for each row"
+    assert said["built"] == "built left out: data.drop"
+
+
+def test_evaluate_reads_changed_rows_by_the_models_own_places(table: Path, tmp_path: Path) -> None:
+    """A town that was added to the file shifts all that come after it in the alphabet."""
+    own = tmp_path / "own.csv"
+    own.write_text(table.read_text())
+    run = tmp_path / "run"
+    trained(run, "data=csv", f"data.path={own}", "data.target=price", "logger=none", "trainer.max_epochs=5")
+    own.write_text(table.read_text() + "0.1,r,a_town,2001-01-15,53.0\n")
+    assert evaluate(str(run), "best")["train/r2"] > 0.9

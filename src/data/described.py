@@ -1,0 +1,58 @@
+"""A table's columns in words: what each was taken for, and what becomes of it."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from src.data.categories import columns_of
+from src.data.table import BOOLEAN, CATEGORY, NUMBER, Column, Table
+
+_SHOWN = 40  # columns; of more the first are told
+_WIDTH = 24  # characters of a name or of a value
+
+
+def described(table: Table) -> Iterator[str]:
+    """A line for each column: name, kind, distinct values, gaps, range or most frequent values, and its use."""
+    rows: list[tuple[str, ...]] = [("column", "kind", "distinct", "gaps", "range or most frequent", "becomes")]
+    for place, column in enumerate(table.columns[:_SHOWN]):
+        rows.append(_row(column, table.features[:, place]))
+    rows.append((*_row(Column(table.target_name), table.target)[:5], "the target"))
+    for name, reason in list(table.left_out.items())[:_SHOWN]:
+        rows.append((_cut(name), "", "", "", "", f"left out: {reason}"))
+    widths = [max(len(row[place]) for row in rows) for place in range(5)]
+    for row in rows:
+        yield "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[5]]).rstrip()
+    hidden = max(len(table.columns) - _SHOWN, 0) + max(len(table.left_out) - _SHOWN, 0)
+    if hidden:
+        yield f"and {hidden} more columns"
+    if table.dropped:
+        yield f"{table.dropped} rows without a target are left out"
+
+
+def _row(column: Column, numbers: np.ndarray) -> tuple[str, ...]:
+    gap = np.isnan(numbers)
+    found, counts = np.unique(numbers[~gap], return_counts=True)
+    if column.kind == CATEGORY:
+        often = np.argsort(-counts, kind="stable")[:3]
+        span = ", ".join(f"{_cut(column.values[int(found[i])])} ({counts[i]})" for i in often)
+    elif not len(found):
+        span = ""
+    elif column.kind in (NUMBER, BOOLEAN):
+        span = f"{found[0]:.6g} to {found[-1]:.6g}"
+    else:
+        first, last = (np.datetime64(0, "D") + np.timedelta64(int(days), "D") for days in found[[0, -1]])
+        span = f"{first} to {last}"
+    return _cut(column.name), column.kind, str(len(found)), str(int(gap.sum())) if gap.any() else "", span, _use(column)
+
+
+def _use(column: Column) -> str:
+    if column.kind == CATEGORY:
+        width = columns_of(column)
+        return f"{width} columns" if width else "an embedding"
+    flag = ", a gap the median and a flag" if column.gaps else ""
+    return ("a number" if column.kind in (NUMBER, BOOLEAN) else "parts of a date") + flag
+
+
+def _cut(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _WIDTH else f"{line[: _WIDTH - 1]}…"
