@@ -6,7 +6,7 @@ from typing import Any
 from omegaconf import ListConfig, OmegaConf
 
 from src.config.bounds import Auto, Character, Choice, Each, Number, Rule, Text
-from src.config.values import Config
+from src.config.values import Config, Values
 from src.errors import UserError
 from src.training.task import METRICS, SPLITS
 
@@ -154,7 +154,10 @@ def settle(cfg: Config) -> None:
     """Says what one value decides of another: the share of rows that validates a fold."""
     folds = cfg.get("folds")
     if isinstance(folds, int) and folds > 1:
-        cfg.data.val_fraction = 1 / folds
+        if isinstance(cfg, Values):  # whose parts jobs of a sweep may have in common
+            cfg["data"] = Values(cfg.data, val_fraction=1 / folds)
+        else:
+            cfg.data.val_fraction = 1 / folds
 
 
 def check(cfg: Config) -> None:

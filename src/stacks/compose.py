@@ -1,140 +1,92 @@
-"""The configurations of many jobs, composed once for all that differ in values only.
-
-Hydra takes 50 ms to compose a configuration. A value that nothing refers to is put into Hydra's own result for
-the overrides that are left; everything else goes Hydra's way.
-"""
+"""The configurations of many jobs: Hydra composes one in full, and the others by the values in which they differ."""
 
 import copy
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache, cached_property
+import logging
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import OverrideType
+from hydra.core.override_parser.types import Override, OverrideType
 from hydra.core.utils import filter_overrides
 from hydra.errors import HydraException
-from omegaconf import DictConfig, ListConfig, OmegaConf, read_write
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf.errors import OmegaConfBaseException
 
-from src.adapters.hydra_compose import number_job
+from src.adapters.hydra_compose import apply, number_job, written_pattern
 from src.config.keys import check_keys
 from src.config.resolvers import within
-from src.config.values import container, flatten, unresolved
-from src.sweeping.pruning import NUMBER
+from src.config.values import Values, container, unresolved
+from src.errors import UserError
+from src.runs.folder import RunFolder
+from src.stacks.job import Job
 
-_OF_THE_JOB = re.compile(r"hydra(_override_|[:.](job\.(num|id|override)|overrides|runtime\.output_dir|sweep))")
-_SAME_FOR_ALL = re.compile(r"\$\{(hydra|now|oc\.env|python_version):[^${}]*\}")
-# A name that is itself looked up, or a call that looks one up, may be any.
-_ANY_NAME = re.compile(r"\$\{[^:}]*\$\{|\$\{oc\.")
+log = logging.getLogger(__name__)
+
+Failure = HydraException | OmegaConfBaseException | UserError
 
 
-class Structure:
-    """What jobs that differ in values only have in common: Hydra's result for their other overrides."""
+class Base:
+    """What Hydra composed for the first of some jobs; the others have values of their own at the same keys.
 
-    def __init__(self, config: DictConfig) -> None:
+    Args:
+        config: that job's whole configuration; then that of whichever job was asked for last.
+        changed: the keys.
+    """
+
+    def __init__(self, config: DictConfig, changed: Sequence[str]) -> None:
         self.config = config
         handlers = config.hydra.job_logging and config.hydra.job_logging.get("handlers")
         self.log = f"{config.hydra.job.name}.log" if handlers and "file" in handlers else None
-        self.subdir = str(config.hydra.sweep._get_node("subdir")._value())  # before ${hydra.job.num} is known
-        self.takes = cache(self._takes)
+        number_job(config, 0)
+        OmegaConf.set_readonly(config.hydra, False)
+        # What holds no interpolation and none of the keys is the same for every job, and most of the configuration. So
+        # are the choices, which are no values.
+        tops = {key.partition(".")[0] for key in changed}
+        tree = {str(key): repr(value) for key, value in unresolved(config).items() if key != "hydra"}
+        texts = {key: text.replace("${hydra:runtime.choices.", "") for key, text in tree.items()}
+        self._moving = [key for key, text in texts.items() if key in tops or "${" in text]
+        self._by_number = written_pattern(config) == "${hydra.job.num}"
+        self._looks_up = not self._by_number or any("hydra" in texts[key] for key in self._moving)
+        # Those that move are here for their place alone.
+        self._still = within(config, lambda: {k: None if k in self._moving else _value(config, k) for k in tree})
 
-    @cached_property
-    def task(self) -> dict[str, Any]:
-        """The resolved task part, as plain values."""
-        return resolved_task(self.config)
+    def job(self, number: int, overrides: list[str], changes: tuple[Override, ...]) -> Job:
+        """The job of this base that changes these values.
 
-    @cached_property
-    def flat(self) -> dict[str, Any]:
-        """The same by dotted names."""
-        return flatten(self.task)
+        Raises:
+            HydraException, OmegaConfBaseException: a value does not fit its key, or an interpolation leads nowhere.
+        """
+        job = Job(number, Values(), RunFolder(""), overrides, self, changes)
+        config = self.config
+        if self._looks_up:
+            self.become(job)
+        else:
+            apply(changes, config)
 
-    @cached_property
-    def sweep(self) -> str:
-        """The sweep's folder, absolute."""
-        return str(Path(str(within(self.config, lambda: OmegaConf.select(self.config, "hydra.sweep.dir")))).absolute())
+        def read() -> None:
+            job.cfg = Values.of({**self._still, **{key: _value(config, key) for key in self._moving}})
+            subdir = str(number) if self._by_number else config.hydra.sweep.subdir
+            job.folder = RunFolder(Path(config.hydra.sweep.dir, subdir).absolute())
 
-    @cached_property
-    def _names(self) -> set[str] | None:
-        """Every word in an interpolation that a job resolves; None where one may read anything."""
-        task = unresolved(self.config)
-        sweep = task.pop("hydra")["sweep"]
-        texts = [str(value) for value in flatten(task).values()]
-        texts += [str(sweep["dir"]), self.subdir.replace("${hydra.job.num}", "")]
-        found: set[str] = set()
-        for text in (text for text in texts if "${" in text):
-            rest = _SAME_FOR_ALL.sub("", text)
-            if _OF_THE_JOB.search(text) or _ANY_NAME.search(rest):
-                return None
-            found |= set(re.findall(r"\w+", rest))
-        return found
+        within(config, read)
+        return job
 
-    def _takes(self, key: str, for_list: bool) -> bool:
-        """Whether a value can be put in at ``key``, or at that of a list: there is one and nothing refers to it."""
-        parent, _, last = key.rpartition(".")
-        node = OmegaConf.select(self.config, parent) if parent else self.config
-        if not isinstance(node, DictConfig) or last not in node or OmegaConf.is_interpolation(node, last):
-            return False
-        old = node._get_node(last)
-        if isinstance(old, DictConfig) or (isinstance(old, ListConfig) and not for_list):
-            return False
-        return self._names is not None and not self._names & set(key.split("."))
+    def become(self, job: Job) -> DictConfig:
+        """A job's whole configuration, until another's is asked for."""
+        config = self.config
+        apply(job.changes, config)
+        config.hydra.job.num, config.hydra.job.id = job.number, str(job.number)
+        config.hydra.overrides.task = job.overrides
+        return config
 
-
-@dataclass
-class Composed:
-    """The configuration of a job: its structure and its own values by dotted names."""
-
-    number: int
-    overrides: list[str]
-    structure: Structure
-    values: dict[str, Any]
-
-    @cached_property
-    def flat(self) -> dict[str, Any]:
-        """The resolved task configuration by dotted names."""
-        return self.structure.flat | self.values
-
-    @cached_property
-    def task_overrides(self) -> list[str]:
-        """The overrides that are the task's own."""
-        return list(filter_overrides(self.overrides))
-
-    @cached_property
-    def folder(self) -> Path:
-        """The run folder, absolute."""
-        text = self.structure.subdir.replace("${hydra.job.num}", str(self.number))
-        if "${" in text:
-            config = self.config()
-            text = str(within(config, lambda: OmegaConf.select(config, "hydra.sweep.subdir")))
-        return Path(f"{self.structure.sweep}/{text}")
-
-    @property
-    def trial(self) -> int:
-        """The number of the trial that this job is."""
-        return int(self.structure.config.hydra.job.env_set.get(NUMBER, self.number))
-
-    def task(self) -> dict[str, Any]:
-        """The resolved task configuration."""
-        task = copy.deepcopy(self.structure.task)
-        for key, value in self.values.items():
-            *parents, last = key.split(".")
-            node = task
-            for parent in parents:
-                node = node[parent]
-            node[last] = value
-        return task
-
-    def config(self) -> DictConfig:
-        """The whole configuration, as Hydra's own composition gives it."""
-        config = copy.deepcopy(self.structure.config)
-        number_job(config, self.number)
-        with read_write(config.hydra):
-            for key, value in self.values.items():
-                OmegaConf.update(config, key, value, merge=True)
-            config.hydra.overrides.task = self.task_overrides
+    def whole(self, job: Job) -> DictConfig:
+        """A job's whole configuration, its folder included, to be kept."""
+        config = copy.deepcopy(self.become(job))
+        with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
+            config.hydra.runtime.output_dir = str(job.folder.path)
         return config
 
 
@@ -143,50 +95,63 @@ class Composer:
 
     def __init__(self, loader: ConfigLoader, master: DictConfig) -> None:
         self._loader, self._master = loader, master
-        self._parser = OverridesParser.create(config_loader=loader)
-        self._structures: dict[tuple[str, ...], Structure] = {}
-        self._read, self._options = cache(self._parse), cache(loader.get_group_options)
+        self._read = cache(OverridesParser.create(config_loader=loader).parse_override)
+        self._options = cache(loader.get_group_options)
+        self.bases: dict[Any, Base] = {}
 
-    def compose(self, number: int, overrides: Sequence[str]) -> Composed:
-        """A job's configuration.
+    def compose(self, jobs: Mapping[int, Sequence[str]]) -> dict[int, Job | Failure]:
+        """Each job by its number, or why Hydra refuses it. Of each base one job is held against Hydra's own result."""
+        found = {number: self._tried(number, overrides, self._by_values) for number, overrides in jobs.items()}
+        by_base: dict[int, list[Job]] = {}
+        for job in found.values():
+            if isinstance(job, Job):
+                by_base.setdefault(id(job.base), []).append(job)
+        for *others, sample in by_base.values():
+            whole = self._tried(sample.number, jobs[sample.number], self._in_full) if others else sample
+            if not isinstance(whole, Job) or (repr(whole.cfg), whole.folder.path) != (
+                repr(sample.cfg),
+                sample.folder.path,
+            ):
+                log.warning("jobs like #%d are composed in full: their values alone lead elsewhere", sample.number)
+                found |= {
+                    job.number: self._tried(job.number, jobs[job.number], self._in_full) for job in (*others, sample)
+                }
+        return found
 
-        Raises:
-            HydraException: Hydra refuses the overrides.
-            UserError: they set a key that nobody reads.
-        """
-        read = [self._read(text) for text in overrides]
-        keys = [key for key, _ in read]
-        values = {
-            key: value for key, (plain, value) in read if plain and sum(_related(key, other) for other in keys) == 1
-        }
-        # A key that cannot be put in is left to Hydra; what then refers to other keys was left to it already.
-        base = self._structure(tuple(text for text, key in zip(overrides, keys, strict=True) if key not in values))
-        values = {
-            key: value for key, value in values.items() if base.takes(key, value is None or isinstance(value, list))
-        }
-        base = self._structure(tuple(text for text, key in zip(overrides, keys, strict=True) if key not in values))
-        return Composed(number, list(overrides), base, values)
-
-    def _structure(self, overrides: tuple[str, ...]) -> Structure:
-        if overrides not in self._structures:
-            config = self._loader.load_sweep_config(self._master, list(overrides))
-            check_keys(config)
-            self._structures[overrides] = Structure(config)
-        return self._structures[overrides]
-
-    def _parse(self, text: str) -> tuple[str, tuple[bool, Any]]:
-        """The key whose value an override changes, whether to a plain one, and to which."""
+    def _tried(self, number: int, overrides: Sequence[str], how: Any) -> Job | Failure:
         try:
-            override = self._parser.parse_override(text)
-        except HydraException:  # which says what is wrong when it composes
-            return "", (False, None)
-        key, value = override.key_or_group, override.value()
-        if isinstance(value, str) and self._options(key):
-            return "", (False, None)  # a choice, made before any value
-        plain = override.type == OverrideType.CHANGE and override.package is None and not key.startswith("hydra.")
-        items = value if isinstance(value, list) else [value]
-        plain &= all(item is None or isinstance(item, (int, float, str)) for item in items)
-        return key, (plain and "$" not in text and "?" not in text, value)
+            return how(number, list(overrides))
+        except (HydraException, OmegaConfBaseException, UserError) as error:
+            return error
+
+    def _in_full(self, number: int, overrides: list[str]) -> Job:
+        """A job as Hydra alone composes it."""
+        config = self._loader.load_sweep_config(self._master, overrides)
+        job = Base(config, ()).job(number, list(filter_overrides(overrides)), ())
+        job.cfg = Values.of(resolved_task(config))
+        return job
+
+    def _by_values(self, number: int, overrides: list[str]) -> Job:
+        read = [self._read(text) for text in overrides]
+        # Choices are made before any value is set.
+        values = [each.key_or_group for each in read if not self._is_choice(each)]
+        frees = [self._is_free(each) and sum(_related(each.key_or_group, key) for key in values) == 1 for each in read]
+        kept = tuple(each.key_or_group if free else each.input_line for each, free in zip(read, frees, strict=True))
+        changes = tuple(each for each, free in zip(read, frees, strict=True) if free)
+        if kept not in self.bases:
+            config = self._loader.load_sweep_config(self._master, overrides)
+            check_keys(config)
+            self.bases[kept] = Base(config, [each.key_or_group for each in changes])
+        return self.bases[kept].job(number, list(filter_overrides(overrides)), changes)
+
+    def _is_choice(self, override: Override) -> bool:
+        return isinstance(override.value(), str) and bool(self._options(override.key_or_group))
+
+    def _is_free(self, override: Override) -> bool:
+        """Whether an override sets a value, wholly, whatever was there: no choice, no mapping, nothing of Hydra's."""
+        sets = override.type == OverrideType.CHANGE and override.package is None
+        sets = sets and not isinstance(override.value(), dict) and not override.key_or_group.startswith("hydra.")
+        return sets and not self._is_choice(override)
 
 
 def resolved_task(config: DictConfig) -> dict[str, Any]:
@@ -194,6 +159,13 @@ def resolved_task(config: DictConfig) -> dict[str, Any]:
     task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     within(config, lambda: OmegaConf.resolve(task))
     return container(task)
+
+
+def _value(config: DictConfig, key: str) -> Any:
+    if OmegaConf.is_missing(config, key):
+        return "???"
+    value = config[key]
+    return Values.of(container(value)) if OmegaConf.is_dict(value) else container({key: value})[key]
 
 
 def _related(one: str, other: str) -> bool:

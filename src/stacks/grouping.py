@@ -10,7 +10,7 @@ from typing import Any
 
 from src.config import optimization, way
 from src.config.kinds import resolve
-from src.config.values import Values
+from src.config.values import Config
 from src.runs.ensemble import is_several
 
 Flat = Mapping[str, Any]
@@ -26,7 +26,7 @@ _READ = ("objective", "data", "optimizer", "scheduler", "trainer", "callbacks", 
 _FIXED_SCHEDULE = {"scheduler._target_", "scheduler._partial_", "scheduler.interval", "scheduler.monitor"}
 
 
-def why_alone(flat: Flat, cfg: Values) -> str | None:
+def why_alone(flat: Flat, cfg: Config) -> str | None:
     """Why a job has to be trained by itself; None where it can be a member of a stack.
 
     Args:

@@ -1,16 +1,33 @@
-"""A job of a sweep."""
+"""A job of a sweep: what it trains, and where its run goes."""
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-from src.config.values import Config
+from src.config.values import Config, flatten
 from src.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
+
+    from src.stacks.compose import Base
 
 
 @dataclass
 class Job:
-    """A job of a sweep: its resolved configuration, and where its run goes."""
+    """A job: its resolved configuration, its folder, and the task's own overrides.
+
+    ``base`` and ``changes`` are what it was composed of.
+    """
 
     number: int
     cfg: Config
     folder: RunFolder
     overrides: list[str]
+    base: "Base | None" = None
+    changes: "tuple[Override, ...]" = ()
+
+    @cached_property
+    def flat(self) -> dict[str, Any]:
+        """The configuration by dotted names."""
+        return flatten(self.cfg)

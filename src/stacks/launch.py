@@ -8,21 +8,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrides, run_job, setup_globals
-from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf import DictConfig, OmegaConf
 
-from src.adapters.hydra_compose import number_job
+from src.adapters.hydra_compose import number_job, written_pattern
 from src.adapters.lightning_import import import_lightning
 from src.config.check import check, settle
-from src.config.values import Values
-from src.errors import UserError, first_line
-from src.stacks.compose import Composed, Composer
+from src.config.values import container
+from src.errors import UserError, first_line, refuse
+from src.stacks.compose import Composer, Failure
 from src.stacks.grouping import differing, structure, why_alone
+from src.stacks.job import Job
+from src.sweeping.subdir import check_subdir
 from src.training.task import objectives_of
 
 if TYPE_CHECKING:
-    from src.stacks.group import ComposedGroup
+    from src.stacks.group import JobGroup
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +51,9 @@ class Launch:
         Path(str(self._config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
         jobs = {first + place: list(each) for place, each in enumerate(overrides)}
         reason = self._why_none()
-        log.info("Launching %d jobs locally%s", len(jobs), f", one by one: {reason}" if reason else "")
-        for group in [] if reason else self._groups(jobs):
+        how = f", one by one: {reason}" if reason else ""
+        log.info("Launching %d job%s locally%s", len(jobs), "s" * (len(jobs) > 1), how)
+        for group in [] if reason or len(jobs) == 1 else self._groups(jobs):
             self._stack(group)
         for number in sorted(jobs.keys() - self._returns.keys()):
             self._alone(number, jobs[number])
@@ -71,27 +73,21 @@ class Launch:
             return "hydra.job.env_set changes the environment of each job"
         return None
 
-    def _groups(self, jobs: dict[int, list[str]]) -> "list[ComposedGroup]":
+    def _groups(self, jobs: dict[int, list[str]]) -> "list[JobGroup]":
         """Jobs that can be trained as one; says why the others are left out, a line each reason."""
         from src.stacks.group import split
 
         import_lightning()  # which of torch's optimizers can be stacked, torch knows
-        found: dict[Any, list[Composed]] = {}
+        found: dict[Any, list[Job]] = {}
         left: dict[str, list[int]] = {}
-        for number, overrides in jobs.items():
-            try:
-                composed = self._composer.compose(number, overrides)
-                cfg = Values.of(composed.task())
-                settle(cfg)
-                reason = why_alone(composed.flat, cfg) or _complaint(cfg)
-            except (HydraException, KeyError, UserError):
-                left.setdefault("its configuration does not compose as a training", []).append(number)
-                continue
-            if reason:
+        composed = self._composer.compose(jobs)
+        self._check_folders([job for job in composed.values() if isinstance(job, Job)])
+        for number, job in composed.items():
+            if reason := _why_alone(job):
                 left.setdefault(reason, []).append(number)
-            else:
-                found.setdefault(structure(composed.flat), []).append(composed)
-        groups: list[ComposedGroup] = []
+            elif isinstance(job, Job):
+                found.setdefault(structure(job.flat), []).append(job)
+        groups: list[JobGroup] = []
         for members in found.values():
             try:
                 apart = split(members) if len(members) > 1 else []
@@ -99,46 +95,53 @@ class Launch:
                 # Whatever it is, a job that runs alone says it in full.
                 left.setdefault(_said(error), []).extend(each.number for each in members)
                 continue
-            groups += [group for group in apart if len(group.members) > 1]
-            stacked = {member.number for group in groups for member in group.members}
+            groups += [group for group in apart if len(group.jobs) > 1]
+            stacked = {job.number for group in groups for job in group.jobs}
             if without := [each.number for each in members if each.number not in stacked]:
                 left.setdefault("no other job has its structure", []).extend(without)
         for reason, numbers in left.items():
             log.info("one by one: %s: %s", _numbers(numbers), reason)
         return groups
 
-    def _stack(self, group: "ComposedGroup") -> None:
+    def _check_folders(self, jobs: list[Job]) -> None:
+        sweep = Path(str(self._config.hydra.sweep.dir)).absolute()
+        try:
+            check_subdir(written_pattern(self._config), [os.path.relpath(job.folder.path, sweep) for job in jobs])
+        except UserError as error:
+            refuse(error)
+
+    def _stack(self, group: "JobGroup") -> None:
         """Trains a group as one; those that it cannot serve are left for ``_alone``."""
-        members = group.members
-        what = ", ".join(differing([m.flat for m in members])[:6]) or "nothing"
+        jobs = group.jobs
+        what = ", ".join(differing([job.flat for job in jobs])[:6]) or "nothing"
         try:
             if reason := group.why_not(self._width):
-                log.info("one by one: %s: %s", _numbers([m.number for m in members]), reason)
+                log.info("one by one: %s: %s", _numbers([job.number for job in jobs]), reason)
                 return
             width = group.width
-            stacks = -(-len(members) // width)
+            stacks = -(-len(jobs) // width)
             parts = "one stack" if stacks == 1 else f"{stacks} stacks of at most {width}"
-            log.info("as %s: %d jobs that differ in %s", parts, len(members), what)
+            log.info("as %s: %d jobs that differ in %s", parts, len(jobs), what)
             started = time.monotonic()
-            for composed, summary in group.run():
-                self._returns[composed.number] = self._return(composed, summary)
-            log.info("%d jobs in %.1f s", len(members), time.monotonic() - started)
+            for job, summary in group.run():
+                self._returns[job.number] = self._return(job, summary)
+            log.info("%d jobs in %.1f s", len(jobs), time.monotonic() - started)
         except Exception as error:
             # Whatever it is, it must not cost the sweep: the jobs that it cut off run alone, as without this launcher.
-            cut = [m.number for m in members if m.number not in self._returns]
+            cut = [job.number for job in jobs if job.number not in self._returns]
             shown = os.environ.get("HYDRA_FULL_ERROR") == "1"
             log.warning("one by one: %s: %s", _numbers(cut), _said(error), exc_info=shown)
         if group.interrupted:
             raise KeyboardInterrupt
 
-    def _return(self, composed: Composed, summary: dict[str, Any]) -> JobReturn:
+    def _return(self, job: Job, summary: dict[str, Any]) -> JobReturn:
         found = MemberReturn(
-            overrides=composed.task_overrides,
+            overrides=job.overrides,
             working_dir=str(Path.cwd()),
             task_name=str(self._config.hydra.job.name),
             status=JobStatus.COMPLETED,
         )
-        found.composed = composed
+        found.job = job
         values = list(objectives_of(summary).values())
         found.return_value = values if len(values) > 1 else values[0]
         if self._observed:
@@ -170,17 +173,15 @@ class Launch:
 class MemberReturn(JobReturn):
     """A member's JobReturn; its configurations are composed when somebody looks at them."""
 
-    composed: Composed
+    job: Job
 
     def whole(self) -> DictConfig:
         """The member's whole configuration, with its folder."""
-        config = self.composed.config()
-        with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
-            config.hydra.runtime.output_dir = str(self.composed.folder)
-        return config
+        assert self.job.base is not None
+        return self.job.base.whole(self.job)
 
     # The setters do nothing: Hydra's dataclass starts both at None.
-    cfg = property(lambda self: OmegaConf.create(self.composed.task()), lambda self, value: None)
+    cfg = property(lambda self: OmegaConf.create(container(self.job.cfg)), lambda self, value: None)
     hydra_cfg = property(lambda self: OmegaConf.masked_copy(self.whole(), "hydra"), lambda self, value: None)
 
 
@@ -189,13 +190,20 @@ def _said(error: Exception) -> str:
     return first_line(error) if isinstance(error, UserError) else f"{type(error).__name__}: {first_line(error)}"
 
 
-def _complaint(cfg: Values) -> str | None:
-    """What is wrong with a job's values; a job that runs alone says it in full."""
-    try:
-        check(cfg)
-    except UserError as error:
-        return first_line(error)
-    return None
+def _why_alone(job: Job | Failure) -> str | None:
+    """Why a job cannot be a member of a stack; one that runs alone says in full what is wrong with it."""
+    if isinstance(job, Job):
+        try:
+            settle(job.cfg)
+            if reason := why_alone(job.flat, job.cfg):
+                return reason
+            check(job.cfg)
+            return None
+        except UserError as error:
+            return first_line(error)
+        except KeyError:
+            pass
+    return "its configuration does not compose as a training"
 
 
 def _numbers(numbers: Sequence[int]) -> str:

@@ -61,9 +61,9 @@ class Pruner:
         return np.isin(trial, pruned) & alive
 
 
-def trial_of(hydra: Any) -> int:
-    """The number of the trial that a job is."""
-    return int(hydra.job.env_set.get(NUMBER, hydra.job.num))
+def trial_of(hydra: Any, number: int) -> int:
+    """The trial that the job with this number is."""
+    return int(hydra.job.env_set.get(NUMBER, number))
 
 
 def prunes(hydra: Any) -> bool:
@@ -77,7 +77,7 @@ def pruner_of(hydra: Any, objective: str, maximize: bool, max_epochs: int, model
     """The pruner that the sweep of a job asks for, whose ``models`` train together; None where it asks for none."""
     if not prunes(hydra):  # a run alone is no trial and has no number
         return None
-    return pruner(hydra, objective, maximize, max_epochs, [trial_of(hydra)], models)
+    return pruner(hydra, objective, maximize, max_epochs, [trial_of(hydra, hydra.job.num)], models)
 
 
 def pruner(
