@@ -162,10 +162,7 @@ def resolved_task(config: DictConfig) -> dict[str, Any]:
 
 
 def _value(config: DictConfig, key: str) -> Any:
-    if OmegaConf.is_missing(config, key):
-        return "???"
-    value = config[key]
-    return Values.of(container(value)) if OmegaConf.is_dict(value) else container({key: value})[key]
+    return "???" if OmegaConf.is_missing(config, key) else container({key: config[key]})[key]
 
 
 def _related(one: str, other: str) -> bool:

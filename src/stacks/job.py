@@ -10,21 +10,19 @@ from src.runs.folder import RunFolder
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
-    from src.stacks.compose import Base
-
 
 @dataclass
 class Job:
     """A job: its resolved configuration, its folder, and the task's own overrides.
 
-    ``base`` and ``changes`` are what it was composed of.
+    ``base``, a ``Base`` of src.stacks.compose, and ``changes`` are what it was composed of.
     """
 
     number: int
     cfg: Config
     folder: RunFolder
     overrides: list[str]
-    base: "Base | None" = None
+    base: Any = None
     changes: "tuple[Override, ...]" = ()
 
     @cached_property

@@ -19,6 +19,7 @@ from src.errors import UserError, first_line, refuse
 from src.stacks.compose import Composer, Failure
 from src.stacks.grouping import differing, structure, why_alone
 from src.stacks.job import Job
+from src.stacks.workers import Jobs, Orders, count, cut, orders_of, spread
 from src.sweeping.subdir import check_subdir
 from src.training.task import objectives_of
 
@@ -35,7 +36,9 @@ class Launch:
 
     def __init__(self, launcher: Any) -> None:
         self._context, self._task = launcher.hydra_context, launcher.task_function
-        self._config, self._width = launcher.config, launcher.width
+        self._config, self._width, self._workers = launcher.config, launcher.width, launcher.workers
+        if self._workers:
+            self._ray, self._orders = launcher.ray, orders_of(launcher)
         self._composer = Composer(self._context.config_loader, self._config)
         self._returns: dict[int, JobReturn] = {}
         self._observed = any(
@@ -46,18 +49,37 @@ class Launch:
 
     def run(self, overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
         """Runs all jobs as ``Launcher.launch`` does and returns what each came to, in their order."""
+        done = self.run_jobs({first + place: list(each) for place, each in enumerate(overrides)})
+        return [done[number] for number in sorted(done)]
+
+    def run_jobs(self, jobs: Jobs) -> dict[int, JobReturn]:
+        """Runs jobs by their numbers."""
         setup_globals()
         self._log_here()
         Path(str(self._config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
-        jobs = {first + place: list(each) for place, each in enumerate(overrides)}
         reason = self._why_none()
         how = f", one by one: {reason}" if reason else ""
-        log.info("Launching %d job%s locally%s", len(jobs), "s" * (len(jobs) > 1), how)
-        for group in [] if reason or len(jobs) == 1 else self._groups(jobs):
+        where = (
+            f"by {self._workers} workers" if isinstance(self._workers, int) else f"by {self._workers or 'this process'}"
+        )
+        log.info("Launching %d job%s %s%s", len(jobs), "s" * (len(jobs) > 1), where, how)
+        groups = [] if reason or len(jobs) == 1 else self._groups(jobs)
+        if self._workers:
+            self._spread(jobs, groups)
+            return self._returns
+        for group in groups:
             self._stack(group)
         for number in sorted(jobs.keys() - self._returns.keys()):
             self._alone(number, jobs[number])
-        return [self._returns[number] for number in jobs]
+        return self._returns
+
+    def _spread(self, jobs: Jobs, groups: "list[JobGroup]") -> None:
+        """Has other processes do it, a stack each or a job that fits none."""
+        numbers = [[job.number for job in group.jobs] for group in groups]
+        others = sorted(jobs.keys() - {number for group in numbers for number in group})
+        pieces = cut(numbers, others, count(self._workers, self._ray))
+        work = [{number: jobs[number] for number in piece} for piece in pieces]
+        self._returns = spread(self._workers, self._ray, _in_worker, self._orders, work)
 
     def _why_none(self) -> str | None:
         """Why no job of this sweep can be stacked."""
@@ -73,7 +95,7 @@ class Launch:
             return "hydra.job.env_set changes the environment of each job"
         return None
 
-    def _groups(self, jobs: dict[int, list[str]]) -> "list[JobGroup]":
+    def _groups(self, jobs: Jobs) -> "list[JobGroup]":
         """Jobs that can be trained as one; says why the others are left out, a line each reason."""
         from src.stacks.group import split
 
@@ -168,6 +190,11 @@ class Launch:
         """Log lines go where the sweep's go; a job has its own file."""
         hydra, allowed = self._config.hydra, self._context.execution_whitelist
         configure_log(hydra.hydra_logging, hydra.verbose, execution_whitelist=allowed)
+
+
+def _in_worker(orders: Orders, jobs: Jobs) -> dict[int, JobReturn]:
+    orders.settle()
+    return Launch(orders).run_jobs(jobs)
 
 
 class MemberReturn(JobReturn):

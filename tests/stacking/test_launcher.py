@@ -135,7 +135,7 @@ def test_a_grid_is_composed_once_and_a_wrong_key_still_ends_it_at_once(
 
     monkeypatch.setattr(ConfigLoaderImpl, "load_sweep_config", counted)
     sweep("sweep", *stacked("seed=range(6)"))
-    assert len(calls) == 2  # one that is checked before there is a folder, and one for all six
+    assert len(calls) == 3, "one before there is a folder, the first job, and the one that is held against Hydra's own"
     assert "optimizer.foo" in sweep("wrong", *stacked("seed=0,1", "optimizer.foo=1"), code=2)
     assert not list((tmp_path / "wrong").glob("*/summary.json"))
 

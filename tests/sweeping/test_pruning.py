@@ -72,7 +72,7 @@ def test_a_run_reports_to_its_own_trial(tmp_path: Path, env: dict[str, str], num
     sweeper = {"_target_": SWEEPER, "storage": None, "study_name": "s", "reports": 2, "pruner": node}
     hydra = {"mode": "MULTIRUN", "sweeper": sweeper, "runtime": {"cwd": str(tmp_path)}, "sweep": {"dir": "."}}
     job = OmegaConf.create(hydra | {"job": {"num": 1, "env_set": env}})
-    watcher = pruner(job, "val/mse", maximize=False, max_epochs=10, numbers=[trial_of(job)])
+    watcher = pruner(job, "val/mse", maximize=False, max_epochs=10, numbers=[trial_of(job, job.job.num)])
     assert watcher is not None
     for epoch in range(1, 11):
         ask(watcher, epoch, val_mse=20.0 - epoch)

@@ -81,7 +81,10 @@ def test_what_tpe_proposes_after_a_kill_is_what_it_would_have_proposed(n_jobs: i
             loop = Sweep.__new__(Sweep)
             loop.plan, loop.study = chosen, study
             while batch := loop._batch():
-                figures = [t.suggest_float("x", -1, 1) ** 2 + t.suggest_float("y", -1, 1) for t in batch]
+                figures = []
+                for trial in batch:
+                    trial.study.sampler = chosen.sampler(trial.number)  # as ``Plan.command`` does
+                    figures.append(trial.suggest_float("x", -1, 1) ** 2 + trial.suggest_float("y", -1, 1))
                 for trial, figure in zip(batch, figures, strict=True):
                     said += 1
                     if said in kills:

@@ -1,7 +1,8 @@
 """``hydra/launcher=stacked``: jobs of one structure are trained as one, the others one by one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -9,7 +10,7 @@ from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 
 @dataclass
@@ -22,6 +23,10 @@ class StackedLauncherConf:
     # trials that hydra/sweeper=durable hands over at a time where it has no n_jobs of its own: all of random and
     # grid up to this many, a sixteenth of them where a sampler (tpe, cmaes, gp, nsgaii) or a pruner learns
     batch: int = 1024
+    # who trains the stacks. null: this process; a number: so many processes here; ray: those of a Ray cluster
+    workers: Any = None
+    # arguments of ray.init, such as address; without any, RAY_ADDRESS or a Ray of this machine's own
+    ray: dict[str, Any] = field(default_factory=dict)
 
 
 ConfigStore.instance().store(group="hydra/launcher", name="stacked", node=StackedLauncherConf, provider="plumbline")
@@ -42,18 +47,29 @@ class StackedLauncher(Launcher):
     Args:
         width: most members of a stack; ``auto`` chooses by memory and cache.
         batch: how many trials are worth handing over at a time; the sweeper reads it.
+        workers: None, a number of processes or ``ray``.
+        ray: arguments of ``ray.init``.
 
     Raises:
         SystemExit: one of them is no such number; Hydra would print a traceback for anything else.
     """
 
-    def __init__(self, width: str | int, batch: int) -> None:
+    def __init__(self, width: str | int, batch: int, workers: str | int | None = None, ray: Any = None) -> None:
         from src.errors import refuse
 
-        for name, value, others in (("width", width, "auto or "), ("batch", batch, "")):
-            if not (others and value == "auto") and (type(value) is not int or value < 1):
-                refuse(f"hydra.launcher.{name} must be {others}a whole number from 1 on, found {value!r}")
-        self.width = width
+        allowed: dict[str, tuple[Any, list[Any]]] = {
+            "width": (width, ["auto"]),
+            "batch": (batch, []),
+            "workers": (workers, [None, "ray"]),
+        }
+        for name, (value, others) in allowed.items():
+            if value not in others and (type(value) is not int or value < 1):
+                said = "".join(f"{other} or " for other in others if other)
+                refuse(f"hydra.launcher.{name} must be {said}a whole number from 1 on, found {value!r}")
+        if workers == "ray" and not find_spec("ray"):
+            refuse("hydra.launcher.workers=ray needs the package ray: pip install 'plumbline[ray]'")
+        self.width, self.workers = width, workers
+        self.ray = OmegaConf.to_container(OmegaConf.create(ray or {}), resolve=True)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Takes what every job needs."""
