@@ -11,6 +11,7 @@ from optuna.trial import Trial
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
+    from optuna.samplers import BaseSampler
     from optuna.storages import BaseStorage
     from optuna.study import Study
 
@@ -21,9 +22,15 @@ def storage_of(study: "Study") -> "tuple[BaseStorage, int]":
 
 
 def trial_by_id(study: "Study", trial_id: int) -> Trial:
-    """A running trial, whoever made it; its point is chosen from what all processes have finished by now."""
-    study._thread_local.cached_all_trials = None
+    """A running trial, whoever made it, its point still to be proposed."""
     return Trial(study, trial_id)
+
+
+def propose(trial: Trial, sampler: "BaseSampler") -> None:
+    """Has a sampler choose what is suggested next, from what all processes have finished by now."""
+    trial.study.sampler = sampler
+    trial.study._thread_local.cached_all_trials = None
+    sampler.before_trial(trial.study, trial._cached_frozen_trial)
 
 
 def id_of(trial: Any) -> int:

@@ -18,7 +18,7 @@ from src.stacks.job import Job
 from src.stacks.members import write
 from src.stacks.nets import nets_of
 from src.stacks.stack import Group
-from src.sweeping.pruning import pruner, prunes, trial_of
+from src.sweeping.pruning import pruner, prunes
 from src.training.progress import StackProgress
 from src.training.stack import Alone
 from src.training.task import larger_is_better
@@ -82,7 +82,7 @@ class JobGroup:
         config, aim, epochs = base.config, build.objective(cfg), cfg.trainer.max_epochs
 
         def watch(jobs: Sequence[Job]) -> Any:
-            numbers = [trial_of(job.base.config.hydra, job.number) if job.base else job.number for job in jobs]
+            numbers = [job.number for job in jobs]
             return within(config, lambda: pruner(config.hydra, aim, larger_is_better(aim), epochs, numbers))
 
         return watch

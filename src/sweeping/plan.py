@@ -95,8 +95,6 @@ class Plan:
         Raises:
             UserError: a conditional parameter is also fixed.
         """
-        # What is drawn independently is drawn now, maybe after other trials of the batch were asked for.
-        trial.study.sampler = self.sampler(trial.number)
         for key, distribution in self.space.swept.items():
             suggest(trial, key, distribution)
         if self.extend:

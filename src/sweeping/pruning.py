@@ -10,7 +10,6 @@ import numpy as np
 if TYPE_CHECKING:
     from optuna.trial import Trial
 
-NUMBER = "PLUMBLINE_TRIAL"  # in hydra.job.env_set, where a job's number is not its trial's
 SWEEPER = "hydra_plugins.plumbline_sweeper.durable.Durable"
 
 
@@ -61,11 +60,6 @@ class Pruner:
         return np.isin(trial, pruned) & alive
 
 
-def trial_of(hydra: Any, number: int) -> int:
-    """The trial that the job with this number is."""
-    return int(hydra.job.env_set.get(NUMBER, number))
-
-
 def prunes(hydra: Any) -> bool:
     """Whether a ``hydra`` node is that of a durable sweep with a pruner."""
     sweeper = hydra.sweeper
@@ -77,7 +71,7 @@ def pruner_of(hydra: Any, objective: str, maximize: bool, max_epochs: int, model
     """The pruner that the sweep of a job asks for, whose ``models`` train together; None where it asks for none."""
     if not prunes(hydra):  # a run alone is no trial and has no number
         return None
-    return pruner(hydra, objective, maximize, max_epochs, [trial_of(hydra, hydra.job.num)], models)
+    return pruner(hydra, objective, maximize, max_epochs, [hydra.job.num], models)
 
 
 def pruner(

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
+from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
-from src.adapters.optuna_internals import id_of, storage_of, trial_by_id
+from src.adapters.optuna_internals import id_of, propose, storage_of, trial_by_id
 from src.errors import UserError
 from src.runs.lock import locked
 from src.sweeping.fingerprint import Fingerprint, differences
@@ -73,7 +74,7 @@ class DurableStudy:
         optuna.logging.set_verbosity(optuna.logging.WARNING)  # the sweep itself says what there is to say
         with locked(self.lock), explained(where):
             storage = open_storage(where)
-            options: Any = {"study_name": name, "storage": storage, "sampler": sampler(0), "pruner": pruner}
+            options: Any = {"study_name": name, "storage": storage, "sampler": RandomSampler(), "pruner": pruner}
             try:
                 self.study = optuna.load_study(**options)  # writes nothing
             except KeyError:
@@ -100,32 +101,40 @@ class DurableStudy:
         with explained(self.where):
             return self.study.get_trials(deepcopy=False, states=states or None)
 
-    def ask(self, *, again: bool = True, new: bool = True, risky: bool = True) -> Trial | None:
-        """The next trial, running and ours; None where there is none.
+    def ask(self, most: int, learns: bool) -> list[Trial]:
+        """The next trials, running and ours, at most so many; none where every number is taken.
+
+        Interrupted ones come first, so that what a sampler proposes next it proposes from what it would have known
+        without the interruption. Trials over which two processes died come last and alone: what kills must neither
+        stand in the way of the others nor take them with it.
 
         Args:
-            again: whether it may be one that was interrupted. These come first, so that what a sampler proposes next
-                it proposes from what it would have known without the interruption.
-            new: whether it may be one that never ran.
-            risky: whether it may be one over which two processes died. These come last: what kills must not stand in
-                the way of the others.
+            most: how many may run at a time.
+            learns: whether the sampler does. Then the batches are the same, however often the sweep was interrupted.
         """
         with explained(self.where), locked(self.lock):
-            found = self._take(range(_RISKY)) if again else None
-            if found is None and new and self.storage.get_n_trials(self._id) < self.limit:
-                found = self._create()
-            if found is None and risky:
-                found = self._take(range(_RISKY, self.max_retries + 1))
-            if found is None:
-                return None
-            number = self.storage.get_trial_number_from_id(found)
-            if number >= self.limit:
+            found = self._take(range(_RISKY), most)
+            while len(found) < most and not (learns and found and self._ends_a_batch(found[-1], most)):
+                if self.storage.get_n_trials(self._id) >= self.limit:
+                    break
+                found.append(self._create())
+            found = found or self._take(range(_RISKY, self.max_retries + 1), 1)
+            trials = [trial_by_id(self.study, each) for each in found]
+            for trial in [each for each in trials if each.number >= self.limit]:
                 # A process on another machine was faster; the number waits for a larger limit.
-                self.storage.set_trial_state_values(found, TrialState.WAITING)
-                return None
-            self._running.add(found)
-            self.study.sampler = self.sampler(number)
-            return trial_by_id(self.study, found)
+                self.storage.set_trial_state_values(id_of(trial), TrialState.WAITING)
+                trials.remove(trial)
+            self._running.update(map(id_of, trials))
+            return trials
+
+    def propose(self, trial: Trial) -> None:
+        """Has the sampler choose what of the trial's point was not chosen before an interruption."""
+        with explained(self.where):
+            propose(trial, self.sampler(trial.number))
+
+    def _ends_a_batch(self, trial_id: int, most: int) -> bool:
+        trial = self.storage.get_trial(trial_id)
+        return bool(trial.params) or (trial.number + 1) % most == 0
 
     def tell(self, trial: Trial, state: str, values: list[float] | None, notes: dict[str, Any]) -> None:
         """Ends a trial.
@@ -181,18 +190,21 @@ class DurableStudy:
         running = self._trials(TrialState.RUNNING)
         return [t.number for t in running if job_at_work(t, self.folder) and not at_work(t, self.folder)]
 
-    def _take(self, deaths: range) -> int | None:
-        """A waiting trial over which so many processes died, one with the fewest."""
+    def _take(self, deaths: range, most: int) -> list[int]:
+        """Waiting trials over which so many processes died, those with the fewest first."""
         waiting = [trial for trial in self._trials(TrialState.WAITING) if trial.number < self.limit]
+        taken: list[int] = []
         for trial in sorted(waiting, key=lambda trial: trial.system_attrs.get(DEATHS, 0)):
+            if len(taken) == most:
+                break
             if trial.system_attrs.get(DEATHS, 0) not in deaths:
                 continue
             with suppress(UpdateFinishedTrialError):  # another machine was faster
                 if self.storage.set_trial_state_values(id_of(trial), TrialState.RUNNING):
                     for key, value in self._signature().items():
                         self.storage.set_trial_system_attr(id_of(trial), key, value)
-                    return id_of(trial)
-        return None
+                    taken.append(id_of(trial))
+        return taken
 
     def _create(self) -> int:
         """A new running trial that names its lease from its first moment on: no kill can orphan it."""

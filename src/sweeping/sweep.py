@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,6 @@ from src.runs.lock import claimed
 from src.runs.status import PRUNED, is_over
 from src.sweeping.plan import Plan
 from src.sweeping.progress import Progress
-from src.sweeping.pruning import NUMBER
 from src.training.task import objectives_of, rankable
 
 if TYPE_CHECKING:
@@ -82,20 +82,8 @@ class Sweep:
             study.close()
 
     def _batch(self) -> "list[Trial]":
-        """The next trials; where they learn from each other, the same ones however often the sweep was interrupted."""
-        most, learns, study = self.plan.n_jobs, self.plan.learns, self.study
-        batch: list[Trial] = []
-        while len(batch) < most and (trial := study.ask(new=False, risky=False)):
-            batch.append(trial)
-        if batch and learns:
-            return batch
-        while len(batch) < most and (trial := study.ask(again=False, risky=False)):
-            batch.append(trial)
-            if learns and (trial.number + 1) % most == 0:
-                break
-        if not batch and (trial := study.ask()):
-            return [trial]  # alone, for it may be what kills: no other trial shall die with it again
-        return batch or (self._batch() if study.reclaim() else [])
+        batch = self.study.ask(self.plan.n_jobs, self.plan.learns)
+        return batch or (self._batch() if self.study.reclaim() else [])
 
     def _wait(self) -> "list[Trial]":
         """Where nothing else is left to do, the trials whose jobs outlived the sweep that launched them."""
@@ -111,13 +99,14 @@ class Sweep:
         """Runs a batch and tells its outcomes; what Ctrl-C or a full disk cuts off goes back."""
         self._open, self._commands = {trial.number: trial for trial in batch}, {}
         try:
-            for trial in batch:
-                trial.study.sampler = self.study.sampler(trial.number)  # the last one's is still in place
+            for trial in batch:  # in turn, so that a sampler sees what it proposed for the others of the batch
+                self.study.propose(trial)
                 self._commands[trial.number] = self.plan.command(trial)
             # A process that died between the end of a run and the study's knowing it left a whole folder.
             self._salvage([trial for trial in batch if self.study.deaths(trial)])
-            if self._open:
-                self._launch(list(self._open.values()))
+            left = enumerate(sorted(self._open.values(), key=lambda trial: trial.number))
+            for _, some in groupby(list(left), lambda pair: pair[1].number - pair[0]):  # a launcher can only count on
+                self._launch([trial for _, trial in some])
         except (KeyboardInterrupt, UserError):
             with suppress(UserError):  # where the study itself failed, they are reclaimed later
                 self._salvage(list(self._open.values()))
@@ -134,20 +123,15 @@ class Sweep:
 
     def _launch(self, batch: "list[Trial]") -> None:
         """Launches a batch. Where a worker's death broke it up, the unfinished ones run one by one."""
-        first = batch[0].number
         jobs = []
-        for place, trial in enumerate(batch):
-            number, command = trial.number, self._commands[trial.number]
-            path = self._home(trial).path
+        for trial in batch:
+            path, command = self._home(trial).path, self._commands[trial.number]
             if self._by_number and path.exists():
                 with claimed(path, str(path), command):  # before Hydra writes into it, which the job comes too late for
                     pass
-            if number != first + place:
-                # Another process took the numbers between; the launcher can only count on.
-                command = [*command, f"hydra.sweep.subdir='{number}'", f"+hydra.job.env_set.{NUMBER}='{number}'"]
             jobs.append(command)
         try:
-            returns = self.launcher.launch(jobs, initial_job_idx=first)
+            returns = self.launcher.launch(jobs, initial_job_idx=batch[0].number)
         except (Exception, SystemExit) as error:
             home = self._home(batch[0])
             _stop_if_full(error, home)

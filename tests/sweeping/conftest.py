@@ -86,3 +86,11 @@ def finish(study: DurableStudy, trial: optuna.Trial, value: float | None = None)
 def die(study: DurableStudy) -> None:
     """Leaves a study as a kill does: the kernel lets go of the lock, and everything else stays."""
     study._lease._file.close()
+
+
+def ask(study: DurableStudy) -> optuna.Trial | None:
+    """The next trial, its point chosen."""
+    for trial in study.ask(1, learns=False):
+        study.propose(trial)
+        return trial
+    return None

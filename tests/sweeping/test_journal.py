@@ -11,24 +11,24 @@ import pytest
 
 from src.errors import UserError
 from src.sweeping.storage import forget, open_storage
-from tests.sweeping.conftest import Open, finish
+from tests.sweeping.conftest import Open, ask, finish
 
 
 def test_a_torn_line_costs_only_itself(opened: Open, tmp_path: Path) -> None:
     study = opened()
-    finish(study, study.ask())
+    finish(study, ask(study))
     journal = tmp_path / "study.journal"
     with journal.open("ab") as file:
         file.write(b'{"op_code": 4, "worker_id": "half a rec')
-    finish(study, study.ask())  # a process that was running all along
+    finish(study, ask(study))  # a process that was running all along
     again = opened()
-    finish(again, again.ask())
+    finish(again, ask(again))
     assert [trial.number for trial in again.trials()] == [0, 1, 2]
 
 
 def test_a_full_disk_leaves_the_study_whole(opened: Open, tmp_path: Path) -> None:
     study = opened()
-    finish(study, study.ask())
+    finish(study, ask(study))
     journal = tmp_path / "study.journal"
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -36,14 +36,14 @@ def test_a_full_disk_leaves_the_study_whole(opened: Open, tmp_path: Path) -> Non
         # The largest file that this process may write ends in the middle of the next record.
         resource.setrlimit(resource.RLIMIT_FSIZE, (journal.stat().st_size + 20, before[1]))
         with pytest.raises(UserError, match=r"study\.journal cannot be used"):
-            study.ask()
+            ask(study)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
     assert journal.read_bytes().endswith(b"\n")
     again = opened()
     assert len(again.trials()) == 1
-    assert again.ask().number == 1
+    assert ask(again).number == 1
 
 
 @pytest.mark.parametrize("content", [b"name,value\n1,2\n", b"no newline at the end"])
@@ -58,7 +58,7 @@ def test_another_file_is_refused_and_not_touched(tmp_path: Path, content: bytes)
 
 def test_a_corrupt_line_is_named(opened: Open, tmp_path: Path) -> None:
     study = opened()
-    finish(study, study.ask())
+    finish(study, ask(study))
     journal = tmp_path / "study.journal"
     lines = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(lines[0] + b"{garbage}\n" + b"".join(lines[1:]))
@@ -108,7 +108,7 @@ def test_only_the_end_of_a_trial_waits_for_the_disk(opened: Open, monkeypatch: p
     """What happened before is on the disk with it; a sync for each record would cost more than the trial."""
     study, synced = opened(), []
     monkeypatch.setattr(os, "fsync", synced.append)
-    trial = study.ask()
+    trial = ask(study)
     x = trial.suggest_float("x", 0, 1)
     assert synced == []
     study.tell(trial, "COMPLETE", [x], {"folder": "0"})

@@ -8,7 +8,7 @@ import optuna
 import pytest
 from omegaconf import OmegaConf
 
-from src.sweeping.pruning import NUMBER, SWEEPER, Pruner, pruner, trial_of
+from src.sweeping.pruning import SWEEPER, Pruner, pruner
 from src.sweeping.storage import location, open_storage
 
 
@@ -62,23 +62,19 @@ def test_reports_come_at_the_same_epochs_however_slow_the_storage(monkeypatch: p
     assert list(trial.study.trials[0].intermediate_values) == list(range(5, 51, 5))
 
 
-@pytest.mark.parametrize(("env", "number"), [({}, 1), ({NUMBER: "2"}, 2)])
-def test_a_run_reports_to_its_own_trial(tmp_path: Path, env: dict[str, str], number: int) -> None:
-    """A job's number is the trial's, unless another process took the number that the launcher counts to."""
+def test_a_run_reports_to_its_own_trial(tmp_path: Path) -> None:
     study = optuna.create_study(study_name="s", storage=open_storage(location(None, tmp_path)))
     for _ in range(3):
         study.ask()
     node = {"_target_": "optuna.pruners.NopPruner"}
     sweeper = {"_target_": SWEEPER, "storage": None, "study_name": "s", "reports": 2, "pruner": node}
     hydra = {"mode": "MULTIRUN", "sweeper": sweeper, "runtime": {"cwd": str(tmp_path)}, "sweep": {"dir": "."}}
-    job = OmegaConf.create(hydra | {"job": {"num": 1, "env_set": env}})
-    watcher = pruner(job, "val/mse", maximize=False, max_epochs=10, numbers=[trial_of(job, job.job.num)])
+    job = OmegaConf.create(hydra | {"job": {"num": 1}})
+    watcher = pruner(job, "val/mse", maximize=False, max_epochs=10, numbers=[job.job.num])
     assert watcher is not None
     for epoch in range(1, 11):
         ask(watcher, epoch, val_mse=20.0 - epoch)
-    expected: list[dict[int, float]] = [{}, {}, {}]
-    expected[number] = {5: 15.0, 10: 10.0}
-    assert [trial.intermediate_values for trial in study.trials] == expected
+    assert [trial.intermediate_values for trial in study.trials] == [{}, {5: 15.0, 10: 10.0}, {}]
 
 
 def test_the_best_of_a_figure_to_maximize_is_the_largest() -> None:

@@ -7,7 +7,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from src.sweeping.samplers import Grid, size
 from src.sweeping.sweep import Sweep
-from tests.sweeping.conftest import Open, die
+from tests.sweeping.conftest import Open, ask, die
 from tests.sweeping.test_plan import plan
 
 SMALL = {"a": CategoricalDistribution(["x", "y"]), "b": IntDistribution(1, 3)}
@@ -57,7 +57,7 @@ def test_a_reopened_sampler_goes_on_where_it_stopped(sampler: str, opened: Open)
         for limit in cuts:
             chosen = plan("seed=0,1", f"hydra/sweeper/sampler={sampler}", "hydra.sweeper.sampler.seed=5").sampler
             study = opened(name=name, limit=limit, sampler=chosen)
-            while trial := study.ask():
+            while trial := ask(study):
                 value = trial.suggest_float("x", -1, 1) ** 2 + trial.suggest_float("y", -1, 1)
                 study.tell(trial, "COMPLETE", [value], {})
         return [trial.params["x"] for trial in study.trials()]
@@ -83,7 +83,7 @@ def test_what_tpe_proposes_after_a_kill_is_what_it_would_have_proposed(n_jobs: i
             while batch := loop._batch():
                 figures = []
                 for trial in batch:
-                    trial.study.sampler = chosen.sampler(trial.number)  # as ``Plan.command`` does
+                    study.propose(trial)
                     figures.append(trial.suggest_float("x", -1, 1) ** 2 + trial.suggest_float("y", -1, 1))
                 for trial, figure in zip(batch, figures, strict=True):
                     said += 1

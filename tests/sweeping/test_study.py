@@ -19,7 +19,7 @@ from src.errors import UserError
 from src.runs.lock import claimed, held
 from src.sweeping import lease
 from src.sweeping.lease import HEARTBEAT, LEASE
-from tests.sweeping.conftest import ABOUT, Open, die, finish
+from tests.sweeping.conftest import ABOUT, Open, ask, die, finish
 
 
 def points(study) -> list[float]:
@@ -28,13 +28,13 @@ def points(study) -> list[float]:
 
 def test_resumed_study_ends_as_an_uninterrupted_one(opened: Open, storage: str | None) -> None:
     whole = opened(storage, name="whole")
-    while trial := whole.ask():
+    while trial := ask(whole):
         finish(whole, trial)
     first = opened(storage, name="cut")
     for _ in range(2):
-        finish(first, first.ask())
+        finish(first, ask(first))
     again = opened(storage, name="cut")
-    while trial := again.ask():
+    while trial := ask(again):
         finish(again, trial)
     assert points(again) == points(whole)
     assert [trial.number for trial in again.trials()] == list(range(6))
@@ -42,14 +42,14 @@ def test_resumed_study_ends_as_an_uninterrupted_one(opened: Open, storage: str |
 
 def test_a_dead_process_trial_runs_again_with_its_point(opened: Open, storage: str | None) -> None:
     study = opened(storage)
-    trial = study.ask()
+    trial = ask(study)
     x = trial.suggest_float("x", 0, 1)
     die(study)
     after = opened(storage)
     assert after.reclaim() == 1
     assert after.reclaim() == 0
     found = []
-    while (trial := after.ask()) is not None:
+    while (trial := ask(after)) is not None:
         found.append((trial.number, finish(after, trial)))
     assert (0, x) in found
     assert len(found) == 6
@@ -58,24 +58,24 @@ def test_a_dead_process_trial_runs_again_with_its_point(opened: Open, storage: s
 
 def test_a_live_process_elsewhere_keeps_its_trial(opened: Open) -> None:
     study = opened()
-    study.ask()
+    ask(study)
     other = opened()
     assert other.reclaim() == 0
-    assert other.ask().number == 1
+    assert ask(other).number == 1
 
 
 def test_signs_of_life_are_given_for_what_runs_and_nothing_else(opened: Open) -> None:
     study = opened()
-    finish(study, study.ask())
-    study.give_back(study.ask())
-    study.ask()
+    finish(study, ask(study))
+    study.give_back(ask(study))
+    ask(study)
     study._beat(7.0)
     assert [trial.system_attrs.get(HEARTBEAT) for trial in study.trials()] == [None, 7.0]
 
 
 def test_what_another_process_ended_meanwhile_stays_as_it_is(opened: Open, storage: str | None) -> None:
     study, other = opened(storage), opened(storage)
-    trial = study.ask()
+    trial = ask(study)
     x = trial.suggest_float("x", 0, 1)
     other.tell(optuna.Trial(other.study, trial._trial_id), "COMPLETE", [7.0], {"folder": "theirs"})
     study.tell(trial, "COMPLETE", [x], {"folder": "ours"})
@@ -95,9 +95,9 @@ def test_a_sampler_sees_what_other_processes_finished(opened: Open) -> None:
 
     sampler = Seeing(0)
     study, other = opened(sampler=lambda number: sampler), opened()
-    study.ask().suggest_float("x", 0, 1)
-    finish(other, other.ask())
-    study.ask().suggest_float("x", 0, 1)
+    ask(study).suggest_float("x", 0, 1)
+    finish(other, ask(other))
+    ask(study).suggest_float("x", 0, 1)
     assert sampler.seen == 1
 
 
@@ -134,7 +134,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_a_job_that_outlives_its_sweep_keeps_its_trial(opened: Open, tmp_path: Path) -> None:
     """As one of Slurm's does; once it ends, its trial waits for whoever reads what it came to."""
     study = opened()
-    study.ask()
+    ask(study)
     die(study)
     after = opened()
     with claimed(tmp_path / "0", "0"):
@@ -176,7 +176,7 @@ def test_a_trial_that_keeps_killing_fails_and_stands_in_no_ones_way(opened: Open
         study = opened(limit=2, max_retries=2)
         study.reclaim()
         numbers = []
-        while trial := study.ask():
+        while trial := ask(study):
             numbers.append(trial.number)
             if trial.number == 1:
                 finish(study, trial)
@@ -186,18 +186,18 @@ def test_a_trial_that_keeps_killing_fails_and_stands_in_no_ones_way(opened: Open
         die(study)
     last = opened(limit=2, max_retries=2)
     assert last.reclaim() == 0
-    assert last.ask() is None
+    assert ask(last) is None
     assert last.trials()[0].state.name == "FAIL"
     assert last.trials()[0].user_attrs["message"] == "the process that ran it died, 3 times"
 
 
 def test_an_interrupted_trial_waits_with_its_point(opened: Open, storage: str | None) -> None:
     study = opened(storage, limit=1)
-    trial = study.ask()
+    trial = ask(study)
     x = trial.suggest_float("x", 0, 1)
     study.give_back(trial)
     again = opened(storage, limit=1)
-    trial = again.ask()
+    trial = ask(again)
     assert (trial.number, trial.params) == (0, {"x": x})
 
 
@@ -205,7 +205,7 @@ def test_two_processes_share_the_numbers(opened: Open, storage: str | None) -> N
     one, two = opened(storage), opened(storage)
     numbers = []
     while True:
-        asked = [study.ask() for study in (one, two)]
+        asked = [ask(study) for study in (one, two)]
         numbers += [trial.number for trial in asked if trial]
         for study, trial in zip((one, two), asked, strict=True):
             if trial:
@@ -217,38 +217,38 @@ def test_two_processes_share_the_numbers(opened: Open, storage: str | None) -> N
 
 def test_a_trial_belongs_to_the_process_that_took_it_over(opened: Open) -> None:
     dead = opened(limit=1)
-    dead.ask()
+    ask(dead)
     die(dead)
     after = opened(limit=1)
     assert after.reclaim() == 1
-    assert after.ask() is not None
+    assert ask(after) is not None
     assert opened(limit=1).reclaim() == 0
 
 
 def test_what_no_process_died_over_comes_first(opened: Open) -> None:
     dead = opened(limit=2)
-    dead.ask()
+    ask(dead)
     die(dead)
     after = opened(limit=2)
-    after.give_back(after.ask())
+    after.give_back(ask(after))
     after.reclaim()
-    assert [after.ask().number for _ in range(2)] == [1, 0]
+    assert [ask(after).number for _ in range(2)] == [1, 0]
 
 
 def test_a_smaller_limit_leaves_what_is_beyond_it(opened: Open) -> None:
     large = opened(limit=3)
-    large.give_back([large.ask() for _ in range(3)][2])
+    large.give_back([ask(large) for _ in range(3)][2])
     small = opened(limit=2)
-    assert small.ask() is None
+    assert ask(small) is None
     assert [trial.number for trial in small.trials()] == [0, 1]
 
 
 def test_a_larger_limit_goes_on(opened: Open) -> None:
     small = opened(limit=2)
-    while trial := small.ask():
+    while trial := ask(small):
         finish(small, trial)
     large = opened(limit=3)
-    assert large.ask().number == 2
+    assert ask(large).number == 2
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def test_a_larger_limit_goes_on(opened: Open) -> None:
 )
 def test_another_study_is_refused_in_one_line(opened: Open, key: str, value: str, shown: str) -> None:
     study = opened()
-    finish(study, study.ask())
+    finish(study, ask(study))
     with pytest.raises(UserError, match="is another one") as caught:
         opened(about=ABOUT | {key: value})
     assert shown in str(caught.value)
@@ -280,7 +280,7 @@ def test_a_study_that_is_not_ours_is_refused(opened: Open, tmp_path: Path) -> No
 def test_the_lease_is_there_from_the_first_moment(opened: Open) -> None:
     """A kill between creating a trial and naming its lease would leave it running for ever."""
     study = opened()
-    trial = study.ask()
+    trial = ask(study)
     records = [json.loads(line) for line in (study.lock.parent / "study.journal").read_text().splitlines()]
     created = [record for record in records if "system_attrs" in record]
     assert created

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,8 +17,9 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 
 from src.errors import UserError
+from src.runs.lock import claimed
 from src.sweeping.sweep import Sweep
-from tests.sweeping.conftest import Open, die
+from tests.sweeping.conftest import Open, ask, die, finish
 
 
 class Launcher:
@@ -94,7 +96,7 @@ def test_trials_of_two_dead_processes_run_alone(opened: Open, tmp_path: Path, de
     for _ in range(deaths):
         study = opened(limit=3)
         study.reclaim()
-        while study.ask():
+        while ask(study):
             pass
         die(study)
     study, launcher = opened(limit=3), Launcher(set())
@@ -106,7 +108,7 @@ def test_trials_of_two_dead_processes_run_alone(opened: Open, tmp_path: Path, de
 def test_the_whole_folder_of_a_dead_process_is_an_outcome(opened: Open, tmp_path: Path) -> None:
     """It was killed between the end of the run and telling the study."""
     study = opened(limit=5)
-    while study.ask():
+    while ask(study):
         pass
     die(study)
     left = {
@@ -134,7 +136,7 @@ def test_an_answer_that_is_no_number_is_the_worst_and_no_failure(
 ) -> None:
     """Whether the job says it or the folder of a dead process does; Optuna takes infinities and no NaN."""
     dead = opened(limit=2, directions=[direction])
-    dead.ask()
+    ask(dead)
     die(dead)
     _leave(tmp_path / "0", {"status": "diverged", "overrides": ["job=0"], "objective": {"name": name, "value": None}})
     study, launcher = opened(limit=2, directions=[direction]), Launcher(set())
@@ -197,22 +199,41 @@ def test_only_failures_in_a_row_and_shares_of_a_batch_stop_a_sweep(opened: Open,
     assert len(study.trials()) == 2
 
 
-def test_a_trial_whose_number_is_not_the_next_keeps_its_own_folder(opened: Open, tmp_path: Path) -> None:
+def test_trials_whose_numbers_do_not_follow_are_launched_apart(opened: Open, tmp_path: Path) -> None:
+    """A launcher can only count on, and a trial's number is its folder."""
     study, other, launcher = opened(limit=4), opened(limit=4), Launcher(set())
-    ask, asked = study.ask, []
-
-    def between(**which: bool) -> Any:
-        if trial := ask(**which):
-            asked.append(trial)
-            if len(asked) == 1:
-                other.ask()  # number 1
-        return trial
-
-    study.ask = between  # type: ignore[method-assign]
+    study.give_back(ask(study))
+    ask(other)  # 0, which is theirs
+    study.give_back(ask(study))
+    ask(other)  # and 1
+    mine = study.ask(2, learns=False)
+    study.give_back(mine[1])
+    finish(study, mine[0])
     sweep(study, launcher, tmp_path, n_jobs=2).run()
-    first, second = launcher.launched[0]
-    assert first == ["job=0"]
-    assert second == ["job=2", "hydra.sweep.subdir='2'", "+hydra.job.env_set.PLUMBLINE_TRIAL='2'"]
+    assert launcher.launched == [[["job=3"]]]
+
+
+def test_a_job_that_outlived_its_sweep_is_waited_for_and_its_outcome_taken(
+    opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one of Slurm's: it is not run twice."""
+    dead = opened(limit=2)
+    ask(dead)
+    die(dead)
+    job = ExitStack()
+    job.enter_context(claimed(tmp_path / "0", "0"))
+
+    def end(seconds: float) -> None:
+        _leave(
+            tmp_path / "0", {"status": "completed", "overrides": ["job=0"], "objective": {"name": "x", "value": 7.0}}
+        )
+        job.close()
+
+    monkeypatch.setattr("src.sweeping.sweep.time", SimpleNamespace(sleep=end))
+    study, launcher = opened(limit=2), Launcher(set())
+    sweep(study, launcher, tmp_path, n_jobs=1).run()
+    assert launcher.launched == [[["job=1"]]]
+    assert [trial.values for trial in study.trials()] == [[7.0], [1.0]]
 
 
 @pytest.mark.parametrize(("subdir", "folder"), [("${hydra.job.num}", "1"), ("${half}/${params}", "0/x=1")])
