@@ -1,0 +1,89 @@
+"""What other libraries do not offer publicly is still there, and still does what we take it for.
+
+Each test names the versions that its adapter was written for: where a newer one fails here, that adapter is to be
+read again, and the docstring says what breaks meanwhile.
+"""
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import ConfigCompositionException
+from omegaconf import OmegaConf
+from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+
+from src.adapters import hydra_compose, optuna_internals, optuna_sweeper
+
+CONF = str(Path(__file__).parents[2] / "conf")
+
+
+def written_for(package: str, release: str) -> None:
+    assert version(package).startswith(release), f"{package} {version(package)}: read the adapter again"
+
+
+def test_hydra_puts_a_value_into_what_it_composed_as_when_it_composes() -> None:
+    """Hydra 1.4. Without it, a stack of a thousand jobs is composed in a minute, each job from the start."""
+    written_for("hydra-core", "1.4.")
+    overrides = ["optimizer.lr=0.5", "data.features=[wt,hp]", "data.batch_size=null"]
+    with initialize_config_dir(CONF):
+        quick, whole = compose("train"), compose("train", overrides)
+    hydra_compose.apply(OverridesParser.create().parse_overrides(overrides), quick)
+    assert quick == whole
+    with pytest.raises(ConfigCompositionException, match=r"optimizer\.foo"):
+        hydra_compose.apply(OverridesParser.create().parse_overrides(["optimizer.foo=1"]), quick)
+
+
+def test_a_pattern_is_read_as_it_is_written() -> None:
+    """OmegaConf 2.4. Without it, every sweep composes each trial's configuration to find its folder."""
+    written_for("omegaconf", "2.4.")
+    with initialize_config_dir(CONF):
+        config = compose("train", return_hydra_config=True)
+    assert hydra_compose.written_pattern(config) == "${hydra.job.num}"
+    hydra_compose.number_job(config, 7)
+    assert OmegaConf.select(config, "hydra.sweep.subdir") == "7"
+
+
+def test_a_trial_is_proposed_again_by_its_id(tmp_path: Path) -> None:
+    """Optuna 5. Without it, a trial of a killed sweep cannot run again under its number."""
+    written_for("optuna", "5.")
+    study = optuna.create_study(storage=f"sqlite:///{tmp_path}/s.db")
+    storage, study_id = optuna_internals.storage_of(study)
+    trial_id = storage.create_new_trial(study_id)
+    values = []
+    for _ in range(2):
+        trial = optuna_internals.trial_by_id(study, trial_id)
+        optuna_internals.propose(trial, optuna.samplers.RandomSampler(0))
+        values.append(optuna_internals.suggest(trial, "x", FloatDistribution(0, 1)))
+        assert optuna_internals.id_of(trial) == trial_id
+    assert values[0] == values[1] == storage.get_trial(trial_id).params["x"]
+
+
+def test_a_record_of_a_trials_end_is_told_from_others(tmp_path: Path) -> None:
+    """Optuna 5. Without it, either each record waits for the disk, or a finished trial may be lost with the power."""
+    written: list[list[dict[str, Any]]] = []
+
+    class Backend(JournalFileBackend):
+        def append_logs(self, logs: list[dict[str, Any]]) -> None:
+            written.append(logs)
+            super().append_logs(logs)
+
+    study = optuna.create_study(storage=JournalStorage(Backend(str(tmp_path / "journal"))))
+    trial = study.ask()
+    trial.set_user_attr("a", 1)
+    assert not any(optuna_internals.ends_a_trial(log) for logs in written for log in logs)
+    study.tell(trial, 1.0)
+    assert optuna_internals.ends_a_trial(written[-1][-1])
+
+
+def test_upstreams_reading_of_a_range_and_an_interval() -> None:
+    """hydra-optuna-sweeper 1.4. Without it, its rules for ranges, tags and decimals are to be written again."""
+    written_for("hydra-optuna-sweeper", "1.4.")
+    read = OverridesParser.create().parse_override
+    found = [optuna_sweeper.distribution_of(read(f"x={text}")) for text in ("range(1,6,2)", "tag(log,interval(0.1,1))")]
+    assert found == [IntDistribution(1, 5, step=2), FloatDistribution(0.1, 1.0, log=True)]
