@@ -115,9 +115,9 @@ class RunFolder:
         """Whether everything here that a new attempt would replace was written by a run of ours."""
         if any(path.is_symlink() for path in (self.path, *self.path.iterdir())):
             return False
-        if self.hydra.is_file():
-            return _SIGNATURE in self.hydra.read_text(encoding="utf-8", errors="replace")
-        # Killed before Hydra had written it: nothing of a run but empty folders.
+        if self.hydra.with_name("overrides.yaml").is_file():  # which Hydra writes last
+            return self.hydra.is_file() and _SIGNATURE in self.hydra.read_text(encoding="utf-8", errors="replace")
+        # Killed before Hydra had written all of it: nothing of a run but empty folders.
         return not any(path.is_file() or any(map(Path.is_file, path.rglob("*"))) for path in self._owned())
 
     def _owned(self) -> list[Path]:

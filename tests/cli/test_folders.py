@@ -171,6 +171,7 @@ def test_clear_deletes_in_no_folder_but_a_run_s(mine: Path, tmp_path: Path) -> N
     (other / "summary.json").write_text(json.dumps({"overrides": []}))
     (other / ".hydra").mkdir()
     (other / ".hydra" / "hydra.yaml").write_text("hydra:\n  callbacks: {}\n")
+    (other / ".hydra" / "overrides.yaml").write_text("[]\n")
     with pytest.raises(UserError, match="other holds files that are not"):
         RunFolder(other).clear([])
     assert (other / "figures" / "holiday.png").is_file()

@@ -151,6 +151,7 @@ def _leave(folder: Path, summary: dict[str, Any]) -> None:
     """A run folder of ours with this summary."""
     (folder / ".hydra").mkdir(parents=True)
     (folder / ".hydra" / "hydra.yaml").write_text("_target_: src.plugins.folders.Folders\n")
+    (folder / ".hydra" / "overrides.yaml").write_text("[]\n")
     (folder / "summary.json").write_text(json.dumps(summary))
 
 
@@ -161,6 +162,17 @@ def test_a_finished_run_of_another_command_is_not_replaced(opened: Open, tmp_pat
     with pytest.raises(UserError, match="0 holds a run with other overrides: move it away"):
         sweep(study, Launcher(set()), tmp_path, n_jobs=1).run()
     assert [trial.state.name for trial in study.trials()] == ["WAITING"]
+
+
+@pytest.mark.parametrize("left", [[], ["config.yaml"], ["config.yaml", "hydra.yaml"]])
+def test_what_hydra_was_killed_writing_is_no_obstacle(opened: Open, tmp_path: Path, left: list[str]) -> None:
+    """It writes three files; the one that it was at may be empty."""
+    study = opened(limit=1)
+    (tmp_path / "0" / ".hydra").mkdir(parents=True)
+    for name in left:
+        (tmp_path / "0" / ".hydra" / name).touch()
+    sweep(study, Launcher(set()), tmp_path, n_jobs=1).run()
+    assert [trial.state.name for trial in study.trials()] == ["COMPLETE"]
 
 
 def test_a_full_disk_stops_the_sweep_and_fails_no_trial(opened: Open, tmp_path: Path) -> None:
