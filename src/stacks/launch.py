@@ -24,7 +24,11 @@ from src.sweeping.subdir import check_subdir
 from src.training.task import objectives_of
 
 if TYPE_CHECKING:
-    from src.stacks.group import JobGroup
+    from torch import nn
+
+    from src.data.table import Table
+
+    Groups = list[tuple[list[Job], Table, list[nn.Module]]]
 
 log = logging.getLogger(__name__)
 
@@ -63,19 +67,19 @@ class Launch:
             f"by {self._workers} workers" if isinstance(self._workers, int) else f"by {self._workers or 'this process'}"
         )
         log.info("Launching %d job%s %s%s", len(jobs), "s" * (len(jobs) > 1), where, how)
-        groups = [] if reason or len(jobs) == 1 else self._groups(jobs)
+        groups: Groups = [] if reason or len(jobs) == 1 else self._groups(jobs)
         if self._workers:
             self._spread(jobs, groups)
             return self._returns
         for group in groups:
-            self._stack(group)
+            self._stack(*group)
         for number in sorted(jobs.keys() - self._returns.keys()):
             self._alone(number, jobs[number])
         return self._returns
 
-    def _spread(self, jobs: Jobs, groups: "list[JobGroup]") -> None:
+    def _spread(self, jobs: Jobs, groups: "Groups") -> None:
         """Has other processes do it, a stack each or a job that fits none."""
-        numbers = [[job.number for job in group.jobs] for group in groups]
+        numbers = [[job.number for job in group[0]] for group in groups]
         others = sorted(jobs.keys() - {number for group in numbers for number in group})
         pieces = cut(numbers, others, count(self._workers, self._ray))
         work = [{number: jobs[number] for number in piece} for piece in pieces]
@@ -95,7 +99,7 @@ class Launch:
             return "hydra.job.env_set changes the environment of each job"
         return None
 
-    def _groups(self, jobs: Jobs) -> "list[JobGroup]":
+    def _groups(self, jobs: Jobs) -> "Groups":
         """Jobs that can be trained as one; says why the others are left out, a line each reason."""
         from src.stacks.group import split
 
@@ -109,17 +113,18 @@ class Launch:
                 left.setdefault(reason, []).append(number)
             elif isinstance(job, Job):
                 found.setdefault(structure(job.flat), []).append(job)
-        groups: list[JobGroup] = []
-        for members in found.values():
+        groups = []
+        for jobs_alike in found.values():
             try:
-                apart = split(members) if len(members) > 1 else []
+                apart = split(jobs_alike) if len(jobs_alike) > 1 else []
             except Exception as error:
                 # Whatever it is, a job that runs alone says it in full.
-                left.setdefault(_said(error), []).extend(each.number for each in members)
+                left.setdefault(_said(error), []).extend(job.number for job in jobs_alike)
                 continue
-            groups += [group for group in apart if len(group.jobs) > 1]
-            stacked = {job.number for group in groups for job in group.jobs}
-            if without := [each.number for each in members if each.number not in stacked]:
+            together = [group for group in apart if len(group[0]) > 1]
+            groups += together
+            stacked = {job.number for group in together for job in group[0]}
+            if without := [job.number for job in jobs_alike if job.number not in stacked]:
                 left.setdefault("no other job has its structure", []).extend(without)
         for reason, numbers in left.items():
             log.info("one by one: %s: %s", _numbers(numbers), reason)
@@ -132,29 +137,32 @@ class Launch:
         except UserError as error:
             refuse(error)
 
-    def _stack(self, group: "JobGroup") -> None:
+    def _stack(self, jobs: list[Job], rows: "Table", nets: "list[nn.Module]") -> None:
         """Trains a group as one; those that it cannot serve are left for ``_alone``."""
-        jobs = group.jobs
+        from src.stacks.group import run
+        from src.stacks.stack import Group
+        from src.training.stack import Alone
+
         what = ", ".join(differing([job.flat for job in jobs])[:6]) or "nothing"
         try:
-            if reason := group.why_not(self._width):
-                log.info("one by one: %s: %s", _numbers([job.number for job in jobs]), reason)
-                return
-            width = group.width
+            group = Group(rows, jobs, nets)
+            width = group.width(self._width)
+            if width == 1:
+                raise Alone("one net keeps the processor busy, so a stack would gain nothing")
             stacks = -(-len(jobs) // width)
             parts = "one stack" if stacks == 1 else f"{stacks} stacks of at most {width}"
             log.info("as %s: %d jobs that differ in %s", parts, len(jobs), what)
             started = time.monotonic()
-            for job, summary in group.run():
+            for job, summary in run(group, jobs, width):
                 self._returns[job.number] = self._return(job, summary)
             log.info("%d jobs in %.1f s", len(jobs), time.monotonic() - started)
+        except Alone as reason:
+            log.info("one by one: %s: %s", _numbers([job.number for job in jobs]), reason)
         except Exception as error:
             # Whatever it is, it must not cost the sweep: the jobs that it cut off run alone, as without this launcher.
-            cut = [job.number for job in jobs if job.number not in self._returns]
+            cut_off = [job.number for job in jobs if job.number not in self._returns]
             shown = os.environ.get("HYDRA_FULL_ERROR") == "1"
-            log.warning("one by one: %s: %s", _numbers(cut), _said(error), exc_info=shown)
-        if group.interrupted:
-            raise KeyboardInterrupt
+            log.warning("one by one: %s: %s", _numbers(cut_off), _said(error), exc_info=shown)
 
     def _return(self, job: Job, summary: dict[str, Any]) -> JobReturn:
         found = MemberReturn(

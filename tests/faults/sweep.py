@@ -128,7 +128,8 @@ def survive(options: argparse.Namespace, where: Path) -> None:
             f"{options.trials} trials, {options.processes} processes, {hits} of {options.kills} kills hit, "
             f"{found['run again']} trials run again, {seconds:.0f} s: all finished, none twice"
         )
-        if options.sampler in ("random", "grid"):
+        # Processes that share a sampler which learns propose by who came first.
+        if options.sampler in ("random", "grid") or options.processes == 1:
             subprocess.run(command(whole, options.sampler, storage, options.trials), check=True, capture_output=True)
             same = examine(whole, storage, options.trials)["points"] == found["points"]
             print(f"points of the uninterrupted sweep: {'the same' if same else 'DIFFERENT'}")

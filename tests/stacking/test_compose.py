@@ -19,7 +19,7 @@ from src.config.check import check
 from src.config.values import container
 from src.errors import UserError
 from src.stacks.compose import Composer, resolved_task
-from src.stacks.group import JobGroup
+from src.stacks.group import HydraFiles
 from src.stacks.job import Job
 from tests.stacking.pairs import CONF
 
@@ -157,7 +157,7 @@ def test_files_of_hydra_load_as_hydras_own(loader: Any) -> None:
     first, last = ["optimizer.lr=0.5", "optimizer.weight_decay=0.0"], ["optimizer.lr=1e-05", "optimizer.weight_decay=1"]
     job = quick.compose({0: first, 7: last})[7]
     assert isinstance(job, Job)
-    files = JobGroup([job], None, [])._files(job)
+    files = HydraFiles()(job)
     own = loader.load_sweep_config(master, job.overrides)
     number_job(own, 7)
     assert yaml.safe_load(files[".hydra/config.yaml"]) == resolved_task(own)
