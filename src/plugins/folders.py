@@ -207,9 +207,9 @@ def _forget(folder: Path) -> None:
 def _remove_empty(folder: Path) -> None:
     """Removes a folder and those around it, up to the current one or to one that holds something."""
     for path in (folder.absolute(), *folder.absolute().parents):
-        if path == Path.cwd() or path.is_symlink() or (path.exists() and any(path.iterdir())):
+        if path == Path.cwd() or path.is_symlink() or path.is_file() or (path.is_dir() and any(path.iterdir())):
             break
-        if path.exists():
+        if path.is_dir():
             path.rmdir()
 
 
