@@ -97,8 +97,9 @@ def test_everything_else_goes_hydras_way(jobs: list[str], loader: Any) -> None:
         assert repr(job.cfg) == repr(resolved_task(loader.load_sweep_config(master, overrides)))
 
 
-def test_what_a_value_moves_moves_with_it(loader: Any) -> None:
+def test_what_a_value_moves_moves_with_it(loader: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Through interpolations, resolvers and the job's own number; into other values and into the folder."""
+    monkeypatch.setattr("src.stacks.compose.check_keys", lambda config: None)  # nobody reads what is added here
     quick, _ = composer(loader, "hydra.sweep.subdir=${seed}-${hydra.job.num}-${hydra.job.override_dirname}")
     extra = ["+a=${optimizer.lr}", "+b=${a}", "+c=${hydra:job.num}", "+d='${repeat:${seed},2}'"]
     for number, job in quick.compose({n: [*extra, f"optimizer.lr=0.{n}", f"seed={n}"] for n in (3, 5, 7)}).items():
