@@ -9,6 +9,8 @@ from pathlib import Path
 from src.errors import UserError
 from src.runs.folder import RunFolder
 
+LOCKS = sys.platform != "win32"  # whether the kernel lets go of a dead process's
+
 if sys.platform != "win32":
     import fcntl
 

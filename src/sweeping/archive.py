@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from src.sweeping.storage import explained, forget, open_storage
 
 
-def set_aside(folder: Path, where: str, name: str) -> None:
+def archive(folder: Path, where: str, name: str) -> None:
     """Renames a sweep folder, and its study where that is not kept within, to the first free NAME-before-N.
 
     Raises:

@@ -18,7 +18,7 @@ from src.config.answers import told
 from src.config.resolvers import within
 from src.config.values import container, flatten
 from src.errors import UserError, first_line
-from src.sweeping.archive import set_aside
+from src.sweeping.archive import archive
 from src.sweeping.fingerprint import fingerprint
 from src.sweeping.samplers import MOST, Grid, SamplerOf, size, stream
 from src.sweeping.search_space import SearchSpace, parse
@@ -114,7 +114,7 @@ class Plan:
         where = location(self.options.storage, folder)
         try:
             if OmegaConf.select(self.config, "study.new", default=False):
-                set_aside(folder, where, name)
+                archive(folder, where, name)
             new = not folder.exists()
             folder.mkdir(parents=True, exist_ok=True)
             lock.touch()

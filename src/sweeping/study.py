@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
 from src.adapters.optuna_internals import id_of, propose, storage_of, trial_by_id
 from src.errors import UserError
-from src.runs.lock import locked
+from src.runs.lock import LOCKS, locked
 from src.sweeping.fingerprint import Fingerprint, differences
 from src.sweeping.lease import HEARTBEAT, LEASE, PERIOD, Lease, at_work, clear, job_at_work
 from src.sweeping.storage import explained, is_file, open_storage, shown
@@ -82,9 +82,10 @@ class DurableStudy:
             self.storage, self._id = storage_of(self.study)
             self._recognise(f"study {name!r}", fingerprint, described)
             self._lease = Lease(folder)
+        self._beats = not is_file(where) or not LOCKS
         self._running: set[int] = set()
         self._over = threading.Event()
-        if not is_file(where):
+        if self._beats:
             threading.Thread(target=self._live, daemon=True, name="heartbeat").start()
 
     def close(self) -> None:
@@ -212,15 +213,14 @@ class DurableStudy:
         return self.storage.create_new_trial(self._id, template_trial=template)
 
     def _signature(self) -> dict[str, Any]:
-        beats = {} if is_file(self.where) else {HEARTBEAT: time.time()}
-        return {LEASE: str(self._lease.path)} | beats
+        return {LEASE: str(self._lease.path)} | ({HEARTBEAT: time.time()} if self._beats else {})
 
     def _live(self) -> None:
         while not self._over.wait(PERIOD):
             with suppress(Exception):  # the sweep itself will meet the fault and say it
-                self._beat(time.time())
+                self._heartbeat(time.time())
 
-    def _beat(self, now: float) -> None:
+    def _heartbeat(self, now: float) -> None:
         for trial_id in tuple(self._running):
             self.storage.set_trial_system_attr(trial_id, HEARTBEAT, now)
 

@@ -69,7 +69,7 @@ def test_signs_of_life_are_given_for_what_runs_and_nothing_else(opened: Open) ->
     finish(study, ask(study))
     study.give_back(ask(study))
     ask(study)
-    study._beat(7.0)
+    study._heartbeat(7.0)
     assert [trial.system_attrs.get(HEARTBEAT) for trial in study.trials()] == [None, 7.0]
 
 

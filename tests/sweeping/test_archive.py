@@ -6,7 +6,7 @@ import optuna
 from omegaconf import OmegaConf
 
 from src.reports.sweep_folder import read
-from src.sweeping.archive import set_aside
+from src.sweeping.archive import archive
 from src.sweeping.pruning import SWEEPER
 from src.sweeping.storage import forget, location, open_storage
 
@@ -20,7 +20,7 @@ def test_what_was_moved_aside_can_still_be_reported_on(storage: str | None, tmp_
         OmegaConf.save({"hydra": {"sweeper": sweeper}}, folder / "multirun.yaml")
         study = optuna.create_study(study_name=name, storage=open_storage(where))  # refuses a name that is taken
         study.add_trial(optuna.create_trial(value=value, user_attrs={"folder": "0"}))
-        set_aside(folder, where, name)
+        archive(folder, where, name)
     assert not folder.exists()
     forget()
     for number, value in ((1, 1.0), (2, 2.0)):
