@@ -72,7 +72,10 @@ def told(error: BaseException, overrides: Sequence[str] = ()) -> UserError | Non
         return UserError("an interpolation leads back to itself, expected ${KEY} of another key")
     if isinstance(error, OSError) and error.filename and error.strerror:
         return UserError(f"{error.filename}: {error.strerror}")
-    where = {str(frame.f_globals.get("__name__")) for frame, _ in walk_tb(error.__traceback__)}
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    where, called = {str(each.f_globals.get("__name__")) for each in frames}, {each.f_code.co_name for each in frames}
+    if isinstance(error, AssertionError) and "configure_log" in called:
+        return UserError("hydra.verbose must be true, false, or a logger's name or several")
     if "hydra._internal.logging_config" in where:
         return UserError(
             f"hydra.job_logging: {first_line(error)}, expected hydra/job_logging=default and what it takes"

@@ -53,16 +53,13 @@ def construct(node: DictConfig | dict[str, Any], key: str, **extra: Any) -> Any:
     Raises:
         UserError: it is of another kind or cannot be constructed; the message names the node.
     """
-    values: Any = (
-        container(node) if isinstance(node, Mapping) else node
-    )  # every interpolation resolved: what is checked is what is built
+    # Every interpolation resolved: what is checked is what is built.
+    values: Any = container(node) if isinstance(node, Mapping) else node
     # Hydra adds a whitelist to the one of hydra.main unless told to reset: this one is the only one in force.
     allowed = execution_whitelist(sorted(check_kind(values, key)), reset=True)
     check_arguments(values, key, extra)
     try:
         return instantiate(values, **extra, _execution_whitelist_=allowed, _convert_="all")
-    except UserError:
-        raise
     except Exception as error:  # whatever a constructor raises
         cause: BaseException = error
         while cause.__cause__ is not None and not isinstance(cause, UserError):

@@ -182,7 +182,7 @@ def check(cfg: Config) -> None:
             value = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
             if expected := rule.complaint(value):
                 complaints.append(f"{name} must be {expected}, found {_as_typed(value)}")
-    if complaints:
+    if complaints:  # at most two lines
         more = f" (and {len(complaints) - 2} more)" if len(complaints) > 2 else ""
         raise UserError("\n".join(complaints[:2]) + more)
     _check_together(cfg)
@@ -215,13 +215,11 @@ def _check_together(cfg: Config) -> None:
     scheduler = cfg.scheduler
     if str(scheduler.get("_target_")).endswith(".ReduceLROnPlateau") and scheduler.get("interval") == "step":
         raise UserError(
-            "scheduler.interval must be epoch for a plateau scheduler, which watches figures of whole epochs, "
-            "found 'step'"
+            "scheduler.interval must be epoch for a plateau scheduler, which watches whole epochs, found 'step'"
         )
     if str(optimizer._target_).endswith(".LBFGS") and str(trainer.precision) in ("16", "16-mixed"):
         raise UserError(
-            f"trainer.precision={trainer.precision} scales gradients, which LBFGS does not allow, "
-            "expected bf16-mixed or 32-true"
+            f"trainer.precision={trainer.precision} scales gradients, LBFGS cannot: expected bf16-mixed or 32-true"
         )
     if cfg.model._target_.endswith(".Scratch"):
         extras = [k for k in ("momentum", "nesterov", "weight_decay") if optimizer.get(k)]

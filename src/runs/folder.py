@@ -63,7 +63,7 @@ class RunFolder:
         Raises:
             UserError: there is no such run, or it has no such checkpoint.
         """
-        name = Path(run).stem if run.endswith(".ckpt") else checkpoint
+        name = Path(run).stem if str(run).endswith(".ckpt") else checkpoint
         if name not in ("best", "last"):
             raise UserError(f"checkpoint must be one of best, last, found {name!r}")
         folder = cls.existing(run)

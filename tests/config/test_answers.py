@@ -68,6 +68,7 @@ ANSWERS: dict[str, tuple[str, ...]] = {
     "hydra.run.dir=???": ("hydra.run.dir",),
     "hydra.output_subdir=null": ("hydra.output_subdir=None", "expected .hydra"),
     "hydra/job_logging=disabled": ("hydra.job_logging", "hydra/job_logging=default"),
+    "hydra.verbose=0.5": ("hydra.verbose must be true, false",),
     "hydra.job_logging.root.level=LOUD": ("hydra.job_logging",),
     f"name={LONG}": ("File name too long",),
     f"hydra.run.dir={LONG}": ("File name too long",),
