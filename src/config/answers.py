@@ -115,7 +115,11 @@ def no_key(key: str, root: DictConfig) -> str:
     near = named or _close(key, [name for name in [*known, *values, *_groups("")] if name not in (key, parent)])
     node = _node(values, parent)
     siblings = [str(name) for name in node or {} if name != last and not str(name).endswith("_")][:12]
-    there = f"{parent} has: {', '.join(siblings)}" if parent else f"There are: {', '.join(siblings)}"
+    there = (
+        f"{parent} has: {', '.join(siblings)}"
+        if parent
+        else f"{'There' if near else 'there'} are: {', '.join(siblings)}"
+    )
     hint = f"; did you mean {near[0]}?" if near else ";" if siblings else ""
     return f"{key}: there is no such key{hint}" + (f" {there}" if siblings else "")
 
