@@ -1,6 +1,5 @@
 """Cells to numbers with a meaning: what kind of column it is, and each cell as that kind."""
 
-import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ _FLAGS = ({"true": 1.0, "false": 0.0}, {"yes": 1.0, "no": 0.0})
 # Beside ISO 8601; of several that fit all cells the first is taken.
 _DATES = ("%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%Y-%m", "%d-%b-%Y", "%d %b %Y", "%b %d, %Y", "%b %d %Y")
 
-Place = Callable[[int], str]  # a row, counted from 0, to the words that say where it stands
+At = Callable[[int, str], tuple[str, str]]  # of a row, counted from 0, and a column: where it is, and what is there
 
 
 class Cells:
@@ -28,11 +27,11 @@ class Cells:
         gaps: words that mean that a cell is empty.
         marks: the decimal and the thousands mark.
         largest: number that a column may hold.
-        place: says where a row stands.
+        at: says where a cell stands, and what it was before it was read.
     """
 
-    def __init__(self, gaps: Sequence[str], marks: tuple[str, str], largest: float, place: Place) -> None:
-        self.gaps, self.marks, self.largest, self.place = list(gaps), marks, largest, place
+    def __init__(self, gaps: Sequence[str], marks: tuple[str, str], largest: float, at: At) -> None:
+        self.gaps, self.marks, self.largest, self.at = list(gaps), marks, largest, at
 
     def read(self, name: str, cells: "ChunkedArray", kind: str | None = None) -> tuple[Column, np.ndarray]:
         """A column and its numbers (rows,), float64.
@@ -51,12 +50,14 @@ class Cells:
         cells = cells.combine_chunks()
         own = cells.type
         if pa.types.is_dictionary(own):
+            if pa.types.is_string(own.value_type):
+                return self._words(name, cells, kind)
             cells = pc.cast(cells, own.value_type)
             own = cells.type
         if pa.types.is_integer(own) or pa.types.is_floating(own) or pa.types.is_decimal(own) or pa.types.is_null(own):
             if kind in (None, NUMBER):
                 numbers = np.asarray(pc.cast(cells, pa.float64()).to_numpy(zero_copy_only=False), np.float64)
-                return self._numbers(name, numbers, lambda row: str(cells[row]))
+                return self._numbers(name, numbers)
             if pa.types.is_floating(own) and not bool(pc.any(pc.not_equal(cells, pc.round(cells))).as_py()):
                 cells = pc.cast(pc.if_else(pc.is_nan(cells), None, cells), pa.int64())  # 3.0 beside a gap was a 3
         elif pa.types.is_boolean(own) and kind in (None, BOOLEAN):
@@ -65,24 +66,23 @@ class Cells:
         elif (pa.types.is_timestamp(own) or pa.types.is_date(own)) and kind in (None, DATE, MOMENT):
             return _dated(name, _days(cells), kind)
         try:
-            return self._text(name, pc.cast(cells, pa.string()), kind)
+            coded = pc.dictionary_encode(pc.cast(cells, pa.string()))
         except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
-            raise UserError(
-                f"{self.place(0)}, column {name!r}: found {own}, expected numbers, words or dates"
-            ) from None
+            raise self._refused(name, 0, f"numbers, words or dates, not {own}") from None
+        return self._words(name, coded, kind)
 
-    def _text(self, name: str, cells: "Array", kind: str | None) -> tuple[Column, np.ndarray]:
+    def _words(self, name: str, coded: "Array", kind: str | None) -> tuple[Column, np.ndarray]:
         """Each word is looked at once, however often it stands there."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        coded = pc.dictionary_encode(cells)
-        code = pc.fill_null(coded.indices, len(coded.dictionary)).to_numpy()  # the last is a gap
         words = pc.utf8_trim_whitespace(coded.dictionary)
-        words = pc.if_else(pc.is_in(words, pa.array(self.gaps, pa.string())), pa.scalar(None, pa.string()), words)
-        there = np.append(words.is_valid().to_numpy(zero_copy_only=False), False)
-        count = np.bincount(code, minlength=len(there)) * there
-        total = int(count.sum())
+        code = pc.fill_null(coded.indices, len(words)).to_numpy()  # the last is a gap
+        count = np.bincount(code, minlength=len(words) + 1)[:-1]
+        gap = pc.or_(pc.is_in(words, pa.array(self.gaps, pa.string())), pa.array(count == 0))
+        words = pc.if_else(gap, pa.scalar(None, pa.string()), words)
+        there = words.is_valid().to_numpy(zero_copy_only=False)
+        total = int(count[there].sum())
 
         def row_of(word: np.ndarray) -> int:
             return int(np.argmax(np.append(word, False)[code]))
@@ -92,40 +92,39 @@ class Cells:
 
         if kind in (None, NUMBER):
             numbers = _numbers(words, *self.marks)
-            is_word = there[:-1] & np.isnan(numbers)
-            if kind or not is_word.any() or 2 * count[:-1][is_word].sum() <= total:
+            is_word = there & np.isnan(numbers)
+            if kind or not is_word.any() or 2 * count[is_word].sum() <= total:
                 if is_word.any():
-                    row = row_of(is_word)
                     cure = "" if kind else f"; data.categorical=[{name}] reads words, data.missing=[…] names more gaps"
-                    found = f"found the text {str(cells[row])!r}, expected a number{cure}"
-                    raise UserError(f"{self.place(row)}, column {name!r}: {found}")
-                return self._numbers(name, spread(numbers), lambda row: str(cells[row]))
+                    raise self._refused(name, row_of(is_word), f"a number{cure}", "the text ")
+                return self._numbers(name, spread(numbers))
         if kind in (None, BOOLEAN):
             lower = [word.lower() if word is not None else None for word in words[:64].to_pylist()]
             for flags in _FLAGS:
                 known = np.array([flags.get(word or "", np.nan) for word in lower])
-                if len(words) <= 64 and (kind or set(flags) <= set(lower)) and not np.isnan(known[there[:-1]]).any():
+                if len(words) <= 64 and (kind or set(flags) <= set(lower)) and not np.isnan(known[there]).any():
                     return Column(name, BOOLEAN, gaps=total < len(code)), spread(known)
         if kind in (None, DATE, MOMENT) and (days := _dates(words)) is not None:
             return _dated(name, spread(days), kind)
         if kind in (BOOLEAN, DATE, MOMENT):
-            row = row_of(there[:-1])
-            raise UserError(
-                f"{self.place(row)}, column {name!r}: found {str(cells[row])!r}, expected a {kind} in each row"
-            )
+            raise self._refused(name, row_of(there), f"a {kind} in each row")
         values = pc.unique(words.drop_null())
         values = values.take(pc.array_sort_indices(values))
         numbers = pc.cast(pc.index_in(words, values), pa.float64()).to_numpy(zero_copy_only=False)
         return Column(name, CATEGORY, tuple(values.to_pylist()), total < len(code)), spread(numbers)
 
-    def _numbers(self, name: str, numbers: np.ndarray, cell: Callable[[int], str]) -> tuple[Column, np.ndarray]:
+    def _numbers(self, name: str, numbers: np.ndarray) -> tuple[Column, np.ndarray]:
         too_large = np.abs(numbers) > self.largest
         if too_large.any():
             row = int(np.argmax(too_large))
             wanted = f"at most {self.largest:.3g} ({'float32' if self.largest < 1e300 else 'float64'})"
             wanted = "a finite number" if np.isinf(numbers[row]) else wanted
-            raise UserError(f"{self.place(row)}, column {name!r}: found {cell(row)!r}, expected {wanted}")
+            raise self._refused(name, row, wanted)
         return Column(name, NUMBER, gaps=bool(np.isnan(numbers).any())), numbers
+
+    def _refused(self, name: str, row: int, expected: str, what: str = "") -> UserError:
+        where, cell = self.at(row, name)
+        return UserError(f"{where}, column {name!r}: found {what}{cell!r}, expected {expected}")
 
 
 def _dated(name: str, days: np.ndarray, kind: str | None) -> tuple[Column, np.ndarray]:
@@ -157,8 +156,8 @@ def _dates(words: "Array") -> np.ndarray | None:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    first = next((word for word in words[:100].to_pylist() if word is not None), "")
-    if not re.search(r"\d\D+\w|\w\D+\d", first):
+    # Of four digits, or scores such as 1-2 would be months of early years.
+    if not pc.all(pc.match_substring_regex(words, r"\b\d{4}\b")).as_py():
         return None
     tries: list[Any] = [lambda zone=zone: pc.cast(words, pa.timestamp("us", zone)) for zone in (None, "UTC")]
     tries += [lambda form=form: pc.strptime(words, form, "us") for form in _DATES]

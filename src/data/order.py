@@ -56,6 +56,8 @@ def split(
     if fold is not None:
         order, ends = _ordered(table, free, seed)
         start, stop = (_nearest(ends, len(free) * place / fold[1]) for place in (fold[0], fold[0] + 1))
+        if start == stop:
+            raise UserError(f"folds={fold[1]}: expected at most as many as there are groups of rows")
         found["val"], free = np.sort(order[start:stop]), np.sort(np.delete(order, slice(start, stop)))
     if len(free) < 2:
         raise UserError(

@@ -1,21 +1,23 @@
 """Cells of CSV and Parquet files: parsed by Arrow, and explained by Python's csv module where that fails."""
 
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from src.data.form import Form, is_parquet, is_plain, lines, opened
+from src.data.form import Form, is_parquet, is_plain, lines, number_pattern, opened
 from src.errors import UserError, first_line, nearest
 
 if TYPE_CHECKING:
     from pyarrow import RecordBatch, Table
     from pyarrow.csv import ReadOptions
 
+_LOOK = 1 << 16  # cells that say which columns may be of numbers
 _PIECE = 1 << 19  # bytes of text that a thread parses at a time: much beside starting, little beside a large matrix
 
 
@@ -64,7 +66,7 @@ class Source:
             if is_parquet(path) or form.thousands:
                 raise NoNumbers
             try:
-                for batch in _parsed(path, form, header, columns, pa.float64()):
+                for batch in _parsed(path, form, header, dict.fromkeys(columns, pa.float64()), ()):
                     # to_numpy() would import pandas.
                     block = np.stack([np.from_dlpack(column) for column in batch.columns])
                     if not (np.abs(block) <= largest).all():
@@ -76,8 +78,11 @@ class Source:
         if not rows:
             raise UserError(f"{self.paths[0]}: has a header but no rows")
 
-    def cells(self, columns: list[str]) -> "Table":
-        """These columns as Arrow holds them: text of CSV files, the columns' own types of Parquet files.
+    def cells(self, columns: list[str], numbers: Collection[str] = (), gaps: Sequence[str] = ()) -> "Table":
+        """These columns as Arrow holds them: words of CSV files, the columns' own types of Parquet files.
+
+        Args:
+            numbers: columns that come as numbers, if all of those that begin with numbers and ``gaps`` go on so.
 
         Raises:
             UserError: as ``check``, or a line has other cells than the header, or is no text.
@@ -85,24 +90,47 @@ class Source:
         import pyarrow as pa
 
         self.check(columns)
-        found = []
-        for path, form, header in zip(self.paths, self.forms, self._headers, strict=True):
-            if is_parquet(path):
-                import pyarrow.parquet as parquet
-
-                found.append(parquet.read_table(path, columns=columns, use_threads=False))
-                continue
-            try:
-                batches = list(_parsed(path, form, header, columns, pa.string()))
-            except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError) as error:
-                raise UserError(_ragged(path, form) or f"{path}: {first_line(error)}") from None
-            if batches:
-                found.append(pa.Table.from_batches(batches).select(columns))
-        table = pa.concat_tables(found, promote_options="permissive") if found else None
-        if table is None or not table.num_rows:
+        numeric = self._numeric(gaps) & set(numbers)
+        try:
+            found = [self._table(place, columns, numeric, gaps) for place in range(len(self.paths))]
+        except pa.ArrowInvalid:
+            found = [self._table(place, columns, set(), ()) for place in range(len(self.paths))]
+        table = pa.concat_tables(found, promote_options="permissive").unify_dictionaries()
+        if not table.num_rows:
             raise UserError(f"{self.paths[0]}: has a header but no rows")
         self._ends = np.cumsum([part.num_rows for part in found])
         return table
+
+    def _table(self, place: int, columns: list[str], numeric: set[str], gaps: Sequence[str]) -> "Table":
+        import pyarrow as pa
+
+        path, form = self.paths[place], self.forms[place]
+        if is_parquet(path):
+            import pyarrow.parquet as parquet
+
+            return parquet.read_table(path, columns=columns, use_threads=False)
+        words = pa.dictionary(pa.int32(), pa.string())
+        kinds = {name: pa.float64() if name in numeric else words for name in columns}
+        try:
+            batches = list(_parsed(path, form, self._headers[place], kinds, gaps))
+        except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError) as error:
+            if numeric:
+                raise pa.ArrowInvalid(str(error)) from None
+            raise UserError(_ragged(path, form) or f"{path}: {first_line(error)}") from None
+        return pa.Table.from_batches(batches, pa.schema(kinds))
+
+    def _numeric(self, gaps: Sequence[str]) -> set[str]:
+        """Columns of the first file that have nothing but numbers and gaps in its first rows."""
+        path, form, header = self.paths[0], self.forms[0], self._headers[0]
+        if is_parquet(path) or form.thousands:
+            return set()
+        pattern, known = number_pattern(form.decimal or ".", ""), set(gaps)
+        rows = [cells for _, cells in islice(lines(path, form), 1, 2 + min(_LOOK // len(header), 100))]
+        return {
+            name
+            for name, *cells in zip(header, *rows, strict=False)
+            if all(cell in known or pattern.fullmatch(cell) for cell in cells)
+        }
 
     def check(self, columns: Sequence[str]) -> None:
         """Holds names against the header.
@@ -115,15 +143,15 @@ class Source:
             if name not in known:
                 raise UserError(f"{self.paths[0]}: has no column {name!r}{nearest(name, self.names)}")
 
-    def place(self, row: int) -> str:
-        """The file, row and line of a row of ``cells``, counted from 0."""
+    def at(self, row: int, name: str) -> tuple[str, str]:
+        """Where a row of ``cells``, counted from 0, stands in words, and what stands there in a column."""
         file = int(np.searchsorted(self._ends, row, side="right"))
         row -= int(self._ends[file - 1]) if file else 0
         path = self.paths[file]
         if is_parquet(path):
-            return f"{path}: row {row + 1}"
-        line = next(line for number, (line, _) in enumerate(lines(path, self.forms[file])) if number == row + 1)
-        return f"{path}: row {row + 1} (line {line})"
+            return f"{path}: row {row + 1}", str(self._table(file, [name], set(), ())[name][row].as_py())
+        line, cells = next(islice(lines(path, self.forms[file]), row + 1, None))
+        return f"{path}: row {row + 1} (line {line})", cells[self._headers[file].index(name)]
 
 
 def _header(path: Path, form: Form) -> list[str]:
@@ -173,8 +201,13 @@ def read_rows(source: Source, features: list[str], target: str, dtype: DTypeLike
     return numbers, wanted
 
 
-def _parsed(path: Path, form: Form, header: list[str], columns: list[str], kind: Any) -> "Iterator[RecordBatch]":
-    """The rows of these columns; a row that is longer than a block has larger ones read, past those that were read."""
+def _parsed(
+    path: Path, form: Form, header: list[str], kinds: dict[str, Any], gaps: Sequence[str]
+) -> "Iterator[RecordBatch]":
+    """The rows of columns of these kinds, with nulls for gaps in numbers.
+
+    A row that is longer than a block has larger ones read, past those that were read.
+    """
     import pyarrow as pa
 
     # Each column of a block costs a little, so that of a wide table holds more.
@@ -182,7 +215,7 @@ def _parsed(path: Path, form: Form, header: list[str], columns: list[str], kind:
     while True:
         row = 0
         try:
-            for batch in _batches(path, form, header, columns, kind, size):
+            for batch in _batches(path, form, header, kinds, gaps, size):
                 row += batch.num_rows
                 if row > done:
                     new = batch.slice(batch.num_rows - (row - done))
@@ -196,18 +229,18 @@ def _parsed(path: Path, form: Form, header: list[str], columns: list[str], kind:
 
 
 def _batches(
-    path: Path, form: Form, header: list[str], columns: list[str], kind: Any, size: int
+    path: Path, form: Form, header: list[str], kinds: dict[str, Any], gaps: Sequence[str], size: int
 ) -> "Iterator[RecordBatch]":
     """What Arrow parses, by a thread for each processor; a quote, which may hold a newline, keeps it to one."""
     import pyarrow as pa
     from pyarrow import csv as arrow
 
     conversion = arrow.ConvertOptions(
-        include_columns=columns,
-        column_types=dict.fromkeys(columns, kind),
-        null_values=[],
+        include_columns=list(kinds),
+        column_types=kinds,
+        null_values=list(gaps),
         strings_can_be_null=False,
-        decimal_point=form.decimal if kind == pa.float64() else ".",
+        decimal_point=form.decimal,
     )
     parsing = {"delimiter": form.delimiter, "quote_char": form.quote}
     memory = pa.system_memory_pool()  # Arrow's own keeps what it once had

@@ -68,6 +68,8 @@ class Roles:
             for name in getattr(self, option):
                 if name not in known:
                     raise UserError(f"{where}: has no column {name!r} (data.{option}){nearest(name, list(header))}")
+        if self.group and self.time:
+            raise UserError(f"data.group={self.group} and data.time={self.time}: expected one of them")
         apart = {self.target, *self.drop, *self.keys}
         names = [name for name in header if name not in apart] if self.features is None else list(self.features)
         if not names:

@@ -49,8 +49,10 @@ def csv(path: str, target: str, features: list[str] | None, dtype: DTypeLike, **
             raise NoNumbers
         rows = roles.of_numbers(names, *read_rows(source, names, target, dtype), **said)
     except NoNumbers:
-        cells = source.cells(list(dict.fromkeys([*names, target, *roles.keys])))
-        reader = Cells((*GAPS, *roles.missing), source.marks, _largest(dtype), source.place)
+        gaps = (*GAPS, *roles.missing)
+        wanted = list(dict.fromkeys([*names, target, *roles.keys]))
+        cells = source.cells(wanted, set(wanted) - set(roles.categorical), gaps)
+        reader = Cells(gaps, source.marks, _largest(dtype), source.at)
         rows = roles.of_cells(names, cells, reader, **said)
     return replace(rows, digest=sha256_in_background(paths, before))
 
@@ -67,8 +69,8 @@ def frame(rows: Any, target: str, features: list[str] | None, dtype: DTypeLike, 
     asked = Roles(target, features, **roles)
     names = asked.chosen(table.column_names, "the table")
 
-    def place(row: int) -> str:
-        return f"the table: row {row + 1}"
+    def at(row: int, name: str) -> tuple[str, str]:
+        return f"the table: row {row + 1}", str(table[name][row].as_py())
 
     def digest() -> str:
         hashed = hashlib.sha256()
@@ -76,7 +78,7 @@ def frame(rows: Any, target: str, features: list[str] | None, dtype: DTypeLike, 
             hashed.update(batch.serialize())
         return hashed.hexdigest()
 
-    reader = Cells((*GAPS, *asked.missing), (".", ""), _largest(dtype), place)
+    reader = Cells((*GAPS, *asked.missing), (".", ""), _largest(dtype), at)
     return asked.of_cells(names, table, reader, source="the table", digest=digest, precision=dtype)
 
 
@@ -95,16 +97,16 @@ def like(
         except NoNumbers:
             pass
     source.check(names)
-    cells = source.cells(names)
-    reader = Cells((*GAPS, *missing), source.marks, _largest(fits), source.place)
+    gaps = (*GAPS, *missing)
+    cells = source.cells(names, [column.name for column in columns if column.kind == NUMBER], gaps)
+    reader = Cells(gaps, source.marks, _largest(fits), source.at)
     found, parts = [], []
     for column in columns:
         own, numbers = reader.read(column.name, cells[column.name], column.kind)
         if own.gaps and not column.gaps and column.kind != CATEGORY:
-            row = int(np.isnan(numbers).argmax())
-            cell = str(cells[column.name][row])
+            where, cell = source.at(int(np.isnan(numbers).argmax()), own.name)
             said = f"{cell!r}, a gap" if cell.strip() else "an empty cell"
-            raise UserError(f"{source.place(row)}, column {own.name!r}: found {said}, expected a {column.kind}")
+            raise UserError(f"{where}, column {own.name!r}: found {said}, expected a {column.kind}")
         found.append(own)
         parts.append(numbers)
     return found, np.column_stack(parts)
