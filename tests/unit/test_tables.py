@@ -483,20 +483,6 @@ def test_new_rows_follow_the_trained_policy(tmp_path: Path, capsys: Any) -> None
     assert np.isfinite(pd.read_csv(tmp_path / "c.csv")["price_predicted"]).all()
 
 
-def test_a_wide_table_takes_no_time_for_its_header(tmp_path: Path) -> None:
-    """Of gaps among 20,000 columns as well: neither a search per column, nor a text's buffer for each."""
-    import time
-
-    rows = np.random.default_rng(0).normal(size=(5, 20_000)).round(3).astype(str)
-    rows[2, 7] = ""
-    names = [f"c{i}" for i in range(20_000)]
-    content = "\n".join(",".join(row) for row in [names, *rows])
-    before = time.process_time()
-    table = read(tmp_path / "rows.csv", content, "c0")
-    assert table.features.shape == (5, 19_999)
-    assert time.process_time() - before < 20  # it is 2; quadratic it was 60
-
-
 def test_numbers_with_gaps_take_no_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of each column as Arrow parses it, in pieces; what turns out to be none is read as words after all."""
     monkeypatch.setattr(reader, "_PIECE", 50)
