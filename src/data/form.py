@@ -59,7 +59,8 @@ class Form:
             # Between commas a decimal comma would have to be quoted: more often that is a word.
             given = self.decimal in (None, marks[0]) and self.thousands in (None, marks[1])
             if given and (delimiter != "," or marks[0] == "."):
-                count = sum(number_pattern(*marks).fullmatch(cell) is not None for cell in cells)
+                pattern = number_pattern(*marks)
+                count = sum(pattern.fullmatch(cell) is not None for cell in cells)
                 if count > fitting:
                     (decimal, thousands), fitting = marks, count
         return replace(self, delimiter=delimiter, encoding=encoding, decimal=decimal, thousands=thousands)
@@ -159,7 +160,7 @@ def _delimiter(text: str, quote: str) -> str:
     return found
 
 
-def _rows(text: str, delimiter: str, quote: str, most: int = 200) -> list[list[str]]:
+def _rows(text: str, delimiter: str, quote: str, most: int = 50) -> list[list[str]]:
     found: list[list[str]] = []
     try:
         for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quotechar=quote):
