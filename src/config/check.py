@@ -236,7 +236,7 @@ def _check_together(cfg: Config) -> None:
             raise UserError("model=scratch neither clips nor accumulates gradients; leave both trainer options alone")
     _check_models(cfg)
     several = isinstance(cfg.objective, (list, ListConfig))
-    if several and not 2 <= len(set(cfg.objective)) == len(cfg.objective):
+    if several and not 2 <= len(set(map(str, cfg.objective))) == len(cfg.objective):
         raise UserError(f"objective must be one figure or a list of different ones, found {list(cfg.objective)}")
     for objective in [] if cfg.objective is None else cfg.objective if several else [cfg.objective]:
         split, _, metric = str(objective).partition("/")

@@ -70,12 +70,12 @@ class Folders(Callback):
             with _in_one_line():
                 check_settings(config, "sweep")
                 check_first_job(config)
+                _direct_by_objective(config)
         except SystemExit:
             self._refused = True
             raise
         if config.hydra.sweeper.get("_target_") == SWEEPER:
             _name_by_study(config)
-            _direct_by_objective(config)
         else:
             pattern = written_pattern(config)
             try:  # one without interpolations is the same for all jobs, however many
@@ -169,12 +169,14 @@ def _name_by_run(config: DictConfig) -> None:
 
 
 def _direct_by_objective(config: DictConfig) -> None:
-    """Takes each direction from the objective's figures, where none is given."""
+    """Takes each direction from the objective's figures, where the command names none."""
     from src.config.build import objectives
 
-    if config.hydra.sweeper.direction is None:
+    key, given = "hydra.sweeper.direction", config.hydra.sweeper.get("direction")
+    if "direction" in config.hydra.sweeper and not _named_by_user(config, key):
         found = [direction_of(name) for name in objectives(config)]
-        _override(config, "hydra.sweeper.direction", found if len(found) > 1 else found[0])
+        if given is None or (len(found) > 1 and not OmegaConf.is_list(given)):
+            _override(config, key, found if len(found) > 1 else found[0])
 
 
 @contextmanager

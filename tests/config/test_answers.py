@@ -68,6 +68,7 @@ ANSWERS: dict[str, tuple[str, ...]] = {
     "hydra.run.dir=???": ("hydra.run.dir",),
     "hydra.output_subdir=null": ("hydra.output_subdir=None", "expected .hydra"),
     "hydra/job_logging=disabled": ("hydra.job_logging", "hydra/job_logging=default"),
+    "objective=[[1],[2]]": ("objective must be train, val or test with", "found [1]"),
     "hydra.verbose=0.5": ("hydra.verbose must be true, false",),
     "hydra.job_logging.root.level=LOUD": ("hydra.job_logging",),
     f"name={LONG}": ("File name too long",),
@@ -190,6 +191,8 @@ def test_what_somebody_reads_is_welcome(call: Call, tmp_path: Path) -> None:  # 
     answer = call("train", "-m", *sweep, *short[:2], "objective=[train/mse,train/r2]", "hydra/launcher=stacked")
     assert (answer.code, answer.lines) == (0, [])
     assert json.loads((tmp_path / "sweep" / "sweep.json").read_text())["direction"] == ["minimize", "maximize"]
+    plain = ("hydra/sweeper=optuna", "hydra.sweeper.n_trials=2", "seed=choice(0,1)", "hydra.sweep.dir=plain")
+    assert call("train", "-m", *plain, *short[:2], "objective=[train/mse,train/r2]").code == 0
 
 
 WORDS = [
