@@ -68,12 +68,14 @@ def module(cfg: Config, member: "Lone", data: "DataModule", history: "History", 
     from src.training.lonely import Lonely
     from src.training.plain import Plain
 
-    loss, by_hand = construct(cfg.loss, "loss"), float(cfg.optimizer.lr) if is_by_hand(cfg) else None
+    loss = construct(cfg.loss, "loss")
     [optimizer] = makers([container(cfg.optimizer)], "optimizer")
     found = schedules([container(cfg.scheduler)], bool(len(data.parts[0].rows["val"])))
     schedule = found[0] if found else None
     try_out(optimizer, schedule, schedule_length(cfg, schedule, data.batches))
-    arguments = (member, loss, optimizer, schedule, history, by_hand)
+    arguments = (member, loss, optimizer, schedule, history)
+    if is_by_hand(cfg):  # Lightning has no step for it, so an execution of one serves where one is asked for
+        return Lonely(*arguments, by_hand=float(cfg.optimizer.lr))
     return Plain(*arguments) if plain else Lonely(*arguments, clip=clip(cfg))
 
 

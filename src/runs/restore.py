@@ -133,8 +133,6 @@ def resumable(
         module.net.load_state_dict({n.removeprefix("net."): value for n, value in state["state_dict"].items()})
     except RuntimeError as error:
         raise UserError(f"{path}: does not fit this run's model ({_in_one_line(error)})") from None
-    if (key := _changed(state, module)) is not None:
-        raise UserError(f"{path}: was trained with another {key}, expected the same to go on with")
     before, now = state.get("Run"), origin(cfg, rows)
     if before is None:
         log.warning("%s: an older checkpoint, which does not say what rows it was trained on: not checked", path)
@@ -199,17 +197,6 @@ def _read(path: Path, *parts: str) -> "tuple[dict[str, Any], Encoder]":
     except Exception as error:
         # A truncated file shows as any of a dozen errors, by where it was cut.
         raise UserError(f"{path}: is not a whole checkpoint ({type(error).__name__})") from None
-
-
-def _changed(state: dict[str, Any], module: "Plain") -> str | None:
-    """Which of optimizer and scheduler is not the one that a checkpoint was trained with."""
-    make = None if module.by_hand is not None else module.make_optimizer
-    options = [set(group) for group in make(module.parameters()).state_dict()["param_groups"]] if make else []
-    saved = [set(group) for part in state["optimizer_states"] for group in part["param_groups"]]
-    # A scheduler adds options of its own to those of the optimizer.
-    if len(options) != len(saved) or any(mine - other for mine, other in zip(options, saved, strict=True)):
-        return "optimizer"
-    return "scheduler" if bool(state["lr_schedulers"]) != (module.schedule is not None) else None
 
 
 def _in_one_line(error: Exception) -> str:

@@ -20,29 +20,32 @@ class Lonely(Plain):
 
     Args:
         clip: a bound on the gradient; None leaves it.
+        by_hand: the learning rate of a net that brings its own update, as ``step_by_hand``; None for all others.
         arguments: see ``Plain``.
     """
 
-    def __init__(self, *arguments: Any, clip: Clip | None = None, **named: Any) -> None:
-        super().__init__(*arguments, **named)
+    def __init__(self, *arguments: Any, clip: Clip | None = None, by_hand: float | None = None) -> None:
+        super().__init__(*arguments)
         self.automatic_optimization = False
-        self._clip = clip
-        self._step: Step | None = None
+        self._clip, self._by_hand = clip, by_hand
+
+    def configure_optimizers(self) -> Any:
+        """See ``Plain``."""
+        return super().configure_optimizers() if self._by_hand is None else None
 
     def on_train_start(self) -> None:
         """Binds what a step needs."""
         super().on_train_start()
         assert self.epochs is not None
-        self._step = self._step_by_hand(self.epochs) if self.by_hand is not None else self._fast_step(self.epochs)
+        self._step = self._fast_step(self.epochs) if self._by_hand is None else self._step_by_hand(self.epochs)
 
     def training_step(self, execution: Execution, batch_idx: int) -> None:
         """A whole execution."""
-        assert self._step is not None
         assert self.epochs is not None
         execute(self._step, self.epochs, execution, self.trainer, attached(self.trainer).span)
 
     def _step_by_hand(self, epochs: Epochs) -> Step:
-        losses, lr = Losses([self.loss], stacked=False), self.by_hand
+        losses, lr = Losses([self.loss], stacked=False), self._by_hand
         update: Any = self.net.step_by_hand
 
         def step(features: Tensor, target: Tensor, share: Tensor | None) -> None:

@@ -13,7 +13,6 @@ from src.data.executions import Execution
 from src.data.module import attached
 from src.training.epochs import Epochs
 from src.training.history import History
-from src.training.losses import Losses
 from src.training.resume import adapt, count_both_ways, keep_patience
 from src.training.schedules import Schedule, Scheduler
 from src.training.stack import Lone
@@ -29,7 +28,6 @@ class Plain(pl.LightningModule):
         optimizer: a constructor that takes the parameters.
         schedule: how the learning rate changes; None keeps it.
         history: where every epoch is noted.
-        by_hand: the learning rate of a net that brings its own update, as ``step_by_hand``; None for all others.
     """
 
     def __init__(
@@ -39,13 +37,10 @@ class Plain(pl.LightningModule):
         optimizer: Callable[..., Optimizer],
         schedule: Schedule | None,
         history: History,
-        by_hand: float | None = None,
     ) -> None:
         super().__init__()
         self.net = member.net
         self.member, self.loss, self.history = member, loss, history
-        self.by_hand = by_hand
-        self.automatic_optimization = by_hand is None
         self.make_optimizer, self.schedule = optimizer, schedule
         self.epochs: Epochs | None = None
         self._tally = Tally()
@@ -57,8 +52,6 @@ class Plain(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The optimizer and, where there is a schedule, its scheduler, which ``Epochs`` steps both ways."""
-        if self.by_hand is not None:
-            return None
         optimizer = self.make_optimizer(self.net.parameters())
         if self.schedule is None:
             return optimizer
@@ -79,7 +72,7 @@ class Plain(pl.LightningModule):
         self.history.load_best(checkpoint.get("History", {}), self.member.pack)
         count_both_ways(checkpoint)
         keep_patience(checkpoint, self.trainer)
-        if self.by_hand is None:
+        if checkpoint["optimizer_states"]:  # of a net that brings its own update there are none
             length = self._length(self.schedule) if self.schedule else 0
             adapt(checkpoint, self.make_optimizer, self.schedule, length)
 
@@ -99,19 +92,13 @@ class Plain(pl.LightningModule):
         if trainer.world_size > 1:
             _together(trainer, self.history)
 
-    def training_step(self, execution: Execution, batch_idx: int) -> Tensor | None:
+    def training_step(self, execution: Execution, batch_idx: int) -> Any:
         """The loss of one batch; of several processes each sees its share of the rows, and all of them the mean."""
         assert self.epochs is not None
         stretch = execution.stretches[0]
         if stretch.start == 0:
             self.epochs.start(stretch.epoch)
         features, target, _ = execution.rows[0]
-        if self.by_hand is not None:
-            update: Any = self.net.step_by_hand
-            loss = update(features, target, Losses([self.loss], stacked=False), self.by_hand)
-            self.epochs.losses.append(loss)
-            count(self.trainer, steps=1, epochs=0)
-            return None
         if self.trainer.world_size == 1:
             loss = self.loss(self.net(features), target)
         else:
