@@ -15,7 +15,33 @@ _LINES = 10  # of a lone run
 _SECONDS = 5.0  # between two lines of a stack
 
 
-class Progress(pl.Callback):
+class _WithBar(pl.Callback):
+    """A bar of Rich's on standard error, once it is opened and until training ends."""
+
+    _bar: Any = None
+
+    def _open(self, what: str, total: int | None, done: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        figures = TextColumn("{task.fields[figures]}")
+        columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), figures)
+        self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        self._task = self._bar.add_task("fit", total=total, completed=done, figures="")
+        self._bar.start()
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Takes the bar away."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Likewise."""
+        self.on_train_end(trainer, pl_module)
+
+
+class Progress(_WithBar):
     """A bar with the time left on a terminal; lines with four decimals elsewhere, or where asked for.
 
     Args:
@@ -26,7 +52,6 @@ class Progress(pl.Callback):
         self.every_n_epochs = every_n_epochs
         self._history = History()
         self._shown = 0
-        self._bar: _Bar | None = None
 
     def bind(self, history: History) -> None:
         """Tells whose epochs to show."""
@@ -35,8 +60,7 @@ class Progress(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Opens the bar."""
         if self.every_n_epochs is None and sys.stderr.isatty() and trainer.is_global_zero:
-            total = trainer.max_epochs if trainer.max_epochs != -1 else None
-            self._bar = _Bar("epoch", total, trainer.current_epoch)
+            self._open("epoch", trainer.max_epochs if trainer.max_epochs != -1 else None, trainer.current_epoch)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Shows the epochs that were done since the last time."""
@@ -46,7 +70,7 @@ class Progress(pl.Callback):
             return
         epoch = history.first + self._shown
         if self._bar is not None:
-            self._bar.show(epoch, _figures(history.columns(self._shown - 1), 0))
+            self._bar.update(self._task, completed=epoch, figures=_figures(history.columns(self._shown - 1), 0))
             return
         total = trainer.max_epochs if trainer.max_epochs not in (None, -1) else 0
         every = self.every_n_epochs or max(1, -(-(total or _LINES) // _LINES))
@@ -56,21 +80,8 @@ class Progress(pl.Callback):
             said = _figures(columns, each - history.first - since - 1)
             log.info("epoch %*d/%s  %s", len(str(total)), each, total or "…", said)
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Takes the bar away."""
-        self._close()
 
-    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Likewise."""
-        self._close()
-
-    def _close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
-
-
-class StackProgress(pl.Callback):
+class StackProgress(_WithBar):
     """Counts epochs of members over all stacks of a group: a bar on a terminal, and a line now and then elsewhere.
 
     Args:
@@ -80,16 +91,15 @@ class StackProgress(pl.Callback):
     """
 
     def __init__(self, members: int, epochs: int, bar: bool) -> None:
-        self._total = members * epochs
+        self._total, self._wanted = members * epochs, bar
         self._done = self._seen = 0
         self._time = time.monotonic()
-        self._wanted = bar
-        self._bar: _Bar | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Opens the bar."""
         self._seen = 0
-        self._bar = _Bar("members × epochs", self._total, self._done) if self._wanted else None
+        if self._wanted:
+            self._open("members × epochs", self._total, self._done)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Adds the epochs that were done since the last time."""
@@ -97,47 +107,10 @@ class StackProgress(pl.Callback):
         self._done += (trainer.current_epoch - self._seen) * len(history.present)
         self._seen = trainer.current_epoch
         if self._bar is not None:
-            self._bar.show(self._done, "")
+            self._bar.update(self._task, completed=self._done)
         elif time.monotonic() - self._time >= _SECONDS:
             self._time = time.monotonic()
             log.info("members × epochs: %d/%d", self._done, self._total)
-
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Takes the bar away."""
-        if self._bar is not None:
-            self._bar.close()
-
-    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Likewise."""
-        self.on_train_end(trainer, pl_module)
-
-
-class _Bar:
-    """Rich's bar on standard error."""
-
-    def __init__(self, what: str, total: int | None, done: int) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self._bar = Progress(
-            TextColumn(what),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[figures]}"),
-            console=Console(stderr=True),
-            transient=True,
-        )
-        self._task = self._bar.add_task("fit", total=total, completed=done, figures="")
-        self._bar.start()
-
-    def show(self, done: int, figures: str) -> None:
-        """So much is done, and what it came to."""
-        self._bar.update(self._task, completed=done, figures=figures)
-
-    def close(self) -> None:
-        """Takes it away."""
-        self._bar.stop()
 
 
 def _figures(columns: dict[str, Any], place: int) -> str:
