@@ -15,10 +15,10 @@ from src.data.executions import step_rows
 from src.data.partition import Partition
 from src.models.least_squares import Line, largest_stable_lr, least_squares
 from src.runs.folder import RunFolder
-from src.training.epochs import complaint
 from src.training.history import History
 from src.training.predictor import Predictor
-from src.training.task import ABSURD, figures, objective_of
+from src.training.stack import ROW
+from src.training.task import ABSURD, complaint, figures, objective_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -107,13 +107,11 @@ def summarize(member: Member, history: History, trained: "Members", net: "nn.Mod
     place, cfg = member.place, member.cfg
     status = history.stopped[place] or "completed"
     said = history.complaints.get(place)
-    rows, buffers = weights(history, trained, place)
-    net.load_state_dict(trained.state(rows, buffers, place))
+    net.load_state_dict(trained.state(history.of(place, best=True), place))
     predictor = Predictor(net, member.reference.part.encoder)
     result: dict[str, Any] = {"metrics": {}, "parameters": {}}
     if status != "diverged":
-        last = trained.rows()[0] if history.last is None else history.last[0][place]
-        if not bool(last.isfinite().all()):
+        if not bool(history.last[ROW][place].isfinite().all()):
             said = "the weights after the last step are not finite"
         else:
             result = outcome(predictor, member.reference.part)
@@ -145,18 +143,6 @@ def summarize(member: Member, history: History, trained: "Members", net: "nn.Mod
         "data": member.reference.data,
         "environment": member.surroundings,
     }
-
-
-def weights(history: History, trained: "Members", place: int) -> tuple[Any, dict[str, Any]]:
-    """A run's row and buffers that predict: the best epoch's where there is one, else the last."""
-    if history.best_epoch[place]:
-        assert history.best is not None
-        rows, buffers = history.best
-    elif history.last is not None:
-        rows, buffers = history.last
-    else:
-        rows, buffers = trained.rows(), trained.buffers()
-    return rows[place].cpu(), {name: part[place].cpu() for name, part in buffers.items()}
 
 
 def outcome(predictor: Predictor, part: Partition) -> dict[str, Any]:

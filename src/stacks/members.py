@@ -5,8 +5,6 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import torch
-
 from src.config import build
 from src.data.executions import step_rows
 from src.runs.environment import environment
@@ -83,8 +81,7 @@ class Checkpoints:
 
     def write(self, place: int) -> None:
         """Writes both files of a member."""
-        trained, history = self._trained, self._trained.history
-        assert history.last is not None
+        trained, history, stack = self._trained, self._trained.history, self._trained.module.stack
         cfg, part = trained.jobs[place].cfg, trained.parts[place]
         encoder, rows = part.encoder.state_dict(), len(part.rows["train"])
         # The epoch in which a run diverges counts, though it was never closed.
@@ -93,19 +90,17 @@ class Checkpoints:
         folder = trained.jobs[place].folder.checkpoints
         last = self._counted(epochs, steps) | {
             "DataModule": encoder,
-            "state_dict": self._state(*history.last, place),
+            "state_dict": {
+                f"net.{name}": value for name, value in stack.state(history.of(place, best=False), place).items()
+            },
             "optimizer_states": self._optimizer(place),
             "lr_schedulers": history.ends[place].schedulers,
             "callbacks": {n: state for n, each in trained.stops.items() if (state := each[place].state_dict())},
-            "History": history.best_state(trained.module.stack.state, place),
+            "History": history.best_state(stack.state, place),
             "Run": origin(cfg, part.table) | {"whole": steps % -(-rows // step_rows(cfg.data.batch_size, rows)) == 0},
         }
         save(last, folder / "last.ckpt")
         save(best_checkpoint(last, epochs), folder / "best.ckpt")
-
-    def _state(self, rows: torch.Tensor, buffers: dict[str, torch.Tensor], place: int) -> dict[str, Any]:
-        own = self._trained.module.stack.state(rows[place], {n: part[place] for n, part in buffers.items()}, place)
-        return {f"net.{name}": value for name, value in own.items()}
 
     def _optimizer(self, place: int) -> list[dict[str, Any]]:
         """torch's ``state_dict`` of the member's optimizer; none for an update that is written by hand."""

@@ -172,7 +172,7 @@ class Group:
         with quiet():
             trainer = build.trainer(_longest(cfg, jobs), callbacks, [], False, True)
         fit_started = time.perf_counter()
-        number = threads_for(stack.rows().numel(), data.batch_size, cfg.trainer.threads)
+        number = threads_for(stack.matrix.values.numel(), data.batch_size, cfg.trainer.threads)
         with interruptible(history), quiet(), threads(number):
             trainer.fit(module, datamodule=data)
             assert module.epochs is not None

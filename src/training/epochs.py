@@ -18,7 +18,7 @@ from src.training.history import End, History
 from src.training.optimizers import StackedOptimizer
 from src.training.schedules import Scheduler
 from src.training.stack import Lone, Stack
-from src.training.task import ABSURD, METRICS, Tally
+from src.training.task import ABSURD, METRICS, Tally, complaint
 
 Members = Lone | Stack
 
@@ -115,7 +115,7 @@ class Epochs:
         if not history.watched and scheduler is None:
             return
         known = {"train/loss": loss, **(figures or {})}
-        history.improve(known, epoch + 1, own, self._weights)
+        history.improve(known, epoch + 1, own, self.members.held)
         if whole and scheduler is not None:
             scheduler.close(known)
         for reason, asked in history.judge(epoch + 1, known).items():
@@ -125,6 +125,8 @@ class Epochs:
         """Closes the training of all who went through to its end."""
         own = self._own_steps(epochs - 1, step) if self.data.gather.ragged else step
         self._stop(np.flatnonzero(self.history.alive), reason, own, epochs)
+        if self.optimizer is None:  # a callback may have changed a lone run's weights since it stopped
+            self.history.last = self.members.held()
 
     def keep(self, positions: np.ndarray) -> None:
         """Keeps only these members: who has stopped leaves, and takes no time any more."""
@@ -160,9 +162,6 @@ class Epochs:
         pairs = zip(parts, self._loss_modules, strict=True)
         self._bound = np.array([min(bounds[id(part), id(loss)], largest) for part, loss in pairs])
         self._nothing = dict.fromkeys((f"val/{name}" for name in METRICS), np.full(len(parts), np.nan))
-
-    def _weights(self) -> tuple[Tensor, dict[str, Tensor]]:
-        return self.members.rows(), self.members.buffers()
 
     def _mean_loss(self) -> tuple[np.ndarray, np.ndarray]:
         """The mean (present,) of the epoch's batch losses, weighted by rows, and the losses (steps, present)."""
@@ -212,14 +211,7 @@ class Epochs:
                 end.group |= self.scheduler.group(position)
                 end.schedulers = [self.scheduler.state(position)]
             ends.append(end)
-        history.store(positions, (self.members.rows(), self.members.buffers()), optimizer.rows(), ends)
-
-
-def complaint(what: str, value: float) -> str:
-    """What was wrong with a number."""
-    if np.isfinite(value):
-        return f"{what} was {value:.3g}, more than {ABSURD:.0e} times that of predicting 0 everywhere"
-    return f"{what} was not finite"
+        history.store(positions, self.members.held(), optimizer.rows(), ends)
 
 
 def _validation(parts: Sequence[Partition], device: torch.device) -> list[tuple[Tensor, Tensor, Tensor | None]]:

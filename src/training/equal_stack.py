@@ -12,7 +12,7 @@ from src.errors import first_line
 from src.training.compare import ROWS, compare, perturb, refuse_surprises
 from src.training.matrix import Matrix
 from src.training.member_layers import swap_leaf
-from src.training.stack import Alone, Stack, first_names, trained, untrained
+from src.training.stack import ROW, Alone, Stack, first_names, trained, untrained
 
 
 def equal_stack(nets: Sequence[nn.Module], seeds: Sequence[int], features: Tensor) -> "EqualStack":
@@ -92,9 +92,9 @@ class EqualStack(Stack):
         """See ``Stack``."""
         return self.matrix.unflat(row)
 
-    def state(self, row: Tensor, buffers: Mapping[str, Tensor], member: int = 0) -> dict[str, Tensor]:
+    def state(self, held: Mapping[str, Tensor], member: int = 0) -> dict[str, Tensor]:
         """See ``Stack``; the same names for all members."""
-        parts = self.matrix.unflat(row) | {name: part.clone() for name, part in buffers.items()}
+        parts = {name: part.clone() for name, part in held.items()} | self.matrix.unflat(held[ROW])
         return {name: parts[first] for name, first in self._keys.items()}
 
     def _swapped(

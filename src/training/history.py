@@ -14,8 +14,7 @@ Column = Tensor | np.ndarray | float
 # Asked after every epoch with its number, the members that are present, which of them still learn, and the epoch's
 # figures, each (present,); says which to prune, or None where there was nothing to ask.
 Pruner = Callable[[int, np.ndarray, np.ndarray, Mapping[str, np.ndarray]], np.ndarray | None]
-Weights = tuple[Tensor, dict[str, Tensor]]  # rows (members, parameters) and buffers, each with a member axis
-State = dict[str, Tensor]  # of one net, by name
+Held = dict[str, Tensor]  # what members hold, by name: rows and buffers, see ``stack.ROW``; or one net's state
 
 
 @dataclass
@@ -69,9 +68,9 @@ class History:
         self.best_value = np.full(members, -np.inf if maximize else np.inf)
         self.best_epoch = np.zeros(members, int)
         self.best_step = np.zeros(members, int)
-        self.best: Weights | None = None
-        self.last: Weights | None = None  # what members had when they stopped …
-        self.state: dict[str, Tensor] = {}  # … an optimizer's rows (members, parameters) …
+        self.best: Held = {}
+        self.last: Held = {}  # what members had when they stopped …
+        self.state: Held = {}  # … an optimizer's rows (members, parameters) …
         self.ends: dict[int, End] = {}  # … and the rest
         self.length = 0  # epochs that were closed in this training
         self.learning = members  # how many still do
@@ -144,7 +143,7 @@ class History:
             found[reason] = np.ones(len(self.present), bool)
         return found
 
-    def improve(self, figures: Mapping[str, np.ndarray], epoch: int, step: Any, weights: Callable[[], Weights]) -> None:
+    def improve(self, figures: Mapping[str, np.ndarray], epoch: int, step: Any, held: Callable[[], Held]) -> None:
         """Keeps the weights of those whose monitored figure is their best so far."""
         if self.monitor is None or self.monitor not in figures:
             return
@@ -155,18 +154,15 @@ class History:
         if not better.any():
             return
         who = self.present[better]
-        self.best = self._kept(self.best, weights(), np.flatnonzero(better), who)
+        self._put(self.best, held(), np.flatnonzero(better), who)
         self.best_value[who], self.best_epoch[who] = values[better], epoch
         self.best_step[who] = np.broadcast_to(step, values.shape)[better]
 
-    def store(self, positions: np.ndarray, weights: Weights, state: Mapping[str, Tensor], ends: Sequence[End]) -> None:
+    def store(self, positions: np.ndarray, held: Held, state: Held, ends: Sequence[End]) -> None:
         """Keeps what members at these positions have as their last."""
         who = self.present[positions]
-        self.last = self._kept(self.last, weights, positions, who)
-        for name, values in state.items():
-            if name not in self.state:
-                self.state[name] = torch.zeros((self.members, *values.shape[1:]), dtype=values.dtype)
-            self.state[name][torch.from_numpy(who)] = values[_index(positions, values)].cpu()
+        self._put(self.last, held, positions, who)
+        self._put(self.state, state, positions, who)
         self.ends |= dict(zip(who.tolist(), ends, strict=True))
 
     def keep(self, positions: np.ndarray) -> None:
@@ -195,47 +191,45 @@ class History:
         order = sorted(columns, key=lambda name: place.index(name) if name in place else len(place))
         return {name: columns[name] for name in order}
 
-    def best_state(self, state: Callable[[Tensor, State, int], State], member: int = 0) -> dict[str, Any]:
+    def of(self, member: int, best: bool) -> Held:
+        """What a member held last, or in its best epoch where there is one."""
+        kept = self.best if best and self.best_epoch[member] else self.last
+        return {name: part[member] for name, part in kept.items()}
+
+    def best_state(self, state: Callable[[Held, int], Held], member: int = 0) -> dict[str, Any]:
         """What a run that goes on has to know of its best epoch; plain values and tensors.
 
         Args:
-            state: a row (parameters,), buffers and the member to its net's ``state_dict``: what a stack keeps in
-                a form of its own is a lone run's here.
+            state: what a member holds, and which it is, to its net's ``state_dict``: what a stack keeps in a form of
+                its own is a lone run's here.
         """
-        if self.best is None or not self.best_epoch[member]:
+        if not self.best_epoch[member]:
             return {}
-        rows, buffers = self.best
         return {
             "monitor": self.monitor,
             "epoch": int(self.best_epoch[member]),
             "step": int(self.best_step[member]),
             "value": float(self.best_value[member]),
-            "state_dict": state(rows[member], {name: part[member] for name, part in buffers.items()}, member),
+            "state_dict": state(self.of(member, best=True), member),
         }
 
-    def load_best(self, state: Mapping[str, Any], pack: Callable[[State], Weights]) -> None:
+    def load_best(self, state: Mapping[str, Any], pack: Callable[[Held], Held]) -> None:
         """Takes what ``best_state`` gave, where it is of the figure that decides here.
 
         Args:
-            pack: a net's ``state_dict`` to a row and buffers with a member axis of one.
+            pack: a net's ``state_dict`` to what is held, with a member axis of one.
         """
         if state.get("monitor") is None or state["monitor"] != self.monitor:
             return
         self.best_value[0], self.best_epoch[0], self.best_step[0] = state["value"], state["epoch"], state["step"]
         self.best = pack(state["state_dict"])
 
-    def _kept(self, kept: Weights | None, weights: Weights, positions: np.ndarray, who: np.ndarray) -> Weights:
-        rows, buffers = weights
-        if kept is None:
-            kept = (
-                torch.zeros((self.members, *rows.shape[1:]), dtype=rows.dtype),
-                {n: torch.zeros((self.members, *part.shape[1:]), dtype=part.dtype) for n, part in buffers.items()},
-            )
-        members = torch.from_numpy(who)
-        kept[0][members] = rows[_index(positions, rows)].detach().cpu()
-        for name, part in buffers.items():
-            kept[1][name][members] = part[_index(positions, part)].detach().cpu()
-        return kept
+    def _put(self, kept: Held, new: Held, positions: np.ndarray, who: np.ndarray) -> None:
+        """Keeps what members at these positions have, on the host."""
+        for name, values in new.items():
+            if name not in kept:
+                kept[name] = torch.zeros((self.members, *values.shape[1:]), dtype=values.dtype)
+            kept[name][torch.from_numpy(who)] = values[torch.from_numpy(positions).to(values.device)].detach().cpu()
 
     def _spread(self, block: np.ndarray) -> np.ndarray:
         """A block (epochs, present), or (epochs, 1) where all are alike, as (epochs, members)."""
@@ -244,7 +238,3 @@ class History:
         whole = np.full((len(block), self.members), np.nan)
         whole[:, self.present] = block
         return whole
-
-
-def _index(positions: np.ndarray, like: Tensor) -> Tensor:
-    return torch.from_numpy(positions).to(like.device)

@@ -17,7 +17,7 @@ from src.training.chains import Block, chain, ends, settings
 from src.training.compare import ROWS, compare
 from src.training.matrix import Matrix, Parts
 from src.training.member_layers import linear
-from src.training.stack import Alone, Stack
+from src.training.stack import ROW, Alone, Stack
 
 
 def padded_stack(nets: Sequence[nn.Module], seeds: Sequence[int], features: Tensor) -> "PaddedStack":
@@ -110,9 +110,9 @@ class PaddedStack(Stack):
         parts = self.matrix.unflat(row)  # by column, padded
         return {name: parts[key][tuple(map(slice, shape))].clone() for name, (key, shape) in self._own[member].items()}
 
-    def state(self, row: Tensor, buffers: Mapping[str, Tensor], member: int = 0) -> dict[str, Tensor]:
+    def state(self, held: Mapping[str, Tensor], member: int = 0) -> dict[str, Tensor]:
         """See ``Stack``; chains hold weights only."""
-        return self.unflat(row, member)
+        return self.unflat(held[ROW], member)
 
     def keep(self, index: Tensor) -> None:
         """See ``Stack``."""

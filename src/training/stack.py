@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from src.training.matrix import Matrix
 from src.training.noise import Noise, seed_dropout
 
+ROW = ""  # among what a member holds, which else are buffers by name, the row of its weights
+
 
 class Alone(Exception):
     """Nets cannot share a forward; the message says why."""
@@ -31,10 +33,6 @@ class Lone:
         self._keys = first_names(net)
         self._trained = trained(net)
 
-    def rows(self) -> Tensor:
-        """Its weights as one row (1, parameters), a copy."""
-        return torch.cat([part.detach().flatten() for part in self._trained.values()])[None]
-
     def line(self) -> list[list[float]]:
         """The numbers of a straight line, (1, parameters): to read them costs less than a tensor of them."""
         return [[part.item() for part in self._trained.values()]]
@@ -43,16 +41,21 @@ class Lone:
         """What else it holds, with a member axis of one, copies."""
         return {name: part.detach()[None].clone() for name, part in untrained(self.net).items()}
 
-    def state(self, row: Tensor, buffers: Mapping[str, Tensor], member: int = 0) -> dict[str, Tensor]:
+    def held(self) -> dict[str, Tensor]:
+        """Its row and buffers with a member axis of one, copies."""
+        return self.pack(self._trained)
+
+    def state(self, held: Mapping[str, Tensor], member: int = 0) -> dict[str, Tensor]:
         """A row (parameters,) and buffers as the net's ``state_dict``; there is one member only."""
-        split = zip(self._trained.items(), row.split([part.numel() for part in self._trained.values()]), strict=True)
-        parts = {name: values.view(part.shape).clone() for (name, part), values in split} | dict(buffers)
+        rows = held[ROW].split([part.numel() for part in self._trained.values()])
+        own = zip(self._trained.items(), rows, strict=True)
+        parts = {**held, **{name: row.view(part.shape).clone() for (name, part), row in own}}
         return {name: parts[first] for name, first in self._keys.items()}
 
-    def pack(self, state: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """The reverse: a net's ``state_dict`` as a row and buffers with a member axis of one, copies."""
-        fixed = {name: state.get(name, part)[None].clone() for name, part in untrained(self.net).items()}
-        return torch.cat([state[name].flatten() for name in self._trained])[None], fixed
+    def pack(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The reverse: what is held, copies; what the ``state_dict`` has not is the net's own."""
+        row = torch.cat([state[name].detach().flatten() for name in self._trained])[None]
+        return {ROW: row} | {name: state.get(name, part)[None].clone() for name, part in untrained(self.net).items()}
 
 
 class Stack(ABC):
@@ -83,17 +86,17 @@ class Stack(ABC):
         """
 
     @abstractmethod
-    def state(self, row: Tensor, buffers: Mapping[str, Tensor], member: int = 0) -> dict[str, Tensor]:
-        """A row (columns,) and buffers as the ``state_dict`` of the member's own net; for arguments see ``unflat``."""
+    def state(self, held: Mapping[str, Tensor], member: int = 0) -> dict[str, Tensor]:
+        """A row (columns,) and buffers as the ``state_dict`` of the member's own net; for ``member`` see ``unflat``."""
 
     def mend(self) -> None:
         """Clears the gradient of what members do not have: after each backward, before anything reads it."""
         if self._there is not None:
             self.matrix.gradient.mul_(self._there)
 
-    def rows(self) -> Tensor:
-        """The members' weights (members, columns), as they stand and not copied."""
-        return self.matrix.values
+    def held(self) -> dict[str, Tensor]:
+        """The members' rows and buffers, each with a member axis; not copied."""
+        return {ROW: self.matrix.values} | self._buffers
 
     def line(self) -> Tensor:
         """The numbers of straight lines (members, parameters), a copy."""

@@ -96,6 +96,13 @@ def figures(pairs: "Iterable[tuple[np.ndarray, np.ndarray]]", variance: float) -
     return {name: float(value) for name, value in tally.figures(torch.tensor(variance)).items()}
 
 
+def complaint(what: str, value: float) -> str:
+    """What was wrong with a number."""
+    if math.isfinite(value):
+        return f"{what} was {value:.3g}, more than {ABSURD:.0e} times that of predicting 0 everywhere"
+    return f"{what} was not finite"
+
+
 def larger_is_better(name: str) -> bool:
     """Whether a figure such as ``val/r2`` is to be maximized."""
     metric = METRICS.get(name.rpartition("/")[2])

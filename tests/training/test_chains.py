@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from src.models.mlp import ACTIVATIONS, MLP
 from src.training.chains import chain, groups, in_order
 from src.training.padded_stack import PaddedStack, padded_stack
-from src.training.stack import Alone, Lone
+from src.training.stack import ROW, Alone, Lone
 
 FEATURES, ROWS = 5, 11
 KINDS = [*ACTIVATIONS.values(), nn.Softplus, lambda: nn.LeakyReLU(0.3), lambda: nn.ReLU(inplace=True)]
@@ -108,14 +108,14 @@ def test_training_equals_each_chain_alone(order: str, dropout: bool) -> None:
         for place, member in enumerate(members):
             other = others[member]
             close(found[place].detach(), learn(other, features[member], target[member]))
-            for name, part in stack.state(stack.matrix.gradient[place], {}, member).items():
+            for name, part in stack.state({ROW: stack.matrix.gradient[place]}, member).items():
                 close(part, other.net.get_parameter(name).grad)
             rules[member].step()
         rule.step()
-        assert not stack.rows()[~there].any()
+        assert not stack.matrix.values[~there].any()
     for place, member in enumerate(members):
         expected = others[member].net.state_dict()
-        state = stack.state(stack.rows()[place], {}, member)
+        state = stack.state({ROW: stack.matrix.values[place]}, member)
         assert list(state) == list(nets[member].state_dict())
         for name, part in state.items():
             torch.testing.assert_close(part, expected[name], rtol=1e-9, atol=1e-10)
@@ -123,13 +123,13 @@ def test_training_equals_each_chain_alone(order: str, dropout: bool) -> None:
 
 def present(stack: PaddedStack, nets: list[nn.Module]) -> Tensor:
     """Where the matrix has entries of members, told by the sizes of states: (members, columns) of booleans."""
-    columns = torch.arange(1.0, stack.rows().shape[1] + 1, dtype=torch.float64)
-    found = torch.zeros(stack.rows().shape, dtype=torch.bool)
+    columns = torch.arange(1.0, stack.matrix.values.shape[1] + 1, dtype=torch.float64)
+    found = torch.zeros(stack.matrix.values.shape, dtype=torch.bool)
     for member, each in enumerate(nets):
-        places = torch.cat([part.flatten() for part in stack.state(columns, {}, member).values()]).long() - 1
+        places = torch.cat([part.flatten() for part in stack.state({ROW: columns}, member).values()]).long() - 1
         assert len(places) == len(places.unique()) == sum(part.numel() for part in each.parameters())
         found[member, places] = True
-    assert not stack.rows()[~found].any()
+    assert not stack.matrix.values[~found].any()
     return found
 
 
@@ -137,18 +137,18 @@ def test_a_state_is_the_nets_own_in_names_shapes_and_order() -> None:
     nets = [MLP(3, [4, 2], "tanh", 0.1), MLP(3, [7], "elu", 0.0), nn.Linear(3, 1), MLP(3, [], "relu", 0.0)]
     stack = padded_stack(nets, range(4), torch.randn(8, 3))
     for member, each in enumerate(nets):
-        state = stack.state(stack.rows()[member].clone(), stack.buffers(), member)
+        state = stack.state({ROW: stack.matrix.values[member].clone()}, member)
         expected = each.state_dict()
         assert list(state) == list(expected)
         assert all(torch.equal(state[name], expected[name]) for name in expected)
-        assert list(stack.unflat(stack.rows()[member], member)) == [name for name, _ in each.named_parameters()]
+        assert list(stack.unflat(stack.matrix.values[member], member)) == [name for name, _ in each.named_parameters()]
         each.load_state_dict(state)
 
 
 def test_equal_chains_are_packed_without_padding() -> None:
     nets = [MLP(3, [4, 4], kind, 0.0) for kind in ("sigmoid", "relu")]
     stack = PaddedStack(nets, range(2))
-    for row, each in zip(stack.rows(), nets, strict=True):
+    for row, each in zip(stack.matrix.values, nets, strict=True):
         assert torch.equal(row, torch.cat([part.flatten() for part in each.parameters()]))
 
 
@@ -168,7 +168,7 @@ def test_neighbours_may_have_other_activations() -> None:
     stack.forward(features).square().sum().backward()
     for member, each in enumerate(nets):
         each(features).square().sum().backward()
-        for name, part in stack.state(stack.matrix.gradient[member], {}, member).items():
+        for name, part in stack.state({ROW: stack.matrix.gradient[member]}, member).items():
             close(part, each.get_parameter(name).grad)
 
 
