@@ -65,7 +65,7 @@ def module(cfg: Config, member: "Lone", data: "DataModule", history: "History", 
     Raises:
         UserError: one of them refuses its arguments.
     """
-    from src.training.lonely import Lonely
+    from src.training.lone_engine import LoneEngine
     from src.training.plain import Plain
 
     loss = construct(cfg.loss, "loss")
@@ -75,8 +75,8 @@ def module(cfg: Config, member: "Lone", data: "DataModule", history: "History", 
     try_out(optimizer, schedule, schedule_length(cfg, schedule, data.batches))
     arguments = (member, loss, optimizer, schedule, history)
     if is_by_hand(cfg):  # Lightning has no step for it, so an execution of one serves where one is asked for
-        return Lonely(*arguments, by_hand=float(cfg.optimizer.lr))
-    return Plain(*arguments) if plain else Lonely(*arguments, clip=clip(cfg))
+        return LoneEngine(*arguments, by_hand=float(cfg.optimizer.lr))
+    return Plain(*arguments) if plain else LoneEngine(*arguments, clip=clip(cfg))
 
 
 def schedule_length(cfg: Config, schedule: "Schedule | None", batches: int) -> int:

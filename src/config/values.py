@@ -27,7 +27,7 @@ Config = DictConfig | Values
 
 def container(node: Any) -> dict[str, Any]:
     """A node as nested dicts and lists of plain values, every interpolation resolved."""
-    return {str(key): value for key, value in _plain(node).items()}
+    return {str(key): value for key, value in _resolved(node).items()}
 
 
 def unresolved(node: DictConfig | ListConfig) -> Any:
@@ -35,10 +35,10 @@ def unresolved(node: DictConfig | ListConfig) -> Any:
     return OmegaConf.to_container(node, resolve=False)
 
 
-def _plain(value: Any) -> Any:
+def _resolved(value: Any) -> Any:
     if OmegaConf.is_config(value):
         return OmegaConf.to_container(value, resolve=True)
-    return {str(key): _plain(inner) for key, inner in value.items()} if isinstance(value, Mapping) else value
+    return {str(key): _resolved(inner) for key, inner in value.items()} if isinstance(value, Mapping) else value
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

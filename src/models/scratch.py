@@ -71,7 +71,7 @@ class Scratch(nn.Module):
     @torch.no_grad()
     def _by_formula(self, features: Tensor, target: Tensor, loss: Any) -> Tensor:
         prediction = self(features)
-        slope = _slope(loss.kinds, prediction - target)
+        slope = _slope(getattr(loss, "kinds", [loss]), prediction - target)
         parts = (features.mT @ slope / slope.shape[-2], slope.mean(-2))
         for parameter, part in zip((self.weight, self.bias), parts, strict=True):
             if parameter.grad is None:

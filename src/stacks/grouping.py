@@ -96,6 +96,6 @@ def _is_stopping(target: str) -> bool:
 
 def _settings(target: str) -> frozenset[str]:
     """Hyperparameters in which members may differ; none where torch's own optimizer has to update all of them."""
-    from src.training.rules import RULES
+    from src.training.member_optimizers import UPDATES
 
-    return next((own for kind, (_, own) in RULES.items() if target == f"torch.optim.{kind.__name__}"), frozenset())
+    return next((own for kind, (_, own) in UPDATES.items() if target == f"torch.optim.{kind.__name__}"), frozenset())

@@ -15,9 +15,9 @@ from src.data.table import Table
 from src.runs.fit import interruptible, quiet
 from src.runs.outcome import decoder, elapsed
 from src.stacks.job import Job
-from src.stacks.moves import Moves
 from src.stacks.nets import together
-from src.training.width import free_memory, is_out_of_memory, width_of
+from src.stacks.optimization import Optimization
+from src.training.stack_width import free_memory, is_out_of_memory, width_of
 
 if TYPE_CHECKING:
     import lightning.pytorch as pl
@@ -165,8 +165,8 @@ class Group:
         )
         data = build.datamodule(cfg, parts, seeds, [job.cfg.data.batch_size for job in jobs], False, True)
         rates = [float(job.cfg.optimizer.lr) for job in jobs] if optimization.is_by_hand(cfg) else None
-        moves = Moves(jobs, data, stack, agree=not data.gather.ragged and history.max_epochs is None)
-        module = Engine(stack, losses, moves.optimizer, moves.scheduler, history, optimization.clip(cfg), rates)
+        updates = Optimization(jobs, data, stack, agree=not data.gather.ragged and history.max_epochs is None)
+        module = Engine(stack, losses, updates.optimizer, updates.scheduler, history, optimization.clip(cfg), rates)
         # A callback of this kind, even an idle one, keeps Lightning from writing checkpoints of its own.
         callbacks: list[Any] = [Checkpoint(), *([progress] if progress else [])]
         with quiet():

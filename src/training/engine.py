@@ -3,7 +3,7 @@
 Lightning spends about a millisecond around each training step, many times what a small model needs. Keras calls the
 remedy ``steps_per_execution``. Here an execution may also span epochs, so every epoch is closed inside, and
 Lightning's own counters are advanced by the steps and epochs that were done. A lone run is a stack of one: see
-``Lonely``.
+``LoneEngine``.
 """
 
 from collections.abc import Callable, Sequence
@@ -56,7 +56,7 @@ class Engine(pl.LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.stack, self.history = stack, history
-        self._modules_of_losses, self._losses = list(losses), Losses(losses, stacked=True)
+        self._modules_of_losses, self._losses = list(losses), Losses(losses)
         self._make, self._make_scheduler = optimizer, scheduler
         self._clip = clip
         self.by_hand = by_hand is not None

@@ -18,23 +18,20 @@ class Losses:
     Args:
         losses: per member what takes (prediction, target), both (rows, outputs), and returns a number; equal ones
             are one object.
-        stacked: whether predictions have a member axis.
     """
 
-    def __init__(self, losses: Sequence[nn.Module], stacked: bool) -> None:
-        self.kinds, self._stacked = list(losses), stacked
+    def __init__(self, losses: Sequence[nn.Module]) -> None:
+        self.kinds = list(losses)
         self._arrange()
 
     def __call__(self, prediction: Tensor, target: Tensor, share: Tensor | None = None) -> Tensor:
-        """Losses (members,), or one without a dimension where nothing has a member axis.
+        """Losses (members,).
 
         Args:
             prediction: (members, rows, outputs).
             target: likewise, or (rows, outputs) where all members see the same.
             share: each row's part (members, rows, 1) of its member's mean; None where all count alike.
         """
-        if not self._stacked:
-            return self.kinds[0](prediction, target)
         if target.dim() < prediction.dim():
             target = target.expand(len(prediction), *target.shape)
         if len(self._runs) == 1:
@@ -55,8 +52,8 @@ class Losses:
         apart: dict[int, Any] = {}
         for loss in self.kinds:
             if id(loss) not in apart:
-                apart[id(loss)] = copy.copy(loss) if self._stacked else loss
-                if self._stacked and getattr(loss, "reduction", None) == "mean":
+                apart[id(loss)] = copy.copy(loss)
+                if getattr(loss, "reduction", None) == "mean":
                     apart[id(loss)].reduction = "none"
         self._runs = [(apart[key], len(list(same))) for key, same in groupby(id(loss) for loss in self.kinds)]
 
@@ -82,7 +79,7 @@ def check_losses(losses: Sequence[nn.Module], ragged: bool) -> None:
                 f"its loss {type(loss).__name__} is no mean over rows, and its members have batches of their own"
             )
         try:
-            found = Losses([loss] * 3, stacked=True)(prediction, target)
+            found = Losses([loss] * 3)(prediction, target)
         except Exception as error:  # whatever code that nobody here knows may raise
             raise Alone(f"its loss has no form with a member axis ({first_line(error)})") from error
         alone = torch.stack([loss(*pair) for pair in zip(prediction, target, strict=True)])

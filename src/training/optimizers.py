@@ -1,7 +1,7 @@
 """An optimizer over the matrix of members: torch's own, where they agree in all of its options.
 
 Every row of a matrix (members, parameters) is one member's weights, so an optimizer that goes entry by entry updates
-all rows as it would each alone. Where members differ, see ``rules``.
+all rows as it would each alone. Where members differ, see ``member_optimizers``.
 """
 
 import copy

@@ -15,8 +15,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 
 from src.errors import UserError
+from src.training.member_optimizers import Differing
 from src.training.optimizers import Make
-from src.training.rules import Differing
 
 Figures = Mapping[str, np.ndarray]  # (members,) by name
 

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from src.training.dropout import Noise, seed_dropout
 from src.training.matrix import Matrix
-from src.training.noise import Noise, seed_dropout
 
 ROW = ""  # among what a member holds, which else are buffers by name, the row of its weights
 

@@ -42,7 +42,7 @@ def test_a_loss_that_raises_on_a_member_axis_trains_alone(loss: nn.Module) -> No
 def test_each_member_has_the_loss_that_it_has_alone(loss: nn.Module) -> None:
     check_losses([loss], ragged=False)
     prediction, target = torch.randn(2, 3, 8, 1, dtype=torch.float64)
-    found = Losses([loss] * 3, stacked=True)(prediction, target)
+    found = Losses([loss] * 3)(prediction, target)
     torch.testing.assert_close(found, torch.stack([loss(*pair) for pair in zip(prediction, target, strict=True)]))
 
 

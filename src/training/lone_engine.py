@@ -10,12 +10,11 @@ from src.data.executions import Execution
 from src.data.module import attached
 from src.training.engine import Clip, Step, bound, execute
 from src.training.epochs import Epochs
-from src.training.losses import Losses
 from src.training.optimizers import bare_step
 from src.training.plain import Plain
 
 
-class Lonely(Plain):
+class LoneEngine(Plain):
     """The engine of one member: ``Plain`` with many steps a training step.
 
     Args:
@@ -45,11 +44,10 @@ class Lonely(Plain):
         execute(self._step, self.epochs, execution, self.trainer, attached(self.trainer).span)
 
     def _step_by_hand(self, epochs: Epochs) -> Step:
-        losses, lr = Losses([self.loss], stacked=False), self._by_hand
         update: Any = self.net.step_by_hand
 
         def step(features: Tensor, target: Tensor, share: Tensor | None) -> None:
-            epochs.losses.append(update(features, target, losses, lr))
+            epochs.losses.append(update(features, target, self.loss, self._by_hand))
 
         return step
 

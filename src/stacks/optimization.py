@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from src.training.stack import Stack
 
 
-class Moves:
+class Optimization:
     """The optimizer and the schedule of a stack: torch's own where members agree, rules where they differ.
 
     Args:
@@ -45,8 +45,8 @@ class Moves:
 
     def optimizer(self) -> Any:
         """Of all members, over their matrix as it lies on the training's device."""
+        from src.training.member_optimizers import Differing
         from src.training.optimizers import Agreeing
-        from src.training.rules import Differing
 
         if self._agree:
             return Agreeing(self._stack.matrix, self._makes[0])

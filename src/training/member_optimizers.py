@@ -32,7 +32,7 @@ class Differing(StackedOptimizer):
         made = {make: make([torch.zeros(1, requires_grad=True)]).param_groups[0] for make in dict.fromkeys(makes)}
         self._groups = [made[make] for make in makes]
         self.options = self._groups[0]  # those that are no hyperparameters are everybody's
-        self._rule, _ = RULES[getattr(makes[0], "func", makes[0])]
+        self._rule, _ = UPDATES[getattr(makes[0], "func", makes[0])]
         self.state = {}
         # In float64, whatever the weights are in, because 1 - 0.999 in float32 is off by 5e-5 of itself.
         self.exact: Values = {}
@@ -141,7 +141,7 @@ def _rmsprop(weights: Tensor, gradient: Tensor, own: Differing) -> None:
 
 
 # Each changes weights in place from a gradient that it may overwrite; with it the options in which members may differ.
-RULES: dict[Any, tuple[Callable[[Tensor, Tensor, Differing], None], frozenset[str]]] = {
+UPDATES: dict[Any, tuple[Callable[[Tensor, Tensor, Differing], None], frozenset[str]]] = {
     optim.SGD: (_sgd, frozenset({"lr", "momentum", "weight_decay"})),
     optim.Adam: (_adam, frozenset({"lr", "betas", "eps", "weight_decay"})),
     optim.AdamW: (partial(_adam, decoupled=True), frozenset({"lr", "betas", "eps", "weight_decay"})),

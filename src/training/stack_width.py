@@ -20,6 +20,7 @@ With one thread on busy cores the first row falls to 1.2 at a width of 8, 0.99 a
 import os
 
 import torch
+from lightning.pytorch.utilities.memory import is_oom_error
 from torch import Tensor, nn
 
 _CACHE = 6 << 20  # bytes of hidden values of a step on a CPU; at the widths it gives, no shape above lost to lone runs
@@ -82,7 +83,4 @@ def free_memory(device: str) -> int:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out, on any device."""
-    if isinstance(error, MemoryError):
-        return True
-    words = ("out of memory", "can't allocate memory", "not enough memory")
-    return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
+    return isinstance(error, MemoryError) or (isinstance(error, Exception) and is_oom_error(error))
