@@ -39,24 +39,33 @@ def makers(nodes: Sequence[Mapping[str, Any]], key: str) -> list[Any]:
     return found
 
 
-def schedules(nodes: Sequence[Mapping[str, Any]], validated: bool) -> "list[Schedule] | None":
-    """When and how learning rates change; None where they do not.
+def schedules(cfgs: Sequence[Config], data: "DataModule") -> "list[Schedule | None]":
+    """When and how learning rates change for each member; None where they do not.
 
     Args:
-        nodes: ``scheduler`` of each member.
-        validated: whether there are validation rows to watch.
+        cfgs: of each.
+        data: of all.
     """
     from src.training.schedules import Schedule
 
+    nodes = [container(cfg.scheduler) for cfg in cfgs]
     if not nodes[0].get("_target_"):
-        return None
-    default = "val/mse" if validated else "train/loss"
+        return [None] * len(nodes)
+    default = "val/mse" if len(data.parts[0].rows["val"]) else "train/loss"
     own = ("interval", "monitor")
     factories = makers([{k: v for k, v in node.items() if k not in own} for node in nodes], "scheduler")
-    return [
-        Schedule(make, str(node["interval"]), str(node["monitor"] or default))
-        for make, node in zip(factories, nodes, strict=True)
-    ]
+    found: list[Schedule | None] = []
+    for make, node, cfg, batches in zip(factories, nodes, cfgs, data.gather.steps, strict=True):
+        steps, interval, trainer = (
+            -(-batches // cfg.trainer.accumulate_grad_batches),
+            str(node["interval"]),
+            cfg.trainer,
+        )
+        limits = (trainer.max_epochs * steps if trainer.max_epochs != -1 else -1, trainer.max_steps)
+        most = min((limit for limit in limits if limit != -1), default=1)
+        length = max(most if interval == "step" else -(-most // steps), 1)
+        found.append(Schedule(make, interval, str(node["monitor"] or default), length))
+    return found
 
 
 def module(cfg: Config, member: "Lone", data: "DataModule", history: "History", plain: bool) -> "Plain":
@@ -70,20 +79,12 @@ def module(cfg: Config, member: "Lone", data: "DataModule", history: "History", 
 
     loss = construct(cfg.loss, "loss")
     [optimizer] = makers([container(cfg.optimizer)], "optimizer")
-    found = schedules([container(cfg.scheduler)], bool(len(data.parts[0].rows["val"])))
-    schedule = found[0] if found else None
-    try_out(optimizer, schedule, schedule_length(cfg, schedule, data.batches))
+    [schedule] = schedules([cfg], data)
+    try_out(optimizer, schedule)
     arguments = (member, loss, optimizer, schedule, history)
     if is_by_hand(cfg):  # Lightning has no step for it, so an execution of one serves where one is asked for
         return LoneEngine(*arguments, by_hand=float(cfg.optimizer.lr))
     return Plain(*arguments) if plain else LoneEngine(*arguments, clip=clip(cfg))
-
-
-def schedule_length(cfg: Config, schedule: "Schedule | None", batches: int) -> int:
-    """How often a schedule moves in a training with so many batches an epoch."""
-    trainer = cfg.trainer
-    steps = -(-batches // trainer.accumulate_grad_batches)
-    return schedule.length(trainer.max_epochs, steps, trainer.max_steps) if schedule else 0
 
 
 def clip(cfg: Config) -> "Clip | None":
@@ -114,13 +115,12 @@ def why_not_elementwise(cfg: Config) -> str | None:
     return None if _elementwise[key] else f"{node.get('_target_')} is not seen to update each number by itself"
 
 
-def try_out(make: Any, schedule: "Schedule | None", length: int) -> None:
+def try_out(make: Any, schedule: "Schedule | None") -> None:
     """Calls the constructors that training will call, so that a wrong argument shows now.
 
     Args:
         make: of the optimizer.
-        schedule: and its schedule, over so many epochs or steps.
-        length: of the training, as the schedule counts it.
+        schedule: and its schedule.
 
     Raises:
         UserError: one of them refuses its arguments.
@@ -132,8 +132,8 @@ def try_out(make: Any, schedule: "Schedule | None", length: int) -> None:
         optimizer = make([torch.zeros(1, requires_grad=True)])
         key = "scheduler"
         if schedule is not None:
-            schedule.check(length)
-            schedule.build(optimizer, length)
+            schedule.check()
+            schedule.build(optimizer)
     except UserError:
         raise
     except (ValueError, TypeError) as error:

@@ -29,19 +29,12 @@ class Optimization:
     def __init__(self, jobs: Sequence[Job], data: "DataModule", stack: "Stack", agree: bool) -> None:
         self._stack = stack
         self._makes = optimization.makers([container(job.cfg.optimizer) for job in jobs], "optimizer")
-        validated = bool(len(data.parts[0].rows["val"]))
-        self._schedules = optimization.schedules([container(job.cfg.scheduler) for job in jobs], validated)
-        first = self._schedules[0] if self._schedules else None
-        steps = data.gather.steps
-        self._lengths = [
-            optimization.schedule_length(job.cfg, first, own) for job, own in zip(jobs, steps, strict=True)
-        ]
-        factories = [schedule.factory for schedule in self._schedules or ()]
-        for place in {id(factory): place for place, factory in enumerate(factories or self._makes)}.values():
-            schedule = self._schedules[place] if self._schedules else None
-            optimization.try_out(self._makes[place], schedule, self._lengths[place])
-        self._agree = agree and len({id(make) for make in self._makes}) == 1 and len({id(f) for f in factories}) < 2
-        self._agree &= first is None or not first.plateau
+        found = optimization.schedules([job.cfg for job in jobs], data)
+        self._schedules = [schedule for schedule in found if schedule is not None]  # all or none
+        for place in {key: place for place, key in enumerate(self._schedules or self._makes)}.values():
+            optimization.try_out(self._makes[place], found[place])
+        self._agree = agree and len(set(self._makes)) == 1 and len(set(self._schedules)) < 2
+        self._agree &= not any(schedule.plateau for schedule in self._schedules[:1])
 
     def optimizer(self) -> Any:
         """Of all members, over their matrix as it lies on the training's device."""
@@ -58,8 +51,8 @@ class Optimization:
         from src.training.schedules import Scheduler, own_schedulers
 
         schedules = self._schedules
-        if schedules is None:
+        if not schedules:
             return None
         if isinstance(optimizer, Agreeing):
-            return Scheduler(schedules[0], [(schedules[0].build(optimizer.torch, self._lengths[0]), 0, math.inf)])
-        return Scheduler(schedules[0], own_schedulers(schedules, self._makes, self._lengths), optimizer)
+            return Scheduler(schedules[0], [(schedules[0].build(optimizer.torch), 0, math.inf)])
+        return Scheduler(schedules[0], own_schedulers(schedules, self._makes), optimizer)

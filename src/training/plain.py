@@ -55,17 +55,11 @@ class Plain(pl.LightningModule):
         optimizer = self.make_optimizer(self.net.parameters())
         if self.schedule is None:
             return optimizer
-        scheduler = self.schedule.build(optimizer, self._length(self.schedule))
+        scheduler = self.schedule.build(optimizer)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "epoch", "reduce_on_plateau": False},
         }
-
-    def _length(self, schedule: Schedule) -> int:
-        trainer = self.trainer
-        batches = -(-attached(trainer).batches // trainer.accumulate_grad_batches)
-        epochs = -1 if trainer.max_epochs is None else trainer.max_epochs
-        return schedule.length(epochs, batches, trainer.max_steps)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Takes the best epoch so far; has what was configured otherwise this time hold from the first step on."""
@@ -73,8 +67,7 @@ class Plain(pl.LightningModule):
         count_both_ways(checkpoint)
         keep_patience(checkpoint, self.trainer)
         if checkpoint["optimizer_states"]:  # of a net that brings its own update there are none
-            length = self._length(self.schedule) if self.schedule else 0
-            adapt(checkpoint, self.make_optimizer, self.schedule, length)
+            adapt(checkpoint, self.make_optimizer, self.schedule)
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         """Nothing: ``Epochs`` steps the scheduler, so that both ways do it at the same points."""

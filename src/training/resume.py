@@ -15,7 +15,7 @@ from src.training.schedules import Schedule
 _OF_A_PLATEAU = {"best", "num_bad_epochs", "cooldown_counter", "last_epoch"}  # its progress
 
 
-def adapt(checkpoint: dict[str, Any], make: Make, schedule: Schedule | None, length: int) -> None:
+def adapt(checkpoint: dict[str, Any], make: Make, schedule: Schedule | None) -> None:
     """Puts the options of optimizer and scheduler into a checkpoint.
 
     A schedule that does not look at the training is moved to where it would be, had it been so from the start. A
@@ -25,7 +25,6 @@ def adapt(checkpoint: dict[str, Any], make: Make, schedule: Schedule | None, len
         checkpoint: whole, with one optimizer; changed in place.
         make: the optimizer's constructor, its options bound.
         schedule: of the same class as the saved one.
-        length: scheduler steps of the whole training.
     """
     optimizer: Any = make([torch.zeros(1, requires_grad=True)])
     groups, keeps = checkpoint["optimizer_states"][0]["param_groups"], {"params"}
@@ -35,7 +34,7 @@ def adapt(checkpoint: dict[str, Any], make: Make, schedule: Schedule | None, len
         [saved] = checkpoint["lr_schedulers"]
         lr = optimizer.param_groups[0]["lr"]
         optimizer._opt_called = True  # no optimizer step comes first here
-        scheduler: Any = schedule.build(optimizer, length)
+        scheduler: Any = schedule.build(optimizer)
         progress = set[str]()
         if not schedule.plateau:
             for _ in range(saved["last_epoch"]):

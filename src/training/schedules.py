@@ -29,24 +29,20 @@ class Schedule:
         factory: the scheduler's class with its constants bound.
         interval: ``epoch`` or ``step``.
         monitor: the figure that a plateau scheduler watches.
+        length: how often it moves in its training.
     """
 
     factory: Callable[..., LRScheduler]
     interval: str
     monitor: str
+    length: int
 
     @property
     def plateau(self) -> bool:
         """Whether it looks at the training."""
         return isinstance(self.factory, partial) and self.factory.func is ReduceLROnPlateau
 
-    def length(self, epochs: int, batches: int, max_steps: int) -> int:
-        """Scheduler steps of a training of so many epochs (-1 for no limit) and steps (likewise)."""
-        limits = (epochs * batches if epochs != -1 else -1, max_steps)
-        steps = min((limit for limit in limits if limit != -1), default=1)
-        return max(steps if self.interval == "step" else -(-steps // batches), 1)
-
-    def check(self, length: int) -> None:
+    def check(self) -> None:
         """Holds one cycle against the length of its training.
 
         Raises:
@@ -54,7 +50,7 @@ class Schedule:
         """
         if not isinstance(self.factory, partial) or self.factory.func is not OneCycleLR:
             return
-        unit, options = self.interval, self.factory.keywords
+        unit, options, length = self.interval, self.factory.keywords, self.length
         total, start = options.get("total_steps") or length, options.get("pct_start")
         if length < 2:
             raise UserError(
@@ -71,14 +67,14 @@ class Schedule:
                 "expected a little more or less"
             )
 
-    def build(self, optimizer: Optimizer, length: int) -> LRScheduler:
+    def build(self, optimizer: Optimizer) -> LRScheduler:
         """The scheduler of a run.
 
         Arguments left at None are filled in: ``T_max`` and ``total_steps`` with the run's length in units of
         ``interval``, ``max_lr`` with the optimizer's learning rates.
         """
         rates = [group["lr"] for group in optimizer.param_groups]
-        known: dict[str, Any] = {"T_max": length, "total_steps": length}
+        known: dict[str, Any] = {"T_max": self.length, "total_steps": self.length}
         known["max_lr"] = rates[0] if len(rates) == 1 else rates
         bound = self.factory.keywords if isinstance(self.factory, partial) else {}
         missing = {name: known[name] for name, value in bound.items() if value is None and name in known}
@@ -165,7 +161,7 @@ class Scheduler:
             self._optimizer.set(name, torch.from_numpy(column)[:, None].to(device))
 
 
-def own_schedulers(schedules: Sequence[Schedule], makes: Sequence[Make], lengths: Sequence[int]) -> list[Own]:
+def own_schedulers(schedules: Sequence[Schedule], makes: Sequence[Make]) -> list[Own]:
     """torch's schedulers of members that differ, on optimizers that nobody steps: only their options are read.
 
     Members whose schedulers have equal constants share one, with a parameter group for each. A plateau looks at its
@@ -174,16 +170,15 @@ def own_schedulers(schedules: Sequence[Schedule], makes: Sequence[Make], lengths
     Args:
         schedules: per member its own; they move at the same points.
         makes: per member the optimizer's constructor.
-        lengths: per member how often its schedule moves.
     """
     alike: dict[Any, list[int]] = {}
-    for member, (schedule, length) in enumerate(zip(schedules, lengths, strict=True)):
-        alike.setdefault(member if schedule.plateau else (id(schedule.factory), length), []).append(member)
+    for member, schedule in enumerate(schedules):
+        alike.setdefault(member if schedule.plateau else schedule, []).append(member)
     own: dict[int, Own] = {}
     for members in alike.values():
         first = members[0]
         shadow = makes[first]([{**makes[m]([torch.zeros(1, requires_grad=True)]).param_groups[0]} for m in members])
         shadow._opt_called = True  # type: ignore[attr-defined]  # no optimizer step comes first here
-        scheduler = schedules[first].build(shadow, lengths[first])
-        own |= {member: (scheduler, place, lengths[first]) for place, member in enumerate(members)}
+        scheduler = schedules[first].build(shadow)
+        own |= {member: (scheduler, place, schedules[first].length) for place, member in enumerate(members)}
     return [own[member] for member in range(len(schedules))]
