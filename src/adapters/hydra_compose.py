@@ -27,6 +27,6 @@ def number_job(config: DictConfig, number: int) -> None:
         config.hydra.job.num = number
 
 
-def written_pattern(config: DictConfig) -> str:
-    """``hydra.sweep.subdir`` as it is written, its interpolations unresolved."""
-    return str(config.hydra.sweep._get_node("subdir")._value())
+def written_pattern(config: DictConfig, of: str = "subdir") -> str:
+    """``hydra.sweep.subdir``, or ``dir``, as it is written, its interpolations unresolved."""
+    return str(config.hydra.sweep._get_node(of)._value())

@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -50,6 +51,10 @@ class Base:
         self._moving = [key for key, text in texts.items() if key in tops or "${" in text]
         self._by_number = written_pattern(config) == "${hydra.job.num}"
         self._looks_up = not self._by_number or any("hydra" in texts[key] for key in self._moving)
+        # So is the folder of a sweep that names only what stays; to look it up costs more than all values.
+        names = "|".join(re.escape(key) for key in tree if key not in self._moving)
+        rest = re.sub(rf"\$\{{(now:[^${{}}]*|{names})\}}", "", written_pattern(config, "dir"))
+        self._dir = None if "${" in rest else within(config, lambda: str(config.hydra.sweep.dir))
         # Those that move are here for their place alone.
         self._still = within(config, lambda: {k: None if k in self._moving else _value(config, k) for k in tree})
 
@@ -69,7 +74,7 @@ class Base:
         def read() -> None:
             job.cfg = Values.of({**self._still, **{key: _value(config, key) for key in self._moving}})
             subdir = str(number) if self._by_number else config.hydra.sweep.subdir
-            job.folder = RunFolder(Path(config.hydra.sweep.dir, subdir).absolute())
+            job.folder = RunFolder(Path(self._dir or config.hydra.sweep.dir, subdir).absolute())
 
         within(config, read)
         return job

@@ -111,6 +111,12 @@ def test_what_a_value_moves_moves_with_it(loader: Any, monkeypatch: pytest.Monke
     assert len(quick.bases) == 1
 
 
+def test_a_sweeps_folder_follows_a_name_that_moves(loader: Any) -> None:
+    """Also where the job that is held against Hydra's own has the first one's name."""
+    jobs = composer(loader)[0].compose({n: [f"name={name}"] for n, name in enumerate("aba")})
+    assert [str(job.folder.path)[-3:] for job in jobs.values() if isinstance(job, Job)] == ["a/0", "b/1", "a/2"]
+
+
 def test_a_thousand_widths_are_composed_once(loader: Any) -> None:
     quick, master = composer(loader, "sweep=mlp")
     jobs = {n: ["sweep=mlp", f"depth={n % 3 + 1}", f"optimizer.lr=0.{n + 1}"] for n in range(6)}
