@@ -1,6 +1,6 @@
 """Ridge regression on numbers and on categories of thousands of values, which never become a matrix."""
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, cg
@@ -10,70 +10,77 @@ from src.adapters.blas import one_thread
 _PENALTIES = 10.0 ** np.arange(4.5, -2.1, -0.5)
 _ENOUGH = 2  # penalties in a row that are no better end the search
 
-Solution = tuple[np.ndarray, float]  # weights (numbers + entries,) and intercept
+# Numbers (rows, numbers) and codes (rows, codes), from 0, which is no column of the line, to below the entries.
+Features = tuple[np.ndarray, np.ndarray]
+Rows = tuple[Features, np.ndarray]  # with a target (rows,)
 
 
-class RidgeDesign:
-    """Columns of a straight line: numbers, and a column for each code.
+@dataclass(frozen=True)
+class RidgeLine:
+    """A straight line: a slope for each number and a value for each code, (numbers,) and (entries,)."""
 
-    Numbers are taken as they are scaled, not to deviation 1: a column that is hardly ever met would weigh too much.
+    slopes: np.ndarray
+    values: np.ndarray
+    intercept: float
+
+    def __call__(self, features: Features) -> np.ndarray:
+        """Predictions (rows,)."""
+        return _times(np.append(self.slopes, self.values), features) + self.intercept
+
+
+def ridge(train: Rows, entries: int, val: Rows | None = None) -> tuple[RidgeLine, float]:
+    """The line of the penalty that has the least mean squared error on validation rows, and that error.
+
+    Without such rows the penalty is 1, and the error that of the training rows. Numbers are taken as they are scaled,
+    not to deviation 1: a column that is hardly ever met would weigh too much. Normal equations are solved by conjugate
+    gradients, each penalty from the solution of the larger one before it.
 
     Args:
-        numbers: (rows, numbers).
-        codes: (rows, codes), from 0, which is no column, to below ``entries``.
+        train: what the line learns.
+        entries: different codes of all columns together.
+        val: what chooses.
     """
+    features, target = train
+    numbers, size = features[0], features[0].shape[1] + entries
+    squares = (numbers**2).sum(axis=0) - len(target) * numbers.mean(axis=0) ** 2
+    counts = _transposed(np.ones(len(target)), features, entries)[numbers.shape[1] :]
+    diagonal, right = np.append(squares, counts), _transposed(target - target.mean(), features, entries)
 
-    def __init__(self, numbers: np.ndarray, codes: np.ndarray, entries: int) -> None:
-        self._numbers, self._codes, self._entries = numbers, codes, entries
+    def fitted(weights: np.ndarray) -> RidgeLine:
+        intercept = target.mean() - _times(weights, features).mean()
+        slopes, values = np.split(weights, [numbers.shape[1]])
+        return RidgeLine(slopes, values, float(intercept))
 
-    def ridge(self, target: np.ndarray, judge: Callable[[Solution], float] | None) -> tuple[float, np.ndarray, float]:
-        """The least error, weights (numbers + entries,) and intercept; without ``judge`` of errors the penalty is 1.
+    best, least, rises, weights = fitted(np.zeros(size)), np.inf, 0, np.zeros(size)
+    with one_thread():
+        for penalty in _PENALTIES if val else [1.0]:
 
-        Normal equations by conjugate gradients, each penalty from the solution of the larger one before it.
-        """
-        size = self._numbers.shape[1] + self._entries
-        diagonal = np.append(
-            (self._numbers**2).sum(0) - len(target) * self._numbers.mean(0) ** 2,
-            self._transposed(np.ones(len(target)))[-self._entries or size :],
-        )
-        best = (np.inf, np.zeros(size), float(target.mean()))
-        weights, rises = np.zeros(size), 0
-        with one_thread():
-            for penalty in _PENALTIES if judge else [1.0]:
-                normal = LinearOperator(
-                    (size, size), lambda v, p=penalty: self._transposed(_centred(self._times(v))) + p * v
-                )
-                near = LinearOperator((size, size), lambda v, p=penalty: v / (diagonal + p))
-                weights, _ = cg(normal, self._transposed(_centred(target)), weights, rtol=1e-10, maxiter=500, M=near)
-                intercept = float(target.mean() - self._times(weights).mean())
-                error = judge((weights, intercept)) if judge else 0.0
-                rises = 0 if error < best[0] else rises + 1
-                if error < best[0]:
-                    best = (error, weights, intercept)
-                if rises == _ENOUGH:
-                    break
-        return best
+            def normal(weights: np.ndarray, penalty: float = penalty) -> np.ndarray:
+                product = _times(weights, features)
+                return _transposed(product - product.mean(), features, entries) + penalty * weights
 
-    def predict(self, numbers: np.ndarray, codes: np.ndarray, weights: np.ndarray, intercept: float) -> np.ndarray:
-        """Predictions (rows,) of other rows."""
-        width = numbers.shape[1]
-        return numbers @ weights[:width] + _looked_up(weights[width:], codes) + intercept
-
-    def _times(self, weights: np.ndarray) -> np.ndarray:
-        width = self._numbers.shape[1]
-        return self._numbers @ weights[:width] + _looked_up(weights[width:], self._codes)
-
-    def _transposed(self, residual: np.ndarray) -> np.ndarray:
-        values = np.zeros(self._entries)
-        for code in self._codes.T:
-            values += np.bincount(code, residual, self._entries)
-        values[:1] = 0  # what is unknown has no column
-        return np.append(residual @ self._numbers, values)
+            scaled = LinearOperator((size, size), lambda v, p=penalty: v / (diagonal + p))
+            weights, _ = cg(LinearOperator((size, size), normal), right, weights, rtol=1e-10, maxiter=500, M=scaled)
+            line, (judged, wanted) = fitted(weights), val or train
+            error = float(np.mean((line(judged) - wanted) ** 2))
+            rises = 0 if error < least else rises + 1
+            if error < least:
+                best, least = line, error
+            if rises == _ENOUGH:
+                break
+    return best, least
 
 
-def _looked_up(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    return values[codes].sum(axis=1) if len(values) else np.zeros(len(codes))
+def _times(weights: np.ndarray, features: Features) -> np.ndarray:
+    numbers, codes = features
+    slopes, values = np.split(weights, [numbers.shape[1]])
+    return numbers @ slopes + (values[codes].sum(axis=1) if len(values) else 0)
 
 
-def _centred(values: np.ndarray) -> np.ndarray:
-    return values - values.mean()
+def _transposed(residual: np.ndarray, features: Features, entries: int) -> np.ndarray:
+    numbers, codes = features
+    values = np.zeros(entries)
+    for code in codes.T:
+        values += np.bincount(code, residual, entries)
+    values[:1] = 0  # what is unknown has no column
+    return np.append(residual @ numbers, values)

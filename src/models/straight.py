@@ -1,11 +1,15 @@
 """A net that starts at a straight line: what the line and the net give of a row is added, and both are trained."""
 
-import numpy as np
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 
 from src.errors import UserError
 from src.models.embedding import Embedded, Hide
+
+if TYPE_CHECKING:
+    from src.models.ridge import Rows as RidgeRows
 
 CLIP = 3.0  # numbers that the net sees stay within ± 3 (RealMLP's smooth clip, Holzmüller et al. 2024)
 _WIDER = 0.8  # of the clipped line's error, below which numbers are taken as they are: one far off may ruin a test
@@ -60,38 +64,33 @@ class Straight(nn.Module):
         The penalty, and whether the line sees clipped numbers, is what has the least error on the validation rows;
         without any the penalty is 1 and numbers are clipped.
         """
-        from src.models.ridge import RidgeDesign  # whose library most runs do without
+        from src.models.ridge import ridge  # whose library most runs do without
 
         for part in self._ends()[-1].parameters():
             part.zero_()
-        best: tuple[float, float, np.ndarray, np.ndarray, float] | None = None
-        for wide in (0.0, 1.0) if val is not None else (0.0,):
-            design = RidgeDesign(
-                *self._split(train[0], wide), self.values.num_embeddings if self.values is not None else 0
-            )
-            target = train[1][:, 0].double().numpy()
-            judge = None
-            if val is not None:
-                rows, wanted = self._split(val[0], wide), val[1][:, 0].double().numpy()
-                judge = lambda solved, d=design, r=rows, w=wanted: float(np.mean((d.predict(*r, *solved) - w) ** 2))  # noqa: E731
-            error, weights, intercept = design.ridge(target, judge)
-            if best is None or error < _WIDER * best[0]:
-                best = (error, wide, weights[: self.numbers], weights[self.numbers :], intercept)
-        assert best is not None
-        _, wide, slopes, values, intercept = best
+        entries = 0 if self.values is None else self.values.num_embeddings
+        line, least = ridge(self._rows(train, False), entries, val and self._rows(val, False))
+        self.wide.zero_()
+        if val is not None:
+            wide, error = ridge(self._rows(train, True), entries, self._rows(val, True))
+            if error < _WIDER * least:
+                line = wide
+                self.wide.fill_(1)
         low, high = train[1].min(), train[1].max()
         self.range.copy_(torch.stack([low, high])[None] + (high - low) * torch.tensor([[-_BEYOND, _BEYOND]]))
-        self.wide.fill_(wide)
-        self.line.weight.copy_(torch.from_numpy(slopes)[None])
-        self.line.bias.fill_(intercept)
+        self.line.weight.copy_(torch.from_numpy(line.slopes)[None])
+        self.line.bias.fill_(line.intercept)
         if self.values is not None and self.hide is not None:
-            self.values.weight.copy_(torch.from_numpy(values)[:, None])
-            count = torch.bincount(train[0][:, self.numbers :].long().flatten(), minlength=len(values))
+            self.values.weight.copy_(torch.from_numpy(line.values)[:, None])
+            count = torch.bincount(train[0][:, self.numbers :].long().flatten(), minlength=entries)
             self.hide.chance.weight.copy_((_RARE / (_RARE + count))[:, None])
 
     def _ends(self) -> list[nn.Linear]:
         return [layer for layer in self.net.modules() if isinstance(layer, nn.Linear)]
 
-    def _split(self, features: Tensor, wide: float) -> tuple[np.ndarray, np.ndarray]:
-        numbers, codes = features.double().numpy()[:, : self.numbers], features.numpy()[:, self.numbers :]
-        return numbers if wide else numbers / np.sqrt(1 + (numbers / CLIP) ** 2), codes.astype(np.int64)
+    def _rows(self, rows: Rows, wide: bool) -> "RidgeRows":
+        """What the line sees of rows."""
+        features, target = rows
+        numbers = features[:, : self.numbers].double()
+        numbers = numbers if wide else numbers / (1 + (numbers / CLIP).square()).sqrt()
+        return (numbers.numpy(), features[:, self.numbers :].long().numpy()), target[:, 0].double().numpy()

@@ -39,7 +39,7 @@ def _ridge(part: "Partition", target: np.ndarray) -> Predict:
 
 
 def _wide_ridge(part: "Partition", target: np.ndarray) -> Predict:
-    from src.models.ridge import RidgeDesign
+    from src.models.ridge import ridge
 
     encoder, numbers = part.encoder, part.encoder.shape.width - part.encoder.shape.codes
 
@@ -48,9 +48,8 @@ def _wide_ridge(part: "Partition", target: np.ndarray) -> Predict:
         return encoded[:, :numbers], encoded[:, numbers:].astype(np.int64)
 
     features = np.concatenate([features for features, _ in part.chunks("train")])
-    design = RidgeDesign(*split(features), encoder.shape.entries)
-    _, weights, intercept = design.ridge(target, None)
-    return lambda raw: design.predict(*split(raw), weights, intercept)
+    line, _ = ridge((split(features), target), encoder.shape.entries)
+    return lambda raw: line(split(raw))
 
 
 def _linear(part: "Partition", target: np.ndarray, model: Any) -> Predict:
