@@ -98,9 +98,9 @@ def _run(
         if not alone:
             # The epochs of each run would drown what a sweep has to say.
             logging.getLogger("src.training.progress").setLevel(logging.WARNING)
-        drawn = alone if cfg.figures == "auto" else cfg.figures
         aim = build.objective(cfg).replace("oof/", "val/")
         several = is_several(cfg)
+        drawn = (alone and not several) if cfg.figures == "auto" else cfg.figures  # one picture a run, not one a model
         models = (cfg.folds or cfg.ensemble) if several else 1
         pruner = pruner_of(hydra, aim, larger_is_better(aim), cfg.trainer.max_epochs, models)
         train = together if several else fit

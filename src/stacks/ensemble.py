@@ -49,7 +49,7 @@ def fit_together(
         rows: what ``build.table`` read.
         folder: where everything goes.
         command, overrides: how this run was asked for.
-        figures: not used; models are drawn where figures=true asks for it.
+        figures: whether to draw each model.
         pruner: asked after each epoch for the models together.
 
     Returns:
@@ -63,7 +63,7 @@ def fit_together(
     jobs = [
         Job(
             place,
-            Values(own, figures=cfg.figures is True),
+            Values(own, figures=figures),
             RunFolder(folder.path / "members" / str(place)),
             [*overrides, *more],
         )
