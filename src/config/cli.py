@@ -36,6 +36,7 @@ def door(command: Callable[[], Any], *paths: str) -> None:
         command()
         return
     parser = get_args_parser()
+    # argparse has no other place for its words; setattr, for a method may not be assigned to a type checker.
     setattr(parser, "error", lambda message: refuse(f"{message}; --help lists what there is"))  # noqa: B010
     overrides = parser.parse_intermixed_args(sys.argv[1:]).overrides
     try:

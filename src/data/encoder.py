@@ -1,6 +1,6 @@
 """Columns to tensors and back: fitted on the training rows, and travelling with the model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -66,7 +66,10 @@ class Encoder:
             none = np.empty(0, np.int64)
             fitted = Numbers(scaling, shift[:-1], scale[:-1], shift[:-1], none, none.astype(bool), np.empty((0, 129)))
             return cls(columns, table.target_name, fitted, [], Target(scaling, float(shift[-1]), float(scale[-1])))
-        chunks = lambda: (numbers(raw) for raw, _ in table.chunks(rows))  # noqa: E731
+
+        def chunks() -> Iterator[np.ndarray]:
+            return (numbers(raw) for raw, _ in table.chunks(rows))
+
         fitted = Numbers.fit(chunks, len(rows), *_gaps(columns), scaling)
         categories: list[Category] = []
         for place, column in enumerate(columns):
