@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from src.adapters.torch_scheduler import as_if_stepped
 from src.training.matrix import Matrix
 
 Make = Callable[..., Optimizer]  # takes parameters, or parameter groups
@@ -111,7 +112,7 @@ def bare_step(optimizer: Optimizer) -> Callable[[Optimizer], Any]:
 
     Without torch's wrappers, for profilers and differentiable steps, which cost as much as a small model's update.
     """
-    optimizer._opt_called = True  # type: ignore[attr-defined]  # what a scheduler's wrapper would note
+    as_if_stepped(optimizer)
     found: Any = type(optimizer).step
     while hasattr(found, "__wrapped__"):
         found = found.__wrapped__

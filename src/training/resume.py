@@ -9,6 +9,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 
+from src.adapters.torch_scheduler import as_if_stepped
 from src.training.optimizers import Make
 from src.training.schedules import Schedule
 
@@ -33,7 +34,7 @@ def adapt(checkpoint: dict[str, Any], make: Make, schedule: Schedule | None) -> 
     if schedule is not None:
         [saved] = checkpoint["lr_schedulers"]
         lr = optimizer.param_groups[0]["lr"]
-        optimizer._opt_called = True  # no optimizer step comes first here
+        as_if_stepped(optimizer)
         scheduler: Any = schedule.build(optimizer)
         progress = set[str]()
         if not schedule.plateau:

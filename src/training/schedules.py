@@ -14,6 +14,7 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 
+from src.adapters.torch_scheduler import as_if_stepped
 from src.errors import UserError
 from src.training.member_optimizers import Differing
 from src.training.optimizers import Make
@@ -178,7 +179,7 @@ def own_schedulers(schedules: Sequence[Schedule], makes: Sequence[Make]) -> list
     for members in alike.values():
         first = members[0]
         shadow = makes[first]([{**makes[m]([torch.zeros(1, requires_grad=True)]).param_groups[0]} for m in members])
-        shadow._opt_called = True  # type: ignore[attr-defined]  # no optimizer step comes first here
+        as_if_stepped(shadow)
         scheduler = schedules[first].build(shadow)
         own |= {member: (scheduler, place, schedules[first].length) for place, member in enumerate(members)}
     return [own[member] for member in range(len(schedules))]

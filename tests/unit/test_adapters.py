@@ -4,12 +4,14 @@ Each test names the versions that its adapter was written for: where a newer one
 read again, and the docstring says what breaks meanwhile.
 """
 
+import warnings
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import ConfigCompositionException
@@ -19,6 +21,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from src.adapters import hydra_compose, optuna_internals, optuna_sweeper
+from src.adapters.torch_scheduler import as_if_stepped
 
 CONF = str(Path(__file__).parents[2] / "conf")
 
@@ -87,3 +90,16 @@ def test_upstreams_reading_of_a_range_and_an_interval() -> None:
     read = OverridesParser.create().parse_override
     found = [optuna_sweeper.distribution_of(read(f"x={text}")) for text in ("range(1,6,2)", "tag(log,interval(0.1,1))")]
     assert found == [IntDistribution(1, 5, step=2), FloatDistribution(0.1, 1.0, log=True)]
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_a_scheduler_that_is_stepped_first(marked: bool) -> None:
+    """Written for torch 2.13. Without the mark every resumed schedule and every stack warns."""
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    if marked:
+        as_if_stepped(optimizer)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        scheduler.step()
+    assert bool(said) is not marked
