@@ -6,6 +6,7 @@ installed. Every method sees the same five outer folds, and errors are in the ta
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 import time
@@ -229,6 +230,7 @@ def catboost(train: pd.DataFrame, target: np.ndarray, test: pd.DataFrame) -> np.
     return model.fit(train.fillna(gaps), target).predict(test.fillna(gaps))
 
 
+REFERENCES = ("ridge", "boosting")
 METHODS: dict[str, Method] = {"mean": mean, "ridge": ridge, "boosting": boosting, "catboost": catboost}
 
 
@@ -288,7 +290,9 @@ def main() -> None:
         return
     methods = arguments.method or ["ours"] + [name for name in METHODS if name != "catboost" or find_spec("catboost")]
     figures: dict[str, dict[str, Any]] = {}
-    print(f"| table | half | rows × columns | {' | '.join(methods)} |\n|{' --- |' * (3 + len(methods))}")
+    heads = [f"to the better of {' and '.join(REFERENCES)}", "to catboost"]
+    print(f"| table | half | rows × columns | {' | '.join([*methods, *heads])} |\n|{' --- |' * (5 + len(methods))}")
+    ratios: dict[str, list[list[float]]] = {"tune": [], "held out": []}
     for table in tables:
         rows, columns = table.frame().shape
         figures[table.name], cells = {}, []
@@ -300,9 +304,22 @@ def main() -> None:
             figures[table.name][name] = {"rmse": errors, "seconds": seconds}
             cells.append(f"{np.mean(errors):.4g} ({seconds:.1f} s)")
         half = "tune" if table in TUNE else "held out"
+        ratios[half].append(_ratios({name: float(np.mean(each["rmse"])) for name, each in figures[table.name].items()}))
+        cells += [f"{ratio:.2f}" for ratio in ratios[half][-1]]
         print(f"| {table.name} | {half} | {rows:,} × {columns - 1} | {' | '.join(cells)} |", flush=True)
         if arguments.json:
             arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+    for half, some in {**ratios, "all": [*ratios["tune"], *ratios["held out"]]}.items():
+        if some:
+            means = zip(np.mean(some, axis=0), heads, strict=True)
+            print(f"{half}: " + ", ".join(f"{ratio:.3f} {head}" for ratio, head in means))
+
+
+def _ratios(errors: dict[str, float]) -> list[float]:
+    """Our error over that of the better reference, and over CatBoost's; nan where one was not measured."""
+    own = errors.get("ours", math.nan)
+    best = min((errors[name] for name in REFERENCES if name in errors), default=math.nan)
+    return [own / best, own / errors.get("catboost", math.nan)]
 
 
 if __name__ == "__main__":
