@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from src.runs.folder import RunFolder
-from tests.cli.conftest import Answer, Call, ended, everything_under, start
+from tests.commands import Answer, Call, ended, everything_under, start
 from tests.compose import trained
 
 GOOD = "a,b,y\n" + "".join(f"{i},{i * i % 7},{2 * i + 1}\n" for i in range(30))

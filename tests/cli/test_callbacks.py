@@ -9,8 +9,8 @@ from lightning.pytorch.callbacks import LambdaCallback
 from src.config import way
 from src.runs.folder import RunFolder
 from tests.cli import mine
-from tests.cli.conftest import Call, everything_under
 from tests.cli.test_bad_input import assert_refused
+from tests.commands import Call, everything_under
 from tests.compose import trained
 
 # 24 training rows by 8: 3 steps an epoch.

@@ -15,7 +15,7 @@ import torch
 
 from src.runs.evaluate import evaluate
 from src.runs.folder import RunFolder
-from tests.cli.conftest import Answer, Call, ended, everything_under, run_here, start
+from tests.commands import Answer, Call, ended, everything_under, run_here, start
 
 STABLE = "the largest stable learning rate of this data is 0.08195"
 SHORT = ("trainer.max_epochs=3", "logger=none", "figures=false")

@@ -11,8 +11,8 @@ import pytest
 from src.errors import UserError
 from src.runs.folder import RunFolder
 from src.runs.lock import claimed
-from tests.cli.conftest import Call, ended, start
 from tests.cli.test_bad_input import assert_refused
+from tests.commands import Call, ended, start
 
 SHORT = ("trainer.max_epochs=3", "logger=none", "figures=false")
 

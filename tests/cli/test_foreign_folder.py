@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from tests.cli.conftest import Call
 from tests.cli.test_bad_input import assert_refused
+from tests.commands import Call
 from tests.compose import trained
 
 # Where in the configuration, what stands there, and what the answer names. Each leaves `mark` behind, or takes

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from src.config.help import help_of
-from tests.cli.conftest import Call
+from tests.commands import Call
 
 CONF = Path(__file__).parents[2] / "conf"
 

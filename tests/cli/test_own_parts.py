@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from src.runs.folder import RunFolder
-from tests.cli.conftest import Call
 from tests.cli.test_bad_input import assert_refused
+from tests.commands import Call
 
 SHORT = ("trainer.max_epochs=3", "logger=none", "figures=false")
 LAYERS = (

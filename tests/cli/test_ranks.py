@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from src.runs.folder import RunFolder
-from tests.cli.conftest import Call
 from tests.cli.test_bad_input import assert_refused
+from tests.commands import Call
 from tests.compose import trained
 from tests.parity.test_baselines import weights
 

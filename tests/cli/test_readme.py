@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Call
+from tests.commands import Call
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 SHORT = {

@@ -12,10 +12,10 @@ import lightning.pytorch as pl
 import pytest
 from omegaconf import OmegaConf
 
-from src.config.check import RULES
+from src.config.rules import RULES
 from src.errors import UserError
 from src.runs.folder import RunFolder
-from tests.cli.conftest import Call, call, everything_under  # noqa: F401  # a fixture
+from tests.commands import Call, everything_under
 from tests.compose import CONF
 
 LONG = "n" * 300
@@ -115,7 +115,7 @@ ANSWERS: dict[str, tuple[str, ...]] = {
 
 
 @pytest.mark.parametrize("overrides", ANSWERS)
-def test_a_mistake_is_answered(overrides: str, call: Call, tmp_path: Path) -> None:  # noqa: F811
+def test_a_mistake_is_answered(overrides: str, call: Call, tmp_path: Path) -> None:
     answer = call("train", "trainer.accelerator=cpu", *overrides.split())
     assert (answer.code, len(answer.lines)) == (2, 1), answer
     for words in ANSWERS[overrides]:
@@ -150,7 +150,7 @@ class Net(torch.nn.Module):
 def test_an_error_of_ones_own_net(
     fails: str,
     said: str,
-    call: Call,  # noqa: F811
+    call: Call,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -177,12 +177,12 @@ def test_an_error_of_ones_own_net(
         ("evaluate run=nowhere more", "more: expected KEY=VALUE, as in model=…"),
     ],
 )
-def test_a_path_needs_no_key(arguments: str, said: str, call: Call) -> None:  # noqa: F811
+def test_a_path_needs_no_key(arguments: str, said: str, call: Call) -> None:
     answer = call(*arguments.split())
     assert (answer.code, answer.lines) == (2, [said])
 
 
-def test_what_somebody_reads_is_welcome(call: Call, tmp_path: Path) -> None:  # noqa: F811
+def test_what_somebody_reads_is_welcome(call: Call, tmp_path: Path) -> None:
     """Keys that an interpolation, a constructor or Lightning's Trainer reads; directions that the figures need."""
     short = ("logger=none", "trainer.max_epochs=1", "hydra.run.dir=run")
     read = ("+rate=0.5", "optimizer.lr=${rate}", "+optimizer.maximize=false", "+trainer.limit_train_batches=1")
@@ -280,7 +280,7 @@ def _line(draw: random.Random) -> list[str]:
     return found
 
 
-def test_anything_is_answered(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_anything_is_answered(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """``PLUMBLINE_ANSWERS=5000`` tries more overrides, ``PLUMBLINE_ANSWERS_SEED=1`` others."""
 
     def enough(*_: object, **__: object) -> None:

@@ -46,7 +46,7 @@ import json, os, sys
 from pathlib import Path
 
 sys.path.insert(0, {root!r})
-import tests.cli.conftest as doors
+import tests.commands as doors
 sys.path.remove({root!r})
 
 codes = {{}}

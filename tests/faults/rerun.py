@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.cli.conftest import run_here
+from tests.commands import run_here
 
 TOLERANCE = 1e-5
 

@@ -11,16 +11,16 @@ import torch
 from omegaconf import OmegaConf
 
 from src.runs.folder import RunFolder
-from tests.cli.conftest import Answer, Call, call, ended, everything_under, start  # noqa: F401
 from tests.cli.test_bad_input import assert_refused
 from tests.cli.test_folders import content
+from tests.commands import Call, ended, everything_under, start
 from tests.parity.test_baselines import assert_same_bits
 
 SHORT = ("logger=none", "figures=false")
 NET = ("model=mlp", "model.hidden=[8]", "optimizer=adam", "optimizer.weight_decay=0.1", "data.batch_size=8", "seed=3")
 
 
-def resumed(call: Call, *overrides: str) -> RunFolder:  # noqa: F811
+def resumed(call: Call, *overrides: str) -> RunFolder:
     """Goes on with ``run`` in ``more``, which has to be silent about mistakes and leave ``run`` as it was."""
     before = content(Path("run"))
     answer = call("train", "resume=run", "hydra.run.dir=more", *overrides)
@@ -37,7 +37,7 @@ def group(folder: RunFolder) -> dict[str, object]:
     return torch.load(folder.checkpoint("last"), weights_only=True)["optimizer_states"][0]["param_groups"][0]
 
 
-def test_it_needs_nothing_but_the_folder(call: Call) -> None:  # noqa: F811
+def test_it_needs_nothing_but_the_folder(call: Call) -> None:
     """Of another model, optimizer, data and seed than conf/'s own; it ends where the run never stopped does."""
     run = (*NET, *SHORT)
     assert call("train", *run, "trainer.max_epochs=4", "hydra.run.dir=run").code == 0
@@ -51,7 +51,7 @@ def test_it_needs_nothing_but_the_folder(call: Call) -> None:  # noqa: F811
     assert_same_bits(resumed_again(call), Path("whole"))
 
 
-def resumed_again(call: Call) -> Path:  # noqa: F811
+def resumed_again(call: Call) -> Path:
     """The whole command over again, with the resumed run's name as its folder's."""
     answer = call("train", *NET, *SHORT, "resume=run", "trainer.max_epochs=7")
     assert answer.code == 0, answer.err
@@ -80,7 +80,7 @@ def resumed_again(call: Call) -> Path:  # noqa: F811
         ("'optimizer.lr=${data.batch_size}'", "optimizer.lr", 8),
     ],
 )
-def test_what_the_command_line_changes(overrides: str, key: str, expected: object, call: Call) -> None:  # noqa: F811
+def test_what_the_command_line_changes(overrides: str, key: str, expected: object, call: Call) -> None:
     assert call("train", *NET, *SHORT, "trainer.max_epochs=2", "hydra.run.dir=run").code == 0
     folder = resumed(call, *shlex.split(overrides), "trainer.max_epochs=4")
     assert value(folder, key) == expected
@@ -91,7 +91,7 @@ def test_what_the_command_line_changes(overrides: str, key: str, expected: objec
         assert (list(found) if isinstance(found, tuple) else found) == value(folder, f"optimizer.{name}")
 
 
-def test_an_experiment_sets_what_it_says(call: Call) -> None:  # noqa: F811
+def test_an_experiment_sets_what_it_says(call: Call) -> None:
     """Groups that it chooses, as it changes them, and single values; everything else stays."""
     run = ("model=mlp", "optimizer=adam", "optimizer.weight_decay=0.1", "seed=3", "callbacks.progress.every_n_epochs=7")
     assert call("train", *run, *SHORT, "trainer.max_epochs=2", "hydra.run.dir=run").code == 0
@@ -119,7 +119,7 @@ def test_an_experiment_sets_what_it_says(call: Call) -> None:  # noqa: F811
         ("data.val_fraction=0.2", "objective=val/mae", "objective judged epochs by val/mse, found val/mae"),
     ],
 )
-def test_what_has_to_stay(had: str, asks: str, said: str, call: Call, tmp_path: Path) -> None:  # noqa: F811
+def test_what_has_to_stay(had: str, asks: str, said: str, call: Call, tmp_path: Path) -> None:
     """One line that names the key, what the run had and what was asked; nothing is left behind."""
     assert call("train", had, *SHORT, "trainer.max_epochs=3", "hydra.run.dir=run").code == 0
     before = content(tmp_path)
@@ -127,7 +127,7 @@ def test_what_has_to_stay(had: str, asks: str, said: str, call: Call, tmp_path: 
     assert content(tmp_path) == before
 
 
-def test_a_table_by_its_path(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_a_table_by_its_path(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A relative one is read from where the run was started; a moved file is named, and other rows are refused."""
     table = tmp_path / "table.csv"
     table.write_text("x,y\n" + "".join(f"{i},{i % 3}\n" for i in range(20)))
@@ -151,7 +151,7 @@ def test_a_table_by_its_path(call: Call, tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     "asks", ["", "trainer.max_epochs=2", "trainer.max_epochs=1 optimizer.lr=0.5", "trainer.max_steps=2"]
 )
-def test_nothing_left_to_do(asks: str, call: Call, tmp_path: Path) -> None:  # noqa: F811
+def test_nothing_left_to_do(asks: str, call: Call, tmp_path: Path) -> None:
     """Said in one line, and nothing is left behind."""
     assert call("train", *SHORT, "trainer.max_epochs=2", "hydra.run.dir=run").code == 0
     before = content(tmp_path)
@@ -164,7 +164,7 @@ def test_nothing_left_to_do(asks: str, call: Call, tmp_path: Path) -> None:  # n
     assert everything_under(tmp_path) == {"run"} | {f"run/{name}" for name in everything_under(tmp_path / "run")}
 
 
-def test_a_killed_process(call: Call, tmp_path: Path) -> None:  # noqa: F811
+def test_a_killed_process(call: Call, tmp_path: Path) -> None:
     """It left a last checkpoint and no summary."""
     line = ("-m", "src.train", *NET, *SHORT, "trainer.max_epochs=100000000", "hydra.run.dir=run")
     process = start(tmp_path, *line, "callbacks.checkpoints.every_n_seconds=0.2")
@@ -180,7 +180,7 @@ def test_a_killed_process(call: Call, tmp_path: Path) -> None:  # noqa: F811
     assert summary["seed"] == 3
 
 
-def test_a_trial_of_a_sweep(call: Call, tmp_path: Path) -> None:  # noqa: F811
+def test_a_trial_of_a_sweep(call: Call, tmp_path: Path) -> None:
     """Whose keys conf/train.yaml alone does not have; and a sweep over ways to go on."""
     sweep = ("sweep=mlp", "hydra.sweeper.n_trials=1", "hydra.sweep.dir=sweep", "trainer.max_epochs=2", *SHORT)
     answer = call("train", "-m", *sweep)
@@ -196,7 +196,7 @@ def test_a_trial_of_a_sweep(call: Call, tmp_path: Path) -> None:  # noqa: F811
     assert [group(RunFolder(f"ways/{number}"))["eps"] for number in range(2)] == [0.001, 0.1]
 
 
-def test_a_folder_is_data(call: Call, tmp_path: Path) -> None:  # noqa: F811
+def test_a_folder_is_data(call: Call, tmp_path: Path) -> None:
     """What it may construct is on a closed list, in every group that is built; and it reads nothing of ours."""
     assert call("train", *SHORT, "trainer.max_epochs=2", "hydra.run.dir=run").code == 0
     config = tmp_path / "run/.hydra/config.yaml"

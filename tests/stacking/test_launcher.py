@@ -1,10 +1,8 @@
 """The launcher: Hydra's own suites, mixed sweeps against the basic launcher, faults, and a kill in the middle."""
 
-import json
 import os
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,40 +16,12 @@ from hydra_plugins.plumbline_stacked import StackedLauncher
 
 from src.runs.folder import RunFolder
 from src.stacks.stack import Group
-from src.sweeping.storage import forget
-from tests.cli.conftest import run_here
+from tests.commands import run_here
 from tests.faults.rerun import TOLERANCE, gap, rerun
+from tests.stacking.conftest import Sweep, read, stacked
 
 # Hydra's suites put back, after each test, what they found before it: the plugins have to be found by then.
 Plugins.instance()
-
-Sweep = Callable[..., str]
-
-
-@pytest.fixture
-def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Sweep:
-    """``python -m src.train -m`` in this process and in an empty folder; returns what it printed."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
-    monkeypatch.setattr("hydra._internal.utils.is_under_debugger", lambda: False)
-
-    def run(folder: str, *arguments: str, code: int = 0) -> str:
-        forget()
-        capfd.readouterr()
-        found = run_here("train", "-m", f"hydra.sweep.dir={folder}", *arguments)
-        out, err = capfd.readouterr()
-        assert found == code, out + err
-        return out + err
-
-    return run
-
-
-def stacked(*arguments: str) -> tuple[str, ...]:
-    return ("hydra/launcher=stacked", "logger=none", "trainer.max_epochs=3", *arguments)
-
-
-def read(path: Path) -> dict[str, Any]:
-    return json.loads((path / "summary.json").read_text())
 
 
 def test_hydra_finds_the_launcher() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from src.stacks.workers import cut
-from tests.stacking.test_launcher import Sweep, read, stacked, sweep  # noqa: F401
+from tests.stacking.conftest import Sweep, read, stacked
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,7 +28,7 @@ def test_no_worker_is_idle_and_no_stack_is_of_one(groups: Any, others: Any, work
     assert cut(groups, others, workers) == pieces
 
 
-def test_workers_come_to_what_one_process_does(tmp_path: Path, sweep: Sweep) -> None:  # noqa: F811
+def test_workers_come_to_what_one_process_does(tmp_path: Path, sweep: Sweep) -> None:
     line = stacked("seed=range(4)", "optimizer=adam")
     sweep("one", *line)
     said = sweep("workers", *line, "hydra.launcher.workers=1")
@@ -39,7 +39,7 @@ def test_workers_come_to_what_one_process_does(tmp_path: Path, sweep: Sweep) -> 
         assert (one["metrics"], one["overrides"]) == (other["metrics"], other["overrides"])
 
 
-def test_ray_that_is_not_installed_is_one_line(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_ray_that_is_not_installed_is_one_line(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hydra_plugins.plumbline_stacked.find_spec", lambda name: None)
     said = sweep("none", *stacked("seed=1,2", "hydra.launcher.workers=ray"), code=2)
     assert said.splitlines()[-1] == "hydra.launcher.workers=ray needs the package ray: pip install 'plumbline[ray]'"
