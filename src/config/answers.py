@@ -14,7 +14,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, MissingMandatoryValue
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, InterpolationResolutionError, OmegaConfBaseException
 
-from src.config.check import RULES
+from src.config.rules import RULES
 from src.config.values import flatten, unresolved
 from src.errors import UserError, first_line, nearest
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,15 +17,13 @@ from hydra.utils import execution_whitelist, instantiate
 from omegaconf import DictConfig
 
 from src.config.answers import raised_by
-from src.config.arguments import check_arguments, check_names
+from src.config.arguments import check_arguments
 from src.config.kinds import check_kind, resolve
 from src.config.values import Config, container
 from src.data.table import Table
-from src.errors import UserError, first_line
-from src.training.task import larger_is_better
+from src.errors import UserError
 
 if TYPE_CHECKING:
-    import lightning.pytorch as pl
     from torch import nn
 
     from src.data.encoder import Shape
@@ -177,91 +174,6 @@ def _behind(net: "nn.Module", shape: "Shape", cfg: Config) -> "nn.Module":
         )
     found = Embedded(net, shape.codes, shape.entries) if shape.codes else net
     return Straight(found, *shape) if cfg.model.get("start") else found
-
-
-def monitored(cfg: Config) -> tuple[str | None, bool]:
-    """The figure that decides which weights are best, and whether larger is better; None without validation rows."""
-    if not cfg.data.val_fraction:
-        return None, False
-    monitor = objective(cfg)
-    monitor = monitor if monitor.startswith("val/") else "val/mse"
-    return monitor, larger_is_better(monitor)
-
-
-def objective(cfg: Config) -> str:
-    """The figure that a run is judged by: what is asked for (the first of several), else val/mse where there
-    is validation, else train/mse."""
-    return objectives(cfg)[0]
-
-
-def objectives(cfg: Config) -> list[str]:
-    """Every figure that a run returns to its sweep."""
-    if cfg.objective is not None and not isinstance(cfg.objective, str):
-        return [str(name) for name in cfg.objective]
-    if cfg.get("folds") is not None and cfg.get("fold") is None:
-        return [cfg.objective or "oof/mse"]
-    return [cfg.objective or ("val/mse" if cfg.data.val_fraction else "train/mse")]
-
-
-def trainer(
-    cfg: Config, callbacks: "list[pl.Callback]", loggers: list[Any], plain: bool, span: bool, root: Path | None = None
-) -> "pl.Trainer":
-    """Lightning's Trainer.
-
-    Args:
-        plain: whether the module leaves steps to it.
-        span: whether executions may hold several epochs, as the DataModule says.
-        root: where callbacks write that are not told where; None for the current folder, where nothing should.
-
-    Raises:
-        UserError: Lightning refuses an option, or the accelerator is not there.
-    """
-    import lightning.pytorch as pl
-    from lightning.fabric.utilities.exceptions import MisconfigurationException
-    from lightning.pytorch.callbacks import Checkpoint, ProgressBar
-    from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
-    from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
-
-    ours = ("steps_per_execution", "threads")
-    set_here = (
-        *("callbacks", "logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"),
-        *("num_sanity_val_steps", "use_distributed_sampler"),
-    )
-    parameters = inspect.signature(pl.Trainer).parameters
-    check_names(list(cfg.trainer), "trainer", "Lightning's Trainer", parameters, set_here, ours)
-    options: Any = {"default_root_dir": root} | _without(cfg.trainer, *ours)
-    if not plain:
-        # The engine clips; to Lightning such a module optimizes "manually".
-        options |= {"gradient_clip_val": None, "gradient_clip_algorithm": None}
-    if span:
-        options["limit_val_batches"] = 0  # epochs are validated inside an execution
-    try:
-        made = pl.Trainer(
-            **options,
-            callbacks=callbacks,
-            logger=loggers or False,
-            # Or Lightning would add its own, which writes to wherever the command was started.
-            enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
-            enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            use_distributed_sampler=False,
-        )
-    except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
-        asked = ", ".join(f"trainer.{name}={options[name]}" for name in ("accelerator", "devices", "strategy"))
-        raise UserError(f"{asked}: {first_line(error)}") from error
-    if not isinstance(made.strategy, SingleDeviceStrategy) and not (
-        isinstance(made.strategy, DDPStrategy) and isinstance(made.strategy.launcher, _SubprocessScriptLauncher)
-    ):
-        # Others hand back no history, or keep a part of the weights only.
-        raise UserError(f"trainer.strategy={cfg.trainer.strategy}: expected auto or ddp")
-    if str(cfg.trainer.precision) in ("16", "16-mixed") and made.strategy.root_device.type == "cpu":
-        # Lightning would take bfloat16 without a word that is heard.
-        raise UserError(
-            f"trainer.precision={cfg.trainer.precision} needs a GPU, found the device cpu, "
-            "expected bf16-mixed or 32-true"
-        )
-    return made
 
 
 def _input(cfg: Config, shape: "Shape") -> dict[str, int]:

@@ -56,11 +56,8 @@ def schedules(cfgs: Sequence[Config], data: "DataModule") -> "list[Schedule | No
     factories = makers([{k: v for k, v in node.items() if k not in own} for node in nodes], "scheduler")
     found: list[Schedule | None] = []
     for make, node, cfg, batches in zip(factories, nodes, cfgs, data.gather.steps, strict=True):
-        steps, interval, trainer = (
-            -(-batches // cfg.trainer.accumulate_grad_batches),
-            str(node["interval"]),
-            cfg.trainer,
-        )
+        trainer, interval = cfg.trainer, str(node["interval"])
+        steps = -(-batches // trainer.accumulate_grad_batches)
         limits = (trainer.max_epochs * steps if trainer.max_epochs != -1 else -1, trainer.max_steps)
         most = min((limit for limit in limits if limit != -1), default=1)
         length = max(most if interval == "step" else -(-most // steps), 1)

@@ -6,9 +6,9 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from src.config.check import RULES
 from src.config.keys import check_keys
 from src.config.resolvers import within
+from src.config.rules import RULES
 from src.errors import UserError
 
 

@@ -170,7 +170,7 @@ def _name_by_run(config: DictConfig) -> None:
 
 def _direct_by_objective(config: DictConfig) -> None:
     """Takes each direction from the objective's figures, where the command names none."""
-    from src.config.build import objectives
+    from src.config.objective import objectives
 
     key, given = "hydra.sweeper.direction", config.hydra.sweeper.get("direction")
     if "direction" in config.hydra.sweeper and not _named_by_user(config, key):

@@ -14,6 +14,8 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from src.config import build, optimization, way
+from src.config.objective import monitored
+from src.config.trainer import make_trainer
 from src.config.values import Config
 from src.data.table import Table
 from src.errors import UserError
@@ -74,7 +76,7 @@ def fit(
         raise UserError(f"model=scratch trains in full precision on one device, found {found}")
     span = reason is None and all(way.is_own(callback) for callback in callbacks)
     member = Lone(build.start(build.net(cfg, part.encoder.shape), part), cfg.seed)
-    monitor, maximize = build.monitored(cfg)
+    monitor, maximize = monitored(cfg)
     history = History(
         1,
         monitor,
@@ -87,7 +89,7 @@ def fit(
     module = optimization.module(cfg, member, data, history, reason is not None)
     live = Live(folder, history)
     with quiet():
-        trainer = build.trainer(cfg, [Closing(), *callbacks, live], loggers, reason is not None, span, folder.path)
+        trainer = make_trainer(cfg, [Closing(), *callbacks, live], loggers, reason is not None, span, folder.path)
     steps = -(-data.batches // cfg.trainer.accumulate_grad_batches)
     checkpoint = resumable(cfg, folder.path, module, rows, steps, named) if cfg.resume is not None else None
     if trainer.is_global_zero:

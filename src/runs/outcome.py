@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from src.config import build
+from src.config.objective import objectives
 from src.config.values import Config
 from src.data.executions import step_rows
 from src.data.partition import Partition
@@ -131,7 +131,7 @@ def summarize(member: Member, history: History, trained: "Members", net: "nn.Mod
     }
     if history.best_epoch[place]:
         summary["best_epoch"] = int(history.best_epoch[place])
-    aims = build.objectives(cfg)
+    aims = objectives(cfg)
     summary |= {"metrics": result["metrics"], "objective": objective_of(result["metrics"], aims[0])}
     summary |= {"parameters": result["parameters"], "reference": member.reference.described}
     if len(aims) > 1:

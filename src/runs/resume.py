@@ -14,9 +14,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from src.config import build
 from src.config.check import check
 from src.config.kinds import KINDS
+from src.config.objective import monitored
 from src.config.values import container, flatten, unresolved
 from src.errors import UserError, nearest
 from src.runs.folder import RunFolder
@@ -62,8 +62,8 @@ def continued(cfg: DictConfig, overrides: Sequence[str], trust: Collection[str] 
     for key, (old, new) in _differences(before, now).items():
         if (reason := _why_not(key, old, new, before, now)) is not None:
             raise UserError(f"resume={folder.path}: {key} was {_said(old)}, found {_said(new)}: {reason}")
-    if build.monitored(before) != build.monitored(now):
-        old, new = build.monitored(before)[0], build.monitored(now)[0]
+    if monitored(before) != monitored(now):
+        old, new = monitored(before)[0], monitored(now)[0]
         raise UserError(
             f"resume={folder.path}: objective judged epochs by {old}, found {new}: what earlier epochs had is not known"
         )

@@ -18,6 +18,7 @@ from src.config.answers import raised_by, told
 from src.config.check import check, settle
 from src.config.keys import check_keys
 from src.config.kinds import packages
+from src.config.objective import objective
 from src.config.values import container, flatten
 from src.data.described import described
 from src.errors import NothingLeft, UserError
@@ -98,7 +99,7 @@ def _run(
         if not alone:
             # The epochs of each run would drown what a sweep has to say.
             logging.getLogger("src.training.progress").setLevel(logging.WARNING)
-        aim = build.objective(cfg).replace("oof/", "val/")
+        aim = objective(cfg).replace("oof/", "val/")
         several = is_several(cfg)
         drawn = (alone and not several) if cfg.figures == "auto" else cfg.figures  # one picture a run, not one a model
         models = (cfg.folds or cfg.ensemble) if several else 1

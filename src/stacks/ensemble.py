@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from src.config import build
+from src.config.objective import objectives
 from src.config.values import Config, Values, container, flatten
 from src.config.yaml_files import dump
 from src.data.encoder import Shape
@@ -124,7 +124,7 @@ def _summary(
     from src.runs.outcome import Reference
     from src.runs.restore import load_one
 
-    aims, folds = build.objectives(cfg), bool(cfg.folds)
+    aims, folds = objectives(cfg), bool(cfg.folds)
     without = next((place for place, each in enumerate(summaries) if not has_result(each["status"])), None)
     parts = ensemble.partition_of(cfg, rows)
     found: dict[str, Any] = {"metrics": {}, "deviations": {}, "baselines": {}}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 
 from src.config import build
+from src.config.objective import objective
 from src.config.resolvers import within
 from src.config.values import Config, container
 from src.config.yaml_files import dump
@@ -72,7 +73,7 @@ def run(group: Group, jobs: Sequence[Job], width: int) -> Iterator[tuple[Job, di
 
 def _watch(base: Any, cfg: Config) -> "Watch | None":
     """Who asks a study's pruner; None outside a durable sweep that has one."""
-    config, aim, epochs = base.config, build.objective(cfg), cfg.trainer.max_epochs
+    config, aim, epochs = base.config, objective(cfg), cfg.trainer.max_epochs
     if not prunes(config.hydra):
         return None
 

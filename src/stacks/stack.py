@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from src.config import build, optimization
+from src.config.objective import monitored
+from src.config.trainer import make_trainer
 from src.config.values import Config, Values
 from src.data.executions import step_rows
 from src.data.partition import Partition
@@ -152,7 +154,7 @@ class Group:
         seeds = [job.cfg.seed for job in jobs]
         nets, losses = [each.net for each in some], [each.loss for each in some]
         stack = together(nets, seeds, self._features, self._ragged)
-        monitor, maximize = build.monitored(cfg)
+        monitor, maximize = monitored(cfg)
         stops = _stops(jobs)
         history = History(
             len(jobs),
@@ -170,7 +172,7 @@ class Group:
         # A callback of this kind, even an idle one, keeps Lightning from writing checkpoints of its own.
         callbacks: list[Any] = [Checkpoint(), *([progress] if progress else [])]
         with quiet():
-            trainer = build.trainer(_longest(cfg, jobs), callbacks, [], False, True)
+            trainer = make_trainer(_longest(cfg, jobs), callbacks, [], False, True)
         fit_started = time.perf_counter()
         number = threads_for(stack.matrix.values.numel(), data.batch_size, cfg.trainer.threads)
         with interruptible(history), quiet(), threads(number):

@@ -3,7 +3,7 @@
 Both ways of training call it, so an epoch means the same in each.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from src.data.module import DataModule
-from src.data.partition import Partition
 from src.data.target import decoded
+from src.data.validation import validation_rows
 from src.training.history import End, History
 from src.training.optimizers import StackedOptimizer
 from src.training.schedules import Scheduler
@@ -21,8 +21,6 @@ from src.training.stack import Lone, Stack
 from src.training.task import ABSURD, METRICS, Tally, complaint
 
 Members = Lone | Stack
-
-_MOST, _FEWEST = 1 << 18, 64  # rows of all members together that are validated at a time; a lone run's are cut before
 
 
 class Epochs:
@@ -146,7 +144,7 @@ class Epochs:
     def _look(self) -> None:
         """Works out what depends on who is present."""
         parts, device = self.data.parts, self._device
-        self._validation = _validation(parts, device)
+        self._validation = validation_rows(parts, device)
         targets = [part.encoder.target for part in parts]
         self._decode = None if all(each.is_affine for each in targets) else partial(decoded, targets)
         scale = torch.tensor([part.encoder.target.scale for part in parts], dtype=torch.float64, device=device)
@@ -212,33 +210,3 @@ class Epochs:
                 end.schedulers = [self.scheduler.state(position)]
             ends.append(end)
         history.store(positions, self.members.held(), optimizer.rows(), ends)
-
-
-def _validation(parts: Sequence[Partition], device: torch.device) -> list[tuple[Tensor, Tensor, Tensor | None]]:
-    """Encoded validation rows a few thousand at a time: (rows, …) where all share them, else (members, rows, …).
-
-    The last is which of them count, (members, rows), where members have different numbers.
-    """
-    if not len(parts[0].rows["val"]):
-        return []
-    at_once = max(_FEWEST, _MOST // len(parts))
-    if all(part is parts[0] for part in parts):
-        return [(f, t, None) for pair in parts[0].validation(device) for f, t in _cut(pair, at_once)]
-    apart = {id(part): part.encoded("val") for part in parts}
-    most = max(len(target) for _, target in apart.values())
-    filled = {key: [_filled(part, most) for part in pair] for key, pair in apart.items()}
-    features, target = (torch.stack([filled[id(part)][i] for part in parts]).to(device) for i in (0, 1))
-    counts = torch.tensor([len(apart[id(part)][1]) for part in parts], device=device)
-    if (counts == most).all():
-        return [(f, t, None) for f, t in _cut((features, target), at_once)]
-    mask = torch.arange(most, device=device) < counts[:, None]
-    masks = mask.split(at_once, 1)
-    return [(f, t, m) for (f, t), m in zip(_cut((features, target), at_once), masks, strict=True)]
-
-
-def _cut(pair: tuple[Tensor, Tensor], rows: int) -> Iterable[tuple[Tensor, Tensor]]:
-    return zip(pair[0].split(rows, -2), pair[1].split(rows, -2), strict=True)
-
-
-def _filled(part: Tensor, rows: int) -> Tensor:
-    return torch.cat([part, part.new_zeros(rows - len(part), part.shape[1])])

@@ -197,7 +197,7 @@ def parabola(rows: int, dtype: DTypeLike) -> Table:
         ),
     },
     "a bound on a value": {
-        "src/config/check.py": Edit('        "width": _count,\n', behind='    "model": {\n'),
+        "src/config/rules.py": Edit('        "width": _count,\n', behind='    "model": {\n'),
     },
     "a name that a run folder's configuration may construct": {
         "src/config/kinds.py": Edit(
