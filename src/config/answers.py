@@ -68,12 +68,12 @@ def told(error: BaseException, overrides: Sequence[str] = ()) -> UserError | Non
                 return no_option(key, str(override.input_line).partition("=")[2])
     if isinstance(error, HydraException):
         return _of_hydra(str(error), cause)
-    if isinstance(error, RecursionError):
-        return UserError("an interpolation leads back to itself, expected ${KEY} of another key")
     if isinstance(error, OSError) and error.filename and error.strerror:
         return UserError(f"{error.filename}: {error.strerror}")
     frames = [frame for frame, _ in walk_tb(error.__traceback__)]
     where, called = {str(each.f_globals.get("__name__")) for each in frames}, {each.f_code.co_name for each in frames}
+    if isinstance(error, RecursionError) and any(name.startswith("omegaconf.") for name in where):
+        return UserError("an interpolation leads back to itself, expected ${KEY} of another key")
     if isinstance(error, AssertionError) and "configure_log" in called:
         return UserError("hydra.verbose must be true, false, or a logger's name or several")
     if "hydra._internal.logging_config" in where:

@@ -12,6 +12,7 @@ import lightning.pytorch as pl
 import pytest
 from omegaconf import OmegaConf
 
+from src.config.answers import told
 from src.config.rules import RULES
 from src.errors import UserError
 from src.runs.folder import RunFolder
@@ -112,6 +113,17 @@ ANSWERS: dict[str, tuple[str, ...]] = {
     "-m seed=1,2 hydra.sweep.dir=''": ("hydra.sweep.dir must be a folder",),
     "-m seed=1,2 study.new=maybe": ("study.new must be one of true, false",),
 }
+
+
+def test_a_recursion_of_ones_own_is_no_interpolation() -> None:
+    """An error in training must not be blamed on the command line."""
+
+    def down(depth: int) -> int:
+        return down(depth + 1)
+
+    with pytest.raises(RecursionError) as error:
+        down(0)
+    assert told(error.value) is None
 
 
 @pytest.mark.parametrize("overrides", ANSWERS)
