@@ -9,7 +9,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from src.data import reader, sources
+from src.data import arrow_csv, reader, sources
 from src.data.encoder import Encoder
 from src.data.executions import Executions
 from src.data.form import Form
@@ -44,19 +44,19 @@ def test_a_file_read_in_pieces_is_the_file(
     path = tmp_path / "rows.csv"
     text = "\ufeffa,b,c" + ending + ending.join(lines) + (ending if last else "")
     path.write_bytes(text.encode())
-    monkeypatch.setattr(reader, "_PIECE", 1000)  # some thirty pieces, cut within lines
+    monkeypatch.setattr(arrow_csv, "_PIECE", 1000)  # some thirty pieces, cut within lines
     np.testing.assert_array_equal(parsed(path, ["c", "a"], np.float64), numbers[:, [2, 0]])
 
 
 def test_lines_that_grow_longer_than_the_first_are_all_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "_PIECE", 100)
+    monkeypatch.setattr(arrow_csv, "_PIECE", 100)
     path = tmp_path / "rows.csv"
     path.write_text("a,b\n" + "1.000000000000000,2.000000000000\n" * 10 + "1,2\n" * 300)
     assert parsed(path, ["a", "b"], np.float32).shape == (310, 2)
 
 
 def test_pieces_of_blank_lines_only_are_no_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "_PIECE", 10)
+    monkeypatch.setattr(arrow_csv, "_PIECE", 10)
     path = tmp_path / "rows.csv"
     path.write_text("a,b\n1,2\n" + "\n" * 40 + "3,4\n" + "\n" * 40)
     np.testing.assert_array_equal(parsed(path, ["a", "b"], np.float32), [[1, 2], [3, 4]])
@@ -72,7 +72,7 @@ def test_newlines_in_quotes_end_no_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, header: str, size: int
 ) -> None:
     """However large a block is parsed."""
-    monkeypatch.setattr(reader, "_PIECE", size)
+    monkeypatch.setattr(arrow_csv, "_PIECE", size)
     path = tmp_path / "rows.csv"
     rows = [f"{QUOTED[i % 7]},{i},{2 * i}" for i in range(150)]
     path.write_bytes(ending.join([header, *rows]).encode())
@@ -82,7 +82,7 @@ def test_newlines_in_quotes_end_no_row(
 
 @pytest.mark.parametrize("size", range(20, 60))
 def test_a_quote_near_the_end_is_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    monkeypatch.setattr(reader, "_PIECE", size)
+    monkeypatch.setattr(arrow_csv, "_PIECE", size)
     path = tmp_path / "rows.csv"
     path.write_text("a,name,b\n" + "1,x,1\n" * 100 + '2000000000000000,"' + "\n" * 300 + '",2\n')
     assert parsed(path, ["b"], np.float32).sum() == 102

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from src.data import dates, reader, sources
+from src.data import arrow_csv, dates, reader, sources
 from src.data.categories import MOST, ONE_HOT
 from src.data.encoder import Encoder, Shape
 from src.data.form import Form
@@ -485,7 +485,7 @@ def test_new_rows_follow_the_trained_policy(tmp_path: Path, capsys: Any) -> None
 
 def test_numbers_with_gaps_take_no_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of each column as Arrow parses it, in pieces; what turns out to be none is read as words after all."""
-    monkeypatch.setattr(reader, "_PIECE", 50)
+    monkeypatch.setattr(arrow_csv, "_PIECE", 50)
     path = tmp_path / "rows.csv"
     path.write_text("a,b,w\n" + "".join(f"{i if i % 3 else 'NA'},{i},{'xyz'[i % 3]}\n" for i in range(200)))
     cells = reader.Source([path], Form()).cells(["a", "b", "w"], ["a", "b", "w"], ["NA"])
