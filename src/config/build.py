@@ -152,15 +152,35 @@ def net_factory(cfg: Config, shape: "Shape") -> "Callable[..., nn.Module]":
     return lambda **init: _behind(bare(**init), shape, cfg)
 
 
-def start(net: "nn.Module", part: "Partition") -> "nn.Module":
+def start(net: "nn.Module", part: "Partition", cfg: Config) -> "nn.Module":
     """A net as it starts on such rows: one that starts at their straight line is a copy of its own."""
     from src.models.straight import Straight
 
     if not isinstance(net, Straight):
         return net
     net = deepcopy(net)
-    net.start(part.encoded("train"), part.encoded("val") if len(part.rows["val"]) else None)
+    net.start(part.encoded("train"), part.encoded("val") if len(part.rows["val"]) else None, levels(cfg))
     return net
+
+
+def check_outputs(net: "nn.Module", part: "Partition", cfg: Config) -> None:
+    """Holds what a net gives against what its loss takes: torch would broadcast one against the other.
+
+    Raises:
+        UserError: it gives something else.
+    """
+    import torch
+
+    training = net.training
+    try:
+        with torch.no_grad():
+            found = tuple(net.eval()(part.sample(2)[0]).shape)
+    except Exception:  # whatever a net of the user's raises, training says better where
+        return
+    finally:
+        net.train(training)
+    if found != (2, outputs := len(levels(cfg))):
+        raise UserError(f"model: expected {outputs} output{'s'[: outputs > 1]} a row, found {found[1:] or 'none'}")
 
 
 def _behind(net: "nn.Module", shape: "Shape", cfg: Config) -> "nn.Module":
@@ -177,16 +197,26 @@ def _behind(net: "nn.Module", shape: "Shape", cfg: Config) -> "nn.Module":
 
 
 def _input(cfg: Config, shape: "Shape") -> dict[str, int]:
-    """What a net is told of its input; one without such an argument, nn.Sequential say, is told nothing."""
+    """What a net is told of its input and output; one without such arguments, nn.Sequential say, is told nothing."""
     from src.models.embedding import embedded_width
 
-    features = embedded_width(shape.width, shape.codes)
+    given = {"features": embedded_width(shape.width, shape.codes)}
+    if (outputs := len(levels(cfg))) > 1:
+        given["outputs"] = outputs
     try:
         known = inspect.signature(resolve(cfg.model._target_, "model")).parameters.values()
     except (TypeError, ValueError):  # no signature to be had
-        return {"features": features}
-    takes = any(each.name == "features" or each.kind is each.VAR_KEYWORD for each in known)
-    return {"features": features} if takes else {}
+        return given
+    every = any(each.kind is each.VAR_KEYWORD for each in known)
+    names = {each.name for each in known}
+    return {name: value for name, value in given.items() if every or name in names}
+
+
+def levels(cfg: Config) -> list[float]:
+    """Which quantile of the target each of the net's outputs is, the prediction first; of most losses there is one."""
+    from src.training.quantile import in_order
+
+    return in_order(cfg.loss.get("levels") or [0.5])
 
 
 def _dtype(cfg: Config) -> type[np.floating[Any]]:

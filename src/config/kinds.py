@@ -59,7 +59,12 @@ KINDS = {
         room="src.models",
         nested=True,
     ),
-    "loss": Kind("torch.nn:Module", _TORCH_NN, "a module of torch.nn", nested=True),
+    "loss": Kind(
+        "torch.nn:Module",
+        (r"src\.training\.quantile\.Quantile", *_TORCH_NN),
+        "src.training.quantile.Quantile or a module of torch.nn",
+        nested=True,
+    ),
     "optimizer": Kind(
         "torch.optim:Optimizer",
         (r"torch\.optim\.(\w+\.)?[A-Z]\w*",),

@@ -88,7 +88,11 @@ RULES: dict[str, dict[str, Rule]] = {
         "weight": Number("a number", lambda v: True, optional=True),
         "bias": Number("a number", lambda v: True, optional=True),
     },
-    "loss": {"_target_": Text(), "delta": _positive},
+    "loss": {
+        "_target_": Text(),
+        "delta": _positive,
+        "levels": Each(_inside_one, "a list of numbers between 0 and 1, [0.05,0.5,0.95]"),
+    },
     "optimizer": {
         "_target_": Text(),
         "lr": _positive,

@@ -157,8 +157,8 @@ class Encoder:
         return np.concatenate(parts, axis=1)
 
     def decode(self, output: Tensor) -> np.ndarray:
-        """A net's output (rows, 1) as predictions (rows,) in the target's unit, float64."""
-        return self.target.decode(output[:, 0]).numpy()
+        """A net's output, whatever its shape, in the target's unit, float64."""
+        return self.target.decode(output).numpy()
 
     def decode_line(self, weight: np.ndarray, bias: float) -> tuple[np.ndarray, float]:
         """Slopes (features,) and intercept in raw units of the line that was learned on encoded columns."""

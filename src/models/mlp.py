@@ -1,4 +1,4 @@
-"""A multilayer perceptron with one output."""
+"""A multilayer perceptron."""
 
 from collections.abc import Sequence
 
@@ -26,15 +26,16 @@ class MLP(nn.Module):
         hidden: width of each hidden layer.
         activation: a name in ``ACTIVATIONS``.
         dropout: probability of a hidden value being zeroed while training.
+        outputs: columns of the output.
 
     Shape:
-        (rows, features) to (rows, 1).
+        (rows, features) to (rows, outputs).
 
     Raises:
         UserError: the activation is unknown.
     """
 
-    def __init__(self, features: int, hidden: Sequence[int], activation: str, dropout: float) -> None:
+    def __init__(self, features: int, hidden: Sequence[int], activation: str, dropout: float, outputs: int = 1) -> None:
         super().__init__()
         if activation not in ACTIVATIONS:
             raise UserError(f"model.activation {activation!r} is unknown{nearest(activation, list(ACTIVATIONS))}")
@@ -45,9 +46,9 @@ class MLP(nn.Module):
             if dropout:
                 layers.append(nn.Dropout(dropout))
             width = size
-        layers.append(nn.Linear(width, 1))
+        layers.append(nn.Linear(width, outputs))
         self.layers = nn.Sequential(*layers)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Predictions (rows, 1), in encoded units."""
+        """Predictions (rows, outputs), in encoded units."""
         return self.layers(features)

@@ -1,7 +1,9 @@
 """A net that starts at a straight line: what the line and the net give of a row is added, and both are trained."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -29,14 +31,14 @@ class Straight(nn.Module):
         entries: different codes of all columns together.
 
     Shape:
-        (rows, width) to (rows, 1).
+        (rows, width) to (rows, outputs of the net), each started at the same line.
     """
 
     def __init__(self, net: nn.Module, width: int, codes: int, entries: int) -> None:
         super().__init__()
         self.net, self.numbers = net, width - codes
-        if not self._ends() or self._ends()[-1].out_features != 1:
-            raise UserError("model.start=least_squares needs a net that ends in an nn.Linear of one output")
+        if not self._ends():
+            raise UserError("model.start=least_squares needs a net that ends in an nn.Linear")
         if isinstance(net, Embedded):
             net.hide = nn.Identity()  # line and net see the same codes
         self.line = nn.Linear(self.numbers, 1)
@@ -58,15 +60,17 @@ class Straight(nn.Module):
         return found if self.training else found.clamp(self.range[..., :1], self.range[..., 1:])
 
     @torch.no_grad()
-    def start(self, train: Rows, val: Rows | None) -> None:
+    def start(self, train: Rows, val: Rows | None, levels: Sequence[float] = (0.5,)) -> None:
         """Puts the line at ridge regression's, and the net's last layer at zero.
 
         The penalty, and whether the line sees clipped numbers, is what has the least error on the validation rows;
-        without any the penalty is 1 and numbers are clipped.
+        without any the penalty is 1 and numbers are clipped. Of several outputs each starts as far from the line as
+        that quantile of the training rows is, for which ``levels`` are.
         """
         from src.models.ridge import ridge  # whose library most runs do without
 
-        for part in self._ends()[-1].parameters():
+        last = self._ends()[-1]
+        for part in last.parameters():
             part.zero_()
         entries = 0 if self.values is None else self.values.num_embeddings
         line, least = ridge(self._rows(train, False), entries, val and self._rows(val, False))
@@ -78,6 +82,9 @@ class Straight(nn.Module):
                 self.wide.fill_(1)
         low, high = train[1].min(), train[1].max()
         self.range.copy_(torch.stack([low, high])[None] + (high - low) * torch.tensor([[-_BEYOND, _BEYOND]]))
+        if len(levels) > 1:
+            seen, target = self._rows(train, bool(self.wide))
+            last.bias.copy_(torch.from_numpy(np.quantile(target - line(seen), levels)))
         self.line.weight.copy_(torch.from_numpy(line.slopes)[None])
         self.line.bias.fill_(line.intercept)
         if self.values is not None and self.hide is not None:

@@ -33,11 +33,14 @@ class Ensemble:
 
     def __init__(self, members: "Sequence[Predictor]") -> None:
         self.members = list(members)
-        self.encoder, self.dtype = members[0].encoder, members[0].dtype
+        self.encoder, self.dtype, self.levels = members[0].encoder, members[0].dtype, members[0].levels
 
-    def on(self, columns: list[Column]) -> "Predict":
-        """Predictions (rows,), float64, of raw features (rows, features) as a table with such columns has them."""
-        predicts = [member.on(columns) for member in self.members]  # to each its own places of categories
+    def on(self, columns: list[Column], quantiles: bool = False) -> "Predict":
+        """Predictions (rows,), or of each level (rows, levels), of raw features as a table with such columns has them.
+
+        Both float64; features are (rows, features).
+        """
+        predicts = [member.on(columns, quantiles) for member in self.members]  # to each its own places of categories
         return lambda features: np.mean([predict(features) for predict in predicts], axis=0)
 
 
@@ -157,7 +160,8 @@ def read_out_of_fold(path: Path) -> dict[str, np.ndarray]:
         lines = np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2, usecols=(-4, -3, -2, -1))
     except FileNotFoundError:
         raise UserError(
-            f"{path.parent}: an interval needs rows that no model saw; a run with folds=5 has them"
+            f"{path.parent}: an interval needs rows that no model saw, which a run with folds=5 has, "
+            "or the quantiles at its ends, which loss=quantile learns"
         ) from None
     except (OSError, ValueError, IndexError) as error:
         raise UserError(f"{path}: cannot be read ({first_line(error)})") from None

@@ -75,7 +75,9 @@ def fit(
     if optimization.is_by_hand(cfg) and (found := way.needs_lightnings_step(cfg)):
         raise UserError(f"model=scratch trains in full precision on one device, found {found}")
     span = reason is None and all(way.is_own(callback) for callback in callbacks)
-    member = Lone(build.start(build.net(cfg, part.encoder.shape), part), cfg.seed)
+    net = build.start(build.net(cfg, part.encoder.shape), part, cfg)
+    build.check_outputs(net, part, cfg)
+    member = Lone(net, cfg.seed)
     monitor, maximize = monitored(cfg)
     history = History(
         1,
@@ -122,7 +124,7 @@ def fit(
     surroundings = environment(str(trainer.strategy.root_device), number)
     run = Member(0, cfg, command, overrides, folder, Reference(part), surroundings, seconds)
     summary = summarize(run, history, member, member.net.cpu())
-    finish(run, summary, Predictor(member.net, part.encoder), loggers, figures)
+    finish(run, summary, Predictor(net, part.encoder, build.levels(cfg)), loggers, figures)
     seconds |= {"write": elapsed(trained), "total": elapsed(started)}
     folder.write_summary(summary)
     return summary

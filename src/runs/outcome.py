@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from src.config import build
 from src.config.objective import objectives
 from src.config.values import Config
 from src.data.executions import step_rows
@@ -108,7 +109,7 @@ def summarize(member: Member, history: History, trained: "Members", net: "nn.Mod
     status = history.stopped[place] or "completed"
     said = history.complaints.get(place)
     net.load_state_dict(trained.state(history.of(place, best=True), place))
-    predictor = Predictor(net, member.reference.part.encoder)
+    predictor = Predictor(net, member.reference.part.encoder, build.levels(cfg))
     result: dict[str, Any] = {"metrics": {}, "parameters": {}}
     if status != "diverged":
         if not bool(history.last[ROW][place].isfinite().all()):
@@ -134,6 +135,8 @@ def summarize(member: Member, history: History, trained: "Members", net: "nn.Mod
     aims = objectives(cfg)
     summary |= {"metrics": result["metrics"], "objective": objective_of(result["metrics"], aims[0])}
     summary |= {"parameters": result["parameters"], "reference": member.reference.described}
+    if "interval" in result:
+        summary["interval"] = result["interval"]
     if len(aims) > 1:
         summary["objectives"] = [objective_of(result["metrics"], aim) for aim in aims]
     if said:
@@ -146,13 +149,25 @@ def summarize(member: Member, history: History, trained: "Members", net: "nn.Mod
 
 
 def outcome(predictor: Predictor, part: Partition) -> dict[str, Any]:
-    """Metrics by split, and the learned parameters of a straight line."""
+    """Metrics by split, the learned parameters of a straight line, and of quantiles what lies between the outermost."""
     metrics: dict[str, float] = {}
+    coverage: dict[str, float] = {}
     for name in part.splits():
-        pairs = ((predictor(features), target) for features, target in part.chunks(name))
+        pairs, inside = [], 0
+        for features, target in part.chunks(name):
+            found = predictor.quantiles(features)
+            pairs.append((found[:, 0], target))
+            inside += int(((found.min(1) <= target) & (target <= found.max(1))).sum())
         metrics |= {f"{name}/{figure}": value for figure, value in figures(pairs, part.variance(name)).items()}
-    line = predictor.line()
-    return {"metrics": metrics, "parameters": line.parameters(part.table.feature_names) if line else {}}
+        coverage[name] = inside / len(part.rows[name])
+    line, levels = predictor.line(), predictor.levels
+    result: dict[str, Any] = {
+        "metrics": metrics,
+        "parameters": line.parameters(part.table.feature_names) if line else {},
+    }
+    if len(levels) > 1:
+        result["interval"] = {"levels": [min(levels), max(levels)], "coverage": coverage}
+    return result
 
 
 def advice(cfg: Config, part: Partition) -> str:

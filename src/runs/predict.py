@@ -23,6 +23,8 @@ def predict(
 ) -> Path:
     """Writes the input's columns and ``TARGET_predicted``, and returns the file's path.
 
+    A run of several quantiles has a column for each as well, ``TARGET_q0.05`` say.
+
     Args:
         run: the run folder, one of its checkpoints, ``last`` or ``best``.
         input: CSV or Parquet files with the run's feature columns, in any order.
@@ -41,7 +43,6 @@ def predict(
     from src.data.reader import Source
     from src.data.sources import like
 
-    half = None if interval is None else _half_width(folder, interval)
     cfg = load_config(folder, ("model",), trust)
     written = {name: cfg.data.get(name) for name in vars(Form()) if cfg.data.get(name) is not None}
     paths = files(input)
@@ -49,16 +50,18 @@ def predict(
     predictor = load_predictor(folder, cfg, checkpoint, trust)
     encoder = predictor.encoder
     columns, features = like(encoder.columns, source, list(cfg.data.get("missing") or []), predictor.dtype)
-    name = f"{encoder.target_name}_predicted"
-    names = [name] if half is None else [name, f"{encoder.target_name}_low", f"{encoder.target_name}_high"]
+    reach = [] if interval is None else _interval(folder, predictor.levels, interval)
+    names = _names(encoder.target_name, predictor.levels, bool(reach))
     if taken := next((each for each in names if each in source.names), None):
         raise UserError(f"{input}: has a column {taken!r} already")
 
     # As text, so that the input's own columns come out as they went in.
     frame = source.cells(source.names).to_pandas()
-    predicted = predictor.on(columns)(features)
-    for each, far in zip(names, (0.0, -(half or 0.0), half or 0.0), strict=False):
-        frame[each] = predicted + far
+    predicted = predictor.on(columns, quantiles=True)(features)
+    inner = predicted.T[np.argsort(predictor.levels)]
+    found = [predicted[:, 0], *(predicted[:, place] + far for place, far in reach), *inner]
+    for each, column in zip(names, found, strict=False):  # of one level there are no quantiles
+        frame[each] = column
     target = Path(output) if output else folder.path / "predictions" / f"{paths[0].stem}.csv"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -72,12 +75,23 @@ def predict(
     return target
 
 
-def _half_width(folder: RunFolder, interval: float) -> float:
+def _names(target: str, levels: list[float], interval: bool) -> list[str]:
+    bounds = [f"{target}_low", f"{target}_high"] if interval else []
+    return [f"{target}_predicted", *bounds, *(f"{target}_q{level:g}" for level in sorted(levels) if len(levels) > 1)]
+
+
+def _interval(folder: RunFolder, levels: list[float], interval: float) -> list[tuple[int, float]]:
+    """Of the low and the high end: which of the levels it is, and how far from there."""
     if isinstance(interval, bool) or not isinstance(interval, int | float) or not 0 < interval < 1:
         raise UserError(f"interval must be a number between 0 and 1, both excluded, found {interval!r}")
+    ends = [(1 - interval) / 2, (1 + interval) / 2]
+    places = [place for end in ends for place, level in enumerate(levels) if abs(level - end) < 1e-9]
+    if len(places) == 2:
+        return [(place, 0.0) for place in places]
     from src.runs.ensemble import half_width, read_out_of_fold
 
-    return half_width(read_out_of_fold(folder.path / "predictions_oof.csv"), interval)
+    half = half_width(read_out_of_fold(folder.path / "predictions_oof.csv"), interval)
+    return [(0, -half), (0, half)]
 
 
 def _said(encoder: Any, features: np.ndarray, others: int) -> str:

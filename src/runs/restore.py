@@ -86,12 +86,13 @@ def load_one(folder: RunFolder, cfg: Config, checkpoint: str) -> "Predictor":
 
     state, encoder = _read(path, "state_dict")
     weights = {name.removeprefix("net."): value for name, value in state["state_dict"].items()}
+    levels = build.levels(cfg)
     net = build.net(cfg, encoder.shape)
     try:
         net.load_state_dict(weights)
     except RuntimeError as error:
         raise UserError(f"{path}: does not fit the run's model ({_in_one_line(error)})") from None
-    return Predictor(net, encoder)
+    return Predictor(net, encoder, levels)
 
 
 def origin(cfg: Config, rows: Table) -> dict[str, Any]:

@@ -70,6 +70,10 @@ def print_metrics(result: dict[str, Any], source: str, target: str, splits: list
             fitted = (f"{known[name]:.6g}" if name in known else "" for name in METRICS)
             table.add_row("least squares, train", *fitted)
         console.print(table)
+    if interval := result.get("interval"):
+        (low, high), split = interval["levels"], splits[-1]
+        held = f"hold {interval['coverage'][split]:.0%} of the {split} rows"
+        console.print(f"the quantiles {low:g} and {high:g} {held} between them")
     if learned:
         table = Table()
         for name in ("", "learned", "least squares", "gap"):

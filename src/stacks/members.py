@@ -59,7 +59,8 @@ def write(trained: Trained, files: Callable[[Job], dict[str, str]]) -> Iterator[
                 logger.bind(folder.path)
                 if history.epochs[place]:
                     logger.log_table(own, cfg.trainer.max_epochs, last=True)
-        finish(run, summary, Predictor(trained.nets[place], part.encoder), loggers, cfg.figures is True)
+        predictor = Predictor(trained.nets[place], part.encoder, build.levels(cfg))
+        finish(run, summary, predictor, loggers, cfg.figures is True)
         took = before + elapsed(started)
         seconds |= {"write": took - fit, "total": load + took}
         folder.write_summary(summary)

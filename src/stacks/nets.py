@@ -61,23 +61,24 @@ def nets_of(shape: "Shape", jobs: Sequence[Job]) -> "list[nn.Module]":
     """Each job's net as it starts; equal starts are one object."""
     import torch
 
-    factories: dict[str, Any] = {}
+    factories: dict[tuple[Any, ...], Any] = {}
     made: dict[tuple[Any, ...], Any] = {}
     found = []
     for job in jobs:
         model = container(job.cfg.model)
         init = model.pop("init", None)
-        key = (job.cfg.seed, repr(model), repr(init))
+        key = (job.cfg.seed, repr(model), repr(init), len(build.levels(job.cfg)))
         if key not in made:
             if any("_target_" in repr(value) for name, value in model.items() if name != "_target_"):
                 made[key] = build.net(job.cfg, shape)  # a factory would make the layers within once for all
                 found.append(made[key])
                 continue
-            if key[1] not in factories:
-                factories[key[1]] = build.net_factory(job.cfg, shape)
+            form = (key[1], key[3])
+            if form not in factories:
+                factories[form] = build.net_factory(job.cfg, shape)
             # Not torch.manual_seed, which keeps a traceback for each call until a GPU is used.
             torch.default_generator.manual_seed(job.cfg.seed)
             with build.precision(job.cfg):
-                made[key] = factories[key[1]](**({"init": init} if init is not None else {}))
+                made[key] = factories[form](**({"init": init} if init is not None else {}))
         found.append(made[key])
     return found

@@ -82,8 +82,15 @@ class Group:
         self.cfg = jobs[0].cfg
         parts = _parts(rows, jobs)
         losses = build.alike([(job.cfg.loss, "loss") for job in jobs])
-        started = {(id(net), id(part)): build.start(net, part) for net, part in zip(nets, parts, strict=True)}
-        nets = [started[id(net), id(part)] for net, part in zip(nets, parts, strict=True)]
+        starts = [
+            (id(net), id(part), tuple(build.levels(job.cfg))) for net, part, job in zip(nets, parts, jobs, strict=True)
+        ]
+        made = {
+            start: build.start(net, part, job.cfg)
+            for start, net, part, job in zip(starts, nets, parts, jobs, strict=True)
+        }
+        nets = [made[start] for start in starts]
+        build.check_outputs(nets[0], parts[0], jobs[0].cfg)
         ready = [Ready(*each) for each in zip(jobs, parts, nets, losses, strict=True)]
         self._ready = [ready[place] for place in in_order(nets)]
         sizes = {(len(each.part.rows["train"]), each.job.cfg.data.batch_size) for each in self._ready}

@@ -1,6 +1,6 @@
 """A trained net with its encoder: raw features in, predictions in the target's unit out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -18,36 +18,51 @@ class Predictor:
     """Predicts on the CPU in the net's own precision.
 
     Args:
-        net: from (rows, features) to (rows, 1), in encoded units.
+        net: from (rows, features) to (rows, levels), in encoded units.
         encoder: the one that it was trained with.
+        levels: which quantile of the target each output is; the first is the prediction.
     """
 
-    def __init__(self, net: nn.Module, encoder: Encoder) -> None:
+    def __init__(self, net: nn.Module, encoder: Encoder, levels: Sequence[float] = (0.5,)) -> None:
         self.net = net.cpu().eval()
-        self.encoder = encoder
+        self.encoder, self.levels = encoder, list(levels)
         precision = next(net.parameters()).dtype
         self.dtype = np.dtype(np.float64 if precision == torch.float64 else np.float32)
         self._precision = precision
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
         """Predictions (rows,), float64, for raw features (rows, features), recoded."""
-        parts = []
+        return self.quantiles(features)[:, 0]
+
+    def quantiles(self, features: np.ndarray) -> np.ndarray:
+        """The same for each level, (rows, levels): no level above the prediction's is below it, nor the reverse."""
+        parts = [np.empty((0, len(self.levels)))]
         # One thread: the same bits on a machine with another number of cores.
         with torch.inference_mode(), threads(1):
             for start in range(0, len(features), _CHUNK):
                 encoded = self.encoder.encode(features[start : start + _CHUNK], self.dtype)
                 parts.append(self.encoder.decode(self.net(encoded.to(self._precision))))
-        return np.concatenate(parts)
+        return _uncrossed(np.concatenate(parts), self.levels)
 
-    def on(self, columns: list[Column]) -> Callable[[np.ndarray], np.ndarray]:
+    def on(self, columns: list[Column], quantiles: bool = False) -> Callable[[np.ndarray], np.ndarray]:
         """The same for raw features as a table with such columns has them, whose categories are its own."""
+        predict = self.quantiles if quantiles else self.__call__
         recode = self.encoder.recoder(columns)
-        return self if recode is None else lambda features: self(recode(features))
+        return predict if recode is None else lambda features: predict(recode(features))
 
     def line(self) -> Line | None:
         """Slopes and intercept in raw units where the net is a straight line, else None."""
         weight, bias = getattr(self.net, "weight", None), getattr(self.net, "bias", None)
-        if weight is None or bias is None or not self.encoder.is_affine:
+        if weight is None or bias is None or len(self.levels) > 1 or not self.encoder.is_affine:
             return None
         slopes = weight.detach().to(torch.float64).flatten().numpy()
         return Line(*self.encoder.decode_line(slopes, bias.item()))
+
+
+def _uncrossed(values: np.ndarray, levels: list[float]) -> np.ndarray:
+    """Quantiles (rows, levels) in the order of their levels, seen from the first, which stays as it is."""
+    for side, bound in ((1, np.maximum), (-1, np.minimum)):
+        outwards = sorted((level for level in levels if (level - levels[0]) * side >= 0), key=lambda v: v * side)
+        places = [levels.index(level) for level in outwards]
+        values[:, places] = bound.accumulate(values[:, places], axis=1)
+    return values

@@ -71,7 +71,7 @@ def test_models_predict_together(folds: tuple[RunFolder, dict[str, Any]], tmp_pa
     assert np.add(high, low) / 2 == pytest.approx(together)
     with pytest.raises(UserError, match="interval must be a number between 0 and 1"):
         column(folder.path, interval=90)
-    with pytest.raises(UserError, match="a run with folds=5 has them"):
+    with pytest.raises(UserError, match="a run with folds=5 has, or the quantiles at its ends"):
         column(folder.members()[0].path, interval=0.9)
 
 

@@ -112,7 +112,7 @@ def test_rare_codes_are_hidden_more_often() -> None:
 def test_what_has_no_last_layer_is_refused() -> None:
     """In a line that names the key."""
     with pytest.raises(UserError, match=r"model\.start=least_squares needs a net"):
-        Straight(nn.Sequential(nn.Linear(3, 2), nn.ReLU()), 3, 0, 1)
+        Straight(nn.Sequential(nn.Flatten(), nn.ReLU()), 3, 0, 1)
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +180,7 @@ def test_a_run_starts_at_the_line_of_its_training_rows(table: Path) -> None:
     part = build.partition(cfg, build.table(cfg))
     made = build.net(cfg, part.encoder.shape)
     before = copy.deepcopy(made.state_dict())
-    started = build.start(made, part)
+    started = build.start(made, part, cfg)
     assert all(torch.equal(value, before[name]) for name, value in made.state_dict().items())
     features, target = part.encoded("val")
     assert (started.eval()(features) - target).square().mean() < 0.4 * target.var()
