@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 _OURS = ("standardize", "scaling", "start")  # keys of model that its constructor does not take
 _MODULE_KEYS = (
     *("batch_size", "shuffle", "val_fraction", "test_fraction", "split_seed"),
-    *("standardize", "scaling", "target_scaling"),
+    *("standardize", "scaling", "target_scaling", "numeric_embedding", "numeric_bins"),
 )
 
 
@@ -76,6 +76,16 @@ def alike(nodes: Sequence[tuple[Any, str]]) -> list[Any]:
         if text not in made:
             made[text] = construct(node, key)
     return [made[text] for text in texts]
+
+
+def losses(cfgs: Sequence[Config]) -> "list[nn.Module]":
+    """The loss of each; equal ones are one object. Of a net that gives several predictions, of each of them."""
+    from src.training.losses import OfEach
+
+    found = alike([(cfg.loss, "loss") for cfg in cfgs])
+    of_each = {id(loss): OfEach(loss) for loss in found}
+    several = [getattr(resolve(cfg.model._target_, "model"), "several", False) for cfg in cfgs]
+    return [of_each[id(loss)] if many else loss for loss, many in zip(found, several, strict=True)]
 
 
 def table(cfg: Config) -> Table:
@@ -153,12 +163,16 @@ def net_factory(cfg: Config, shape: "Shape") -> "Callable[..., nn.Module]":
 
 
 def start(net: "nn.Module", part: "Partition", cfg: Config) -> "nn.Module":
-    """A net as it starts on such rows: one that starts at their straight line is a copy of its own."""
+    """A net as it starts on such rows: one that is fitted to them, by bins or a straight line, is a copy of its own."""
+    from src.models.numeric import Spread, fit_bins
     from src.models.straight import Straight
 
-    if not isinstance(net, Straight):
+    if not isinstance(net, (Spread, Straight)):
         return net
     net = deepcopy(net)
+    if isinstance(net, Spread):
+        fit_bins(net, part.encoded("train")[0])
+        return net
     net.start(part.encoded("train"), part.encoded("val") if len(part.rows["val"]) else None, levels(cfg))
     return net
 
@@ -184,8 +198,9 @@ def check_outputs(net: "nn.Module", part: "Partition", cfg: Config) -> None:
 
 
 def _behind(net: "nn.Module", shape: "Shape", cfg: Config) -> "nn.Module":
-    """A net behind what looks up the codes of its rows, where they have some, and beside the line that it starts at."""
+    """A net behind what its rows' codes and numbers become, where they become something, and beside its line."""
     from src.models.embedding import Embedded
+    from src.models.numeric import spread
     from src.models.straight import Straight
 
     if shape.codes and hasattr(net, "step_by_hand"):
@@ -193,14 +208,21 @@ def _behind(net: "nn.Module", shape: "Shape", cfg: Config) -> "nn.Module":
             "model=scratch takes numbers only; data.drop=[…] leaves out categories of more than nine values"
         )
     found = Embedded(net, shape.codes, shape.entries) if shape.codes else net
-    return Straight(found, *shape) if cfg.model.get("start") else found
+    found = spread(found, *_numeric(cfg, shape))
+    return Straight(found, shape.width, shape.codes, shape.entries) if cfg.model.get("start") else found
+
+
+def _numeric(cfg: Config, shape: "Shape") -> tuple[str, int, int]:
+    """How numbers are embedded, how many there are, and into how many bins."""
+    return cfg.data.get("numeric_embedding", "none"), shape.numbers, cfg.data.get("numeric_bins", 8)
 
 
 def _input(cfg: Config, shape: "Shape") -> dict[str, int]:
     """What a net is told of its input and output; one without such arguments, nn.Sequential say, is told nothing."""
     from src.models.embedding import embedded_width
+    from src.models.numeric import spread_width
 
-    given = {"features": embedded_width(shape.width, shape.codes)}
+    given = {"features": spread_width(embedded_width(shape.width, shape.codes), *_numeric(cfg, shape))}
     if (outputs := len(levels(cfg))) > 1:
         given["outputs"] = outputs
     try:

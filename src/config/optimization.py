@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from src.config.build import construct
+from src.config.build import construct, losses
 from src.config.kinds import resolve
 from src.config.values import Config, container
 from src.errors import UserError, first_line
@@ -74,7 +74,7 @@ def module(cfg: Config, member: "Lone", data: "DataModule", history: "History", 
     from src.training.lone_engine import LoneEngine
     from src.training.plain import Plain
 
-    loss = construct(cfg.loss, "loss")
+    [loss] = losses([cfg])
     [optimizer] = makers([container(cfg.optimizer)], "optimizer")
     [schedule] = schedules([cfg], data)
     try_out(optimizer, schedule)

@@ -19,19 +19,25 @@ Recode = Callable[[np.ndarray], np.ndarray]
 
 
 class Shape(NamedTuple):
-    """What a net is given: so many numbers a row, of which the last are codes, and how many codes there are."""
+    """What a net is given: so many numbers a row, of which the last are codes, and how many codes there are.
+
+    ``numbers`` of them, the first, are of scaled columns, neither flags nor of words.
+    """
 
     width: int
     codes: int = 0
     entries: int = 1
+    numbers: int = 0
 
     @classmethod
     def of(cls, columns: list[Column]) -> "Shape":
         """That of a table's columns, whichever rows are trained on."""
-        numbers = sum(_width(column) + column.gaps for column in columns if column.kind != CATEGORY)
+        numbers = sum(_width(column) for column in columns if column.kind != CATEGORY)
+        flags = sum(column.gaps for column in columns if column.kind != CATEGORY)
         categories = [column for column in columns if column.kind == CATEGORY]
         entries = [entries for column in categories if (entries := entries_of(column))]
-        return cls(numbers + sum(map(columns_of, categories)) + len(entries), len(entries), 1 + sum(entries))
+        width = numbers + flags + sum(map(columns_of, categories)) + len(entries)
+        return cls(width, len(entries), 1 + sum(entries), numbers)
 
 
 @dataclass(frozen=True)
@@ -89,7 +95,7 @@ class Encoder:
         """What a net is given."""
         entries = [category.entries for category in self.categories if category.entries]
         width = self.numbers.width + sum(each.columns for each in self.categories) + len(entries)
-        return Shape(width, len(entries), 1 + sum(entries))
+        return Shape(width, len(entries), 1 + sum(entries), len(self.numbers.shift))
 
     @property
     def is_affine(self) -> bool:

@@ -14,6 +14,7 @@ ACTIVATIONS = {
     "leaky_relu": nn.LeakyReLU,
     "silu": nn.SiLU,
     "elu": nn.ELU,
+    "mish": nn.Mish,
     "none": nn.Identity,  # however deep, the net is then a straight line
 }
 
@@ -37,12 +38,10 @@ class MLP(nn.Module):
 
     def __init__(self, features: int, hidden: Sequence[int], activation: str, dropout: float, outputs: int = 1) -> None:
         super().__init__()
-        if activation not in ACTIVATIONS:
-            raise UserError(f"model.activation {activation!r} is unknown{nearest(activation, list(ACTIVATIONS))}")
         layers: list[nn.Module] = []
         width = features
         for size in hidden:
-            layers += [nn.Linear(width, size), ACTIVATIONS[activation]()]
+            layers += [nn.Linear(width, size), activation_of(activation)]
             if dropout:
                 layers.append(nn.Dropout(dropout))
             width = size
@@ -52,3 +51,14 @@ class MLP(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Predictions (rows, outputs), in encoded units."""
         return self.layers(features)
+
+
+def activation_of(name: str) -> nn.Module:
+    """The activation of a name in ``ACTIVATIONS``.
+
+    Raises:
+        UserError: it is unknown.
+    """
+    if name not in ACTIVATIONS:
+        raise UserError(f"model.activation {name!r} is unknown{nearest(name, list(ACTIVATIONS))}")
+    return ACTIVATIONS[name]()

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from src.errors import UserError
 from src.models.embedding import Embedded, Hide
+from src.models.numeric import fit_bins
 
 if TYPE_CHECKING:
     from src.models.ridge import Rows as RidgeRows
@@ -39,8 +40,9 @@ class Straight(nn.Module):
         self.net, self.numbers = net, width - codes
         if not self._ends():
             raise UserError("model.start=least_squares needs a net that ends in an nn.Linear")
-        if isinstance(net, Embedded):
-            net.hide = nn.Identity()  # line and net see the same codes
+        for layer in net.modules():
+            if isinstance(layer, Embedded):
+                layer.hide = nn.Identity()  # line and net see the same codes
         self.line = nn.Linear(self.numbers, 1)
         # With a dimension for rows, so that they broadcast with and without a member axis before it.
         self.range = nn.Buffer(torch.tensor([[-torch.inf, torch.inf]]))  # of the targets met, to which predictions keep
@@ -51,7 +53,7 @@ class Straight(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """The line and the net."""
         numbers, codes = features[..., : self.numbers], features[..., self.numbers :]
-        near = numbers / (1 + (numbers / CLIP).square()).sqrt()
+        near = self._near(numbers)
         found = self.line(near + (numbers - near) * self.wide)
         if self.values is not None and self.hide is not None:
             codes = self.hide(codes)
@@ -72,6 +74,7 @@ class Straight(nn.Module):
         last = self._ends()[-1]
         for part in last.parameters():
             part.zero_()
+        fit_bins(self.net, self._near(train[0][:, : self.numbers]))
         entries = 0 if self.values is None else self.values.num_embeddings
         line, least = ridge(self._rows(train, False), entries, val and self._rows(val, False))
         self.wide.zero_()
@@ -95,9 +98,14 @@ class Straight(nn.Module):
     def _ends(self) -> list[nn.Linear]:
         return [layer for layer in self.net.modules() if isinstance(layer, nn.Linear)]
 
+    @staticmethod
+    def _near(numbers: Tensor) -> Tensor:
+        """Numbers as the net sees them."""
+        return numbers / (1 + (numbers / CLIP).square()).sqrt()
+
     def _rows(self, rows: Rows, wide: bool) -> "RidgeRows":
         """What the line sees of rows."""
         features, target = rows
         numbers = features[:, : self.numbers].double()
-        numbers = numbers if wide else numbers / (1 + (numbers / CLIP).square()).sqrt()
+        numbers = numbers if wide else self._near(numbers)
         return (numbers.numpy(), features[:, self.numbers :].long().numpy()), target[:, 0].double().numpy()

@@ -81,7 +81,7 @@ class Group:
 
         self.cfg = jobs[0].cfg
         parts = _parts(rows, jobs)
-        losses = build.alike([(job.cfg.loss, "loss") for job in jobs])
+        losses = build.losses([job.cfg for job in jobs])
         starts = [
             (id(net), id(part), tuple(build.levels(job.cfg))) for net, part, job in zip(nets, parts, jobs, strict=True)
         ]

@@ -12,6 +12,27 @@ from src.errors import first_line
 from src.training.stack import Alone
 
 
+class OfEach(nn.Module):
+    """The loss of a net that gives several predictions of a target, each of which learns by itself.
+
+    Args:
+        loss: a mean.
+
+    Shape:
+        prediction (rows, predictions, outputs), target (rows, outputs).
+    """
+
+    def __init__(self, loss: nn.Module) -> None:
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """The mean over predictions."""
+        if prediction.dim() > target.dim():
+            target = target.unsqueeze(-2).expand(*prediction.shape[:-1], -1)
+        return self.loss(prediction, target)
+
+
 class Losses:
     """The losses of members, each its own mean over its own rows.
 
