@@ -12,7 +12,7 @@ from src.config import build
 from src.config.values import Config, Values
 from src.data.table import Column, Table
 from src.errors import UserError, first_line
-from src.runs.baselines import BASELINES, fitted
+from src.runs.baselines import fitted
 from src.training.task import METRICS, figures
 
 if TYPE_CHECKING:
@@ -126,10 +126,10 @@ def judge(predicts: "Sequence[Predict]", parts: "Sequence[Partition]", folds: bo
     return Judged(found, deviations, errors, columns)
 
 
-def baselines(parts: "Sequence[Partition]", folds: bool) -> dict[str, dict[str, float]]:
+def baselines(parts: "Sequence[Partition]", folds: bool, names: Sequence[str]) -> dict[str, dict[str, float]]:
     """The same figures of each baseline, one model of it for each member's rows."""
     found = {}
-    for name in BASELINES:
+    for name in names:
         predicts = [predict for part in parts if (predict := fitted(name, part)) is not None]
         if len(predicts) == len(parts):
             found[name] = judge(predicts, parts, folds).figures
@@ -170,17 +170,6 @@ def write_out_of_fold(path: Path, columns: dict[str, np.ndarray], target: str) -
         lines = csv.writer(file, lineterminator="\n")
         lines.writerow(["row", "fold", target, f"{target}_predicted"])
         lines.writerows(zip(*(columns[name].tolist() for name in columns), strict=True))
-
-
-def verdict(own: dict[str, float], others: dict[str, dict[str, float]]) -> str | None:
-    """One line where a baseline has less error than the models; None where none has."""
-    name = next((name for name in ("test/rmse", "oof/rmse", "val/rmse") if name in own), None)
-    if name is None:
-        return None
-    best = min(others, key=lambda each: others[each][name])
-    if others[best][name] >= own[name]:
-        return None
-    return f"{best} has less error than this model: {name} {others[best][name]:.6g} against {own[name]:.6g}"
 
 
 def partition_of(cfg: Config, rows: Table) -> "list[Partition]":

@@ -103,6 +103,9 @@ def _run(
         several = is_several(cfg)
         drawn = (alone and not several) if cfg.figures == "auto" else cfg.figures  # one picture a run, not one a model
         models = (cfg.folds or cfg.ensemble) if several else 1
+        if cfg.baselines is None:
+            # A sweep has them once, beside its leaderboard. A net alone is held against what costs it no time.
+            cfg.baselines = alone and (True if several else "line" if "path" in cfg.data else False)
         pruner = pruner_of(hydra, aim, larger_is_better(aim), cfg.trainer.max_epochs, models)
         train = together if several else fit
         summary = train(cfg, rows, folder, command, overrides, drawn, pruner)

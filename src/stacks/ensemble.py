@@ -11,7 +11,7 @@ from src.config.values import Config, Values, container, flatten
 from src.config.yaml_files import dump
 from src.data.encoder import Shape
 from src.data.table import Table
-from src.runs import ensemble
+from src.runs import baselines, ensemble
 from src.runs.fit import fit
 from src.runs.folder import RunFolder
 from src.runs.outcome import elapsed
@@ -63,7 +63,7 @@ def fit_together(
     jobs = [
         Job(
             place,
-            Values(own, figures=figures),
+            Values(own, figures=figures, baselines=False),
             RunFolder(folder.path / "members" / str(place)),
             [*overrides, *more],
         )
@@ -132,7 +132,7 @@ def _summary(
         predictors = [load_one(job.folder, job.cfg, "best") for job in jobs]
         judged = ensemble.judge(predictors, parts, folds)
         found = {"metrics": judged.figures, "deviations": judged.deviations}
-        found["baselines"] = ensemble.baselines(parts, folds)
+        found["baselines"] = ensemble.baselines(parts, folds, baselines.asked(cfg.get("baselines"), True))
         if folds:
             found["interval"] = judged.interval(0.9)
             ensemble.write_out_of_fold(folder.path / "predictions_oof.csv", judged.out_of_fold, rows.target_name)
@@ -155,6 +155,6 @@ def _summary(
         summary["objectives"] = [objective_of(found["metrics"], aim) for aim in aims]
     if without is not None and "message" in summaries[without]:
         summary["message"] = f"members/{without}: {summaries[without]['message']}"
-    elif note := ensemble.verdict(found["metrics"], found["baselines"]) if found["baselines"] else None:
+    elif note := baselines.verdict(found["metrics"], found["baselines"]):
         summary["note"] = note
     return summary

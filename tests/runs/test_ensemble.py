@@ -9,7 +9,8 @@ import pytest
 
 from src.config.check import check, settle
 from src.errors import UserError
-from src.runs.ensemble import half_width, read_out_of_fold, verdict
+from src.runs.baselines import verdict
+from src.runs.ensemble import half_width, read_out_of_fold
 from src.runs.evaluate import evaluate
 from src.runs.folder import RunFolder
 from src.runs.predict import predict
@@ -95,7 +96,10 @@ def test_baselines_stand_on_the_same_rows(folds: tuple[RunFolder, dict[str, Any]
     rmse = {name: figures["oof/rmse"] for name, figures in summary["baselines"].items()}
     assert rmse["least squares"] == pytest.approx(5, rel=0.3)
     assert rmse["mean"] > 5 * rmse["least squares"]
-    assert summary["note"].split(" has less error")[0] in ("least squares", "ridge")
+    names, _, values = summary["note"].partition(" have less error than this model: test/rmse ")
+    assert set(names.split(", ")) == {"least squares", "ridge"}, "a run that loses to two lines is told of both"
+    best, worst = (float(value) for value in values.split(" against ")[0].split(", "))
+    assert best <= worst < summary["metrics"]["test/rmse"]
     assert verdict({"oof/rmse": 1.0}, summary["baselines"]) is None
     assert verdict({"train/rmse": 1.0}, summary["baselines"]) is None
 
