@@ -20,7 +20,8 @@ class Row:
     """A run. ``rank`` is 1 for the best and None for one without: pruned, diverged, failed, at work.
 
     ``values`` are the objectives. ``seeds``, ``average`` and ``spread`` describe the runs that differ from
-    this one only by their seed; ``spread`` is the sample's standard deviation.
+    this one only by their seed; ``spread`` is the sample's standard deviation. ``seed`` and ``split`` say which rows
+    judged it, ``folds`` has its objective on each fold.
     """
 
     folder: str
@@ -37,6 +38,9 @@ class Row:
     seeds: int | None = None
     average: float | None = None
     spread: float | None = None
+    seed: int | None = None
+    split: str = ""
+    folds: list[float] = field(default_factory=list)
 
 
 # What leaderboard.csv and the report say of each run, besides its figures and its parameters.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from src.errors import UserError
 from src.reports.compare import compare
 from src.reports.leaderboard import Row, names_of, print_table, ranked, table
+from src.reports.pairs import comparison
 from src.reports.sweep_folder import Found, read
 from src.runs.folder import write_text
 from src.runs.status import FAILED
@@ -38,16 +39,19 @@ def report(folder: Path) -> list[Row]:
     try:
         study = found.study or _study_of(rows, found.directions, folder)
         commands = _commands(rows, found.where if found.study else str(folder / _DASHBOARD))
+        remarks = comparison(rows, found.directions)
         write_text(folder / "leaderboard.csv", table(rows).to_csv(index=False))
-        write_text(folder / "sweep.json", json.dumps(_sweep(rows, found, commands), indent=2) + "\n")
+        write_text(folder / "sweep.json", json.dumps(_sweep(rows, found, commands, remarks), indent=2) + "\n")
 
         from src.reports.page import page
 
-        write_text(folder / "report.html", page(title, study, rows, names, commands))
+        write_text(folder / "report.html", page(title, study, rows, names, commands, remarks))
     except OSError as error:
         raise UserError(f"sweep={folder}: the report cannot be written ({error.strerror})") from error
     place = _shown(folder)
     print_table(rows, f"{title}: {', '.join(names)}")
+    for line in remarks:
+        print(line)
     for said, line in commands.items():
         print(f"{said}: {line}")
     print(f"report: {place / 'report.html'}, {place / 'leaderboard.csv'}")
@@ -68,7 +72,7 @@ def _shown(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def _sweep(rows: list[Row], found: Found, commands: dict[str, str]) -> dict[str, Any]:
+def _sweep(rows: list[Row], found: Found, commands: dict[str, str], remarks: list[str]) -> dict[str, Any]:
     """sweep.json."""
     best = rows[0]
     described = {"folder": best.folder, "values": best.values, "params": best.params, "seeds": best.seeds}
@@ -79,6 +83,7 @@ def _sweep(rows: list[Row], found: Found, commands: dict[str, str]) -> dict[str,
         "direction": found.directions,
         "runs": Counter(row.status for row in rows),
         "best": described | {"mean": best.average, "std": best.spread} if best.rank else None,
+        "remarks": remarks,
         "commands": commands,
         "failures": {row.folder: row.message for row in rows if row.status == FAILED},
     }

@@ -131,7 +131,7 @@ def _folder_rows(paths: list[Path], folder: Path) -> list[Row]:
 
 
 def _row(name: str, number: int, summary: dict[str, Any]) -> Row:
-    objectives = objectives_of(summary)
+    objectives, data = objectives_of(summary), summary.get("data", {})
     return Row(
         folder=name,
         status=str(summary.get("status", "unfinished")),
@@ -142,7 +142,18 @@ def _row(name: str, number: int, summary: dict[str, Any]) -> Row:
         message=summary.get("message"),
         command=summary.get("command"),
         number=number,
+        seed=summary.get("seed"),
+        split=f"{data.get('sha256')} {data.get('splits')}",
+        folds=_folds(next(iter(objectives), ""), summary),
     )
+
+
+def _folds(objective: str, summary: dict[str, Any]) -> list[float]:
+    """An out-of-fold objective on each fold."""
+    split, _, metric = objective.partition("/")
+    if split != "oof" or not summary.get("metrics"):
+        return []
+    return [member["metrics"][f"val/{metric}"] for member in summary["members"]]
 
 
 def _summary(path: Path) -> dict[str, Any]:
