@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 LEVEL = 0.05  # a smaller p counts as evidence
 # What a trial may change of which rows judge it, beside its seed; two such trials have nothing in common.
-_SPLITS = ("folds", *(f"data.{key}" for key in ("split_seed", "val_fraction", "test_fraction", "group", "time", "split")))
+_SPLITS = ("folds", "data.split_seed", "data.group", "data.time", "data.split")
 
 Figures = Mapping[Hashable, float]  # of a group of runs, by what two groups have in common: a fold, a seed
 
@@ -129,5 +129,5 @@ def comparison(rows: Sequence[Row], directions: Sequence[str]) -> list[str]:
 
 def _figures(row: Row) -> dict[Hashable, float]:
     """A run's figures by what they are of: which rows, what seed, and which fold where there are some."""
-    splits = tuple(str(row.params.get(key)) for key in _SPLITS)
-    return {(row.seed, row.split, splits, place): value for place, value in enumerate(row.folds or row.values)}
+    splits = (row.source, str(row.splits), *(str(row.params.get(key)) for key in _SPLITS))
+    return {(row.seed, splits, place): value for place, value in enumerate(row.folds or row.values)}

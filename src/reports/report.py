@@ -5,6 +5,7 @@ import math
 import shlex
 import sys
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from src.reports.compare import compare
 from src.reports.leaderboard import Row, names_of, print_table, ranked, table
 from src.reports.pairs import comparison
 from src.reports.sweep_folder import Found, read
+from src.reports.winner import Winner, winner
 from src.runs.folder import write_text
 from src.runs.status import FAILED
 from src.sweeping.storage import forget, open_storage, shown
@@ -39,17 +41,20 @@ def report(folder: Path) -> list[Row]:
     try:
         study = found.study or _study_of(rows, found.directions, folder)
         commands = _commands(rows, found.where if found.study else str(folder / _DASHBOARD))
-        remarks = comparison(rows, found.directions)
-        write_text(folder / "leaderboard.csv", table(rows).to_csv(index=False))
-        write_text(folder / "sweep.json", json.dumps(_sweep(rows, found, commands, remarks), indent=2) + "\n")
+        best = winner(folder, rows, _before(folder))
+        baselines, remarks = best.rows(names), [*best.remarks, *comparison(rows, found.directions)]
+        ranks = sum(row.rank is not None for row in rows)
+        board = [*rows[:ranks], *baselines, *rows[ranks:]]
+        write_text(folder / "leaderboard.csv", table(board).to_csv(index=False))
+        write_text(folder / "sweep.json", json.dumps(_sweep(rows, found, commands, best, remarks), indent=2) + "\n")
 
         from src.reports.page import page
 
-        write_text(folder / "report.html", page(title, study, rows, names, commands, remarks))
+        write_text(folder / "report.html", page(title, study, board, names, commands, remarks))
     except OSError as error:
         raise UserError(f"sweep={folder}: the report cannot be written ({error.strerror})") from error
     place = _shown(folder)
-    print_table(rows, f"{title}: {', '.join(names)}")
+    print_table(rows, f"{title}: {', '.join(names)}", baselines)
     for line in remarks:
         print(line)
     for said, line in commands.items():
@@ -72,7 +77,16 @@ def _shown(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def _sweep(rows: list[Row], found: Found, commands: dict[str, str], remarks: list[str]) -> dict[str, Any]:
+def _before(folder: Path) -> dict[str, Any]:
+    """sweep.json of an earlier report; {} where there is none, or it is damaged."""
+    with suppress(OSError, json.JSONDecodeError):
+        return json.loads((folder / "sweep.json").read_text(encoding="utf-8"))
+    return {}
+
+
+def _sweep(
+    rows: list[Row], found: Found, commands: dict[str, str], winner: Winner, remarks: list[str]
+) -> dict[str, Any]:
     """sweep.json."""
     best = rows[0]
     described = {"folder": best.folder, "values": best.values, "params": best.params, "seeds": best.seeds}
@@ -83,6 +97,8 @@ def _sweep(rows: list[Row], found: Found, commands: dict[str, str], remarks: lis
         "direction": found.directions,
         "runs": Counter(row.status for row in rows),
         "best": described | {"mean": best.average, "std": best.spread} if best.rank else None,
+        "baselines": winner.baselines,
+        "fitted_for": winner.fitted_for,
         "remarks": remarks,
         "commands": commands,
         "failures": {row.folder: row.message for row in rows if row.status == FAILED},

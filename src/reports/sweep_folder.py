@@ -143,7 +143,8 @@ def _row(name: str, number: int, summary: dict[str, Any]) -> Row:
         command=summary.get("command"),
         number=number,
         seed=summary.get("seed"),
-        split=f"{data.get('sha256')} {data.get('splits')}",
+        source=data.get("sha256", ""),
+        splits=data.get("splits", {}),
         folds=_folds(next(iter(objectives), ""), summary),
     )
 
