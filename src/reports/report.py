@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from src.errors import UserError
 from src.reports.compare import compare
 from src.reports.leaderboard import Row, names_of, print_table, ranked, table
+from src.reports.mixture import mixture
 from src.reports.pairs import comparison
 from src.reports.sweep_folder import Found, read
 from src.reports.winner import Winner, winner
-from src.runs.folder import write_text
+from src.runs.folder import MIXTURE, write_text
 from src.runs.status import FAILED
 from src.sweeping.storage import forget, open_storage, shown
 
@@ -40,9 +41,10 @@ def report(folder: Path) -> list[Row]:
     names, title = names_of(rows), found.study.study_name if found.study else folder.name
     try:
         study = found.study or _study_of(rows, found.directions, folder)
-        commands = _commands(rows, found.where if found.study else str(folder / _DASHBOARD))
         best = winner(folder, rows, _before(folder))
-        baselines, remarks = best.rows(names), [*best.remarks, *comparison(rows, found.directions)]
+        mixed = mixture(folder, rows, best)
+        baselines, remarks = best.rows(names), [*best.remarks, *comparison(rows, found.directions), *mixed]
+        commands = _commands(rows, folder, found.where if found.study else str(folder / _DASHBOARD))
         ranks = sum(row.rank is not None for row in rows)
         board = [*rows[:ranks], *baselines, *rows[ranks:]]
         write_text(folder / "leaderboard.csv", table(board).to_csv(index=False))
@@ -66,8 +68,16 @@ def report(folder: Path) -> list[Row]:
     return rows
 
 
-def _commands(rows: list[Row], where: str) -> dict[str, str]:
-    again = {"train the best again": rows[0].command} if rows[0].rank and rows[0].command else {}
+def _commands(rows: list[Row], folder: Path, where: str) -> dict[str, str]:
+    best = rows[0]
+    again = {"train the best again": best.command} if best.rank and best.command else {}
+    predict = {}
+    if best.folds:
+        predict[f"predict with the {len(best.folds)} models of run {best.folder}"] = folder / best.folder
+    if (folder / MIXTURE).is_dir():
+        predict["predict with the ensemble of runs"] = folder / MIXTURE
+    for said, path in predict.items():
+        again[said] = f"python -m src.predict run={shlex.quote(str(_shown(path)))} input=FILE.csv"
     storage = shown(where) if "://" in where else str(_shown(Path(where)))
     return again | {"dashboard": f"optuna-dashboard {shlex.quote(storage)}"}
 

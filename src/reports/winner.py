@@ -30,11 +30,14 @@ class Winner:
         baselines: figures by name, of models that learned its rows.
         fitted_for: what these stand for, so that they need not be fitted again.
         remarks: lines for a reader.
+        cfg, table: its configuration, and the rows that it learned.
     """
 
     baselines: Baselines = field(default_factory=dict)
     fitted_for: dict[str, Any] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
+    cfg: "Config | None" = None
+    table: "Table | None" = None
 
     def rows(self, names: Sequence[str]) -> list[Row]:
         """Lines of a leaderboard for the baselines, by their figures for the objectives ``names``."""
@@ -60,7 +63,7 @@ def winner(sweep: Path, rows: Sequence[Row], before: Mapping[str, Any]) -> Winne
     try:
         cfg = load_config(folder, ("data",))
         wanted, judged = _wanted(cfg), _is_judged(cfg, best)
-        if not wanted and not judged:
+        if not wanted and not judged and not best.folds:
             return found
         from src.config import build
 
@@ -68,6 +71,7 @@ def winner(sweep: Path, rows: Sequence[Row], before: Mapping[str, Any]) -> Winne
         if table.sha256 != folder.read_summary()["data"]["sha256"]:
             log.info("%s: has changed since the sweep; its best run is not looked at", table.source)
             return found
+        found.cfg, found.table = cfg, table
         if wanted:
             _hold(found, cfg, table, best, wanted, before)
         if judged:

@@ -4,7 +4,7 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from src.training.task import METRICS, figures
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from src.data.encoder import Encoder
     from src.data.partition import Partition
     from src.training.predictor import Predictor
 
@@ -29,16 +30,22 @@ class Ensemble:
 
     Args:
         members: of one table's columns.
+        weights: of each, with a sum of 1; None: all count the same.
     """
 
-    def __init__(self, members: "Sequence[Predictor]") -> None:
-        self.members = list(members)
-        self.encoder, self.dtype = members[0].encoder, members[0].dtype
+    def __init__(self, members: "Sequence[Predictor | Ensemble]", weights: Sequence[float] | None = None) -> None:
+        self.members, self.weights = list(members), weights
+        self.encoder: Encoder = members[0].encoder
+        self.dtype: np.dtype[Any] = members[0].dtype
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        """Predictions (rows,), float64, for raw features (rows, features), recoded alike for all members."""
+        return np.average([predict(features) for predict in self.members], axis=0, weights=self.weights)
 
     def on(self, columns: list[Column]) -> "Predict":
         """Predictions (rows,), float64, of raw features (rows, features) as a table with such columns has them."""
         predicts = [member.on(columns) for member in self.members]  # to each its own places of categories
-        return lambda features: np.mean([predict(features) for predict in predicts], axis=0)
+        return lambda features: np.average([predict(features) for predict in predicts], axis=0, weights=self.weights)
 
 
 def is_several(cfg: Config) -> bool:

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from src.config import build
 from src.data.table import Table
 from src.runs.folder import RunFolder
-from src.runs.restore import load_config, load_one
+from src.runs.restore import load_config, load_models, load_one
 
 
 def evaluate(run: str, checkpoint: str, trust: Collection[str] = ()) -> dict[str, Any]:
@@ -57,12 +57,14 @@ def _evaluate_together(
     from src.runs.baselines import asked
     from src.runs.terminal import print_models
 
-    predicts = [load_one(each, load_config(each, ("model",), trust), checkpoint) for each in folder.members()]
+    predicts = load_models(folder, cfg, checkpoint, trust)
     parts = ensemble.partition_of(cfg, rows)
     for predictor, part in zip(predicts, parts, strict=True):
         part.use(predictor.encoder)  # see ``evaluate``
     judged = ensemble.judge(predicts, parts, bool(cfg.folds))
     found: dict[str, Any] = {"metrics": judged.figures, "deviations": judged.deviations}
     found["baselines"] = ensemble.baselines(parts, bool(cfg.folds), asked(cfg.get("baselines"), True))
-    print_models(found, len(predicts), rows.source, rows.target_name)
+    if "weights" in (summary := folder.read_summary()):
+        found["note"] = summary["note"]
+    print_models(found, len(folder.members()), rows.source, rows.target_name)
     return judged.figures
