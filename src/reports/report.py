@@ -27,8 +27,12 @@ _DASHBOARD = "dashboard.journal"  # a grid has no study; this one is made of its
 _MOST = 2000  # runs that are written there
 
 
-def report(folder: Path) -> list[Row]:
+def report(folder: Path, whole: bool = True) -> list[Row]:
     """Writes and prints the report of the sweep at ``folder``, finished or not, ours or any other multirun.
+
+    Args:
+        folder: of the sweep.
+        whole: whether to fit baselines and put runs together as well, for which who pressed Ctrl-C does not wait.
 
     Returns:
         The leaderboard.
@@ -41,7 +45,7 @@ def report(folder: Path) -> list[Row]:
     names, title = names_of(rows), found.study.study_name if found.study else folder.name
     try:
         study = found.study or _study_of(rows, found.directions, folder)
-        best = winner(folder, rows, _before(folder))
+        best = winner(folder, rows, _before(folder)) if whole else Winner()
         mixed = mixture(folder, rows, best)
         baselines, remarks = best.rows(names), [*best.remarks, *comparison(rows, found.directions), *mixed]
         commands = _commands(rows, folder, found.where if found.study else str(folder / _DASHBOARD))

@@ -10,6 +10,7 @@ from src.errors import UserError
 from src.reports.leaderboard import BASELINE, Row
 from src.runs.folder import RunFolder
 from src.runs.restore import load_config
+from src.runs.status import PRUNED
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,7 +76,9 @@ def winner(sweep: Path, rows: Sequence[Row], before: Mapping[str, Any]) -> Winne
         if wanted:
             _hold(found, cfg, table, best, wanted, before)
         if judged:
-            found.remarks += _uncertainty(folder, cfg, table, best, sum(row.rank is not None for row in rows))
+            found.remarks += _uncertainty(
+                folder, cfg, table, best, sum(row.rank is not None or row.status == PRUNED for row in rows)
+            )
     except UserError as error:
         log.info("run %s: %s", best.folder, error)
     return found

@@ -89,6 +89,8 @@ def _run(
         if alone and first and "path" in cfg.data:
             for line in described(rows):
                 log.info("%s", line)
+        if alone and first and (said := target_remark(cfg)):
+            log.info("%s", said)
         if first:
             # Resolved, so that the folder can be read where Hydra's own resolvers are not.
             OmegaConf.save(cfg, folder.config)
@@ -124,6 +126,17 @@ def _run(
     if not summary:
         return math.nan  # the first of several processes has more to say
     return show(summary, folder, alone)
+
+
+def target_remark(cfg: DictConfig) -> str | None:
+    """What predictions are where the net learns a curve of the target; None where it learns the target itself."""
+    _, kind = build.scalings(cfg)
+    if kind not in ("log", "yeo-johnson"):
+        return None
+    return (
+        f"data.target_scaling={kind}: predictions are about medians, not means: where large values are rare their sum "
+        "is too small, which rmse holds against them and mae does not"
+    )
 
 
 def _told(error: Exception, cfg: DictConfig) -> UserError | None:

@@ -1,5 +1,6 @@
 """What a run of one model is held against."""
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 from src.runs.evaluate import evaluate
 from src.runs.folder import RunFolder
+from src.runs.predict import predict
 from src.runs.train import show
 from tests.commands import Call
 from tests.compose import trained
@@ -54,6 +56,24 @@ def test_all_of_them_where_they_are_asked_for(tmp_path: Path, table: tuple[str, 
     said = capsys.readouterr().out
     figure = f"{found['baselines']['boosting']['val/mse']:.6g}"
     assert said.count(figure) == 2
+
+
+def test_a_logarithm_s_predictions_are_said_to_be_medians(call: Call, tmp_path: Path) -> None:
+    """And are: of a skewed target that nothing explains, half lie above, and the sum is a third too small."""
+    x, y = np.random.default_rng(0).normal(size=(2, 400))
+    rows = np.column_stack([x, np.exp(y)]).tolist()
+    (tmp_path / "t.csv").write_text("x,y\n" + "".join(f"{a!r},{b!r}\n" for a, b in rows))
+    skewed = ("data=csv", "data.path=t.csv", "data.target=y", "logger=none", "trainer.max_epochs=3", "baselines=false")
+    said = "predictions are about medians, not means"
+    answer = call("train", *skewed, "data.target_scaling=log", "hydra.run.dir=log")
+    assert answer.out.count(f"data.target_scaling=log: {said}") == 1
+    assert said in (tmp_path / "log/train.log").read_text()
+    assert said not in call("train", *skewed, "hydra.run.dir=plain").out
+    predicted = predict(str(tmp_path / "log"), str(tmp_path / "t.csv"), "out.csv", "best")
+    with predicted.open() as file:
+        pairs = np.array([[float(line["y"]), float(line["y_predicted"])] for line in csv.DictReader(file)])
+    assert np.mean(pairs[:, 0] > pairs[:, 1]) == pytest.approx(0.5, abs=0.05)
+    assert pairs[:, 1].sum() == pytest.approx(np.exp(-0.5) * pairs[:, 0].sum(), rel=0.15)
 
 
 def test_a_run_of_a_lesson_has_none(call: Call, tmp_path: Path) -> None:
