@@ -4,6 +4,7 @@ import logging
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from src.config.objective import objectives
@@ -16,6 +17,7 @@ from src.runs.fit import fit
 from src.runs.folder import RunFolder
 from src.runs.outcome import elapsed
 from src.runs.status import has_result
+from src.stacks import resumed
 from src.stacks.grouping import why_alone
 from src.stacks.job import Job
 from src.stacks.members import write
@@ -69,6 +71,9 @@ def fit_together(
         )
         for place, (own, more) in enumerate(ensemble.members(Values.of(container(cfg))))
     ]
+    resumes = cfg.get("resume") is not None
+    if resumes:
+        jobs = resumed.from_members(str(cfg.resume), jobs)
     hydra = folder.hydra.read_text(encoding="utf-8") if folder.hydra.is_file() else ""
     reason = why_alone(flatten(jobs[0].cfg), Values.of(jobs[0].cfg))
     summaries: list[dict[str, Any]] = []
@@ -79,7 +84,8 @@ def fit_together(
             reason = str(why)
     if reason:
         log.info("model by model: %s", reason)
-        summaries = [_alone(rows, job, hydra) for job in jobs]
+        train = partial(_alone, rows, hydra)
+        summaries = resumed.trained(jobs, train) if resumes else [train(job) for job in jobs]
     trained = time.perf_counter()
     summary = _summary(cfg, rows, folder, jobs, summaries)
     summary |= {"command": command, "overrides": list(overrides)}
@@ -98,7 +104,7 @@ def _stacked(rows: Table, jobs: list[Job], hydra: str, pruner: "Pruner | None") 
     return [found[job.number] for job in jobs]
 
 
-def _alone(rows: Table, job: Job, hydra: str) -> dict[str, Any]:
+def _alone(rows: Table, hydra: str, job: Job) -> dict[str, Any]:
     from src.runs.folder import run_command
 
     for name, text in _files(job, hydra).items():
