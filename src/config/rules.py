@@ -38,6 +38,7 @@ RULES: dict[str, dict[str, Rule]] = {
         "ensemble": _several_or_null,
         "seed": _natural,
         "figures": Choice(("auto", True, False)),
+        "baselines": Choice((None, True, False, "line")),
         "graph": _flag,
         "name": Text(),
     },

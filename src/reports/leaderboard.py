@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SHOWN = 10  # rows on the terminal
+BASELINE = "baseline"  # the status of what is no run
 
 
 @dataclass
@@ -20,7 +21,8 @@ class Row:
     """A run. ``rank`` is 1 for the best and None for one without: pruned, diverged, failed, at work.
 
     ``values`` are the objectives. ``seeds``, ``average`` and ``spread`` describe the runs that differ from
-    this one only by their seed; ``spread`` is the sample's standard deviation.
+    this one only by their seed; ``spread`` is the sample's standard deviation. ``seed``, ``source`` (SHA-256) and
+    ``splits`` (numbers of rows) say which rows judged it, ``folds`` has its objective on each fold.
     """
 
     folder: str
@@ -37,6 +39,10 @@ class Row:
     seeds: int | None = None
     average: float | None = None
     spread: float | None = None
+    seed: int | None = None
+    source: str = ""
+    splits: dict[str, int] = field(default_factory=dict)
+    folds: list[float] = field(default_factory=list)
 
 
 # What leaderboard.csv and the report say of each run, besides its figures and its parameters.
@@ -117,8 +123,11 @@ def table(rows: Sequence[Row]) -> "pd.DataFrame":
     return pd.concat(parts, axis=1)
 
 
-def print_table(rows: Sequence[Row], title: str) -> None:
-    """The best rows, one for each group of seeds, in 80 columns or the terminal's, and what became of the others."""
+def print_table(rows: Sequence[Row], title: str, baselines: Sequence[Row] = ()) -> None:
+    """The best rows, one for each group of seeds, in 80 columns or the terminal's, and what became of the others.
+
+    Below them, what they are held against.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -147,6 +156,10 @@ def print_table(rows: Sequence[Row], title: str) -> None:
             values = [f"{row.average:.6g} ± {row.spread:.2g} ({row.seeds} seeds)"]
         seconds = "" if row.seconds is None else f"{row.seconds:.2f}"
         table.add_row(*map(Text, (short(row.rank), *values, row.status, seconds, row.folder, " ".join(words))))
+    table.add_section()
+    for row in baselines:
+        values = [f"{value:.6g}" for value in row.values] or [""] * len(objectives)
+        table.add_row("", *map(Text, (*values, row.status, "", "", (row.message or "").partition(",")[0])))
     console.print(table)
     if legend := ", ".join(f"{name}: {key}" for key, name in keys.items() if key != name):
         console.print(legend)

@@ -24,9 +24,17 @@ th, td { padding: .2rem .6rem; border-bottom: 1px solid #ddd; text-align: right;
 """
 
 
-def page(title: str, study: "Study", rows: Sequence[Row], names: list[str], commands: dict[str, str]) -> str:
-    """The page: ``commands``, what to do next by what it does; the study's plots; the leaderboard."""
+def page(
+    title: str,
+    study: "Study",
+    rows: Sequence[Row],
+    names: list[str],
+    commands: dict[str, str],
+    remarks: Sequence[str] = (),
+) -> str:
+    """The page: ``remarks``, what the ranks are worth; ``commands``, what to do next by what it does; plots; ranks."""
     parts = [f"<h1>{html.escape(title)}</h1>"]
+    parts += [f"<p>{html.escape(said)}</p>" for said in remarks]
     parts += [f"<p>{html.escape(said)}: <code>{html.escape(line)}</code></p>" for said, line in commands.items()]
     script = True
     for heading, figure in figures(study, names):

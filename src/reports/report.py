@@ -5,14 +5,18 @@ import math
 import shlex
 import sys
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src.errors import UserError
 from src.reports.compare import compare
 from src.reports.leaderboard import Row, names_of, print_table, ranked, table
+from src.reports.mixture import mixture
+from src.reports.pairs import comparison
 from src.reports.sweep_folder import Found, read
-from src.runs.folder import write_text
+from src.reports.winner import Winner, winner
+from src.runs.folder import MIXTURE, write_text
 from src.runs.status import FAILED
 from src.sweeping.storage import forget, open_storage, shown
 
@@ -23,8 +27,12 @@ _DASHBOARD = "dashboard.journal"  # a grid has no study; this one is made of its
 _MOST = 2000  # runs that are written there
 
 
-def report(folder: Path) -> list[Row]:
+def report(folder: Path, whole: bool = True) -> list[Row]:
     """Writes and prints the report of the sweep at ``folder``, finished or not, ours or any other multirun.
+
+    Args:
+        folder: of the sweep.
+        whole: whether to fit baselines and put runs together as well, for which who pressed Ctrl-C does not wait.
 
     Returns:
         The leaderboard.
@@ -37,17 +45,24 @@ def report(folder: Path) -> list[Row]:
     names, title = names_of(rows), found.study.study_name if found.study else folder.name
     try:
         study = found.study or _study_of(rows, found.directions, folder)
-        commands = _commands(rows, found.where if found.study else str(folder / _DASHBOARD))
-        write_text(folder / "leaderboard.csv", table(rows).to_csv(index=False))
-        write_text(folder / "sweep.json", json.dumps(_sweep(rows, found, commands), indent=2) + "\n")
+        best = winner(folder, rows, _before(folder)) if whole else Winner()
+        mixed = mixture(folder, rows, best)
+        baselines, remarks = best.rows(names), [*best.remarks, *comparison(rows, found.directions), *mixed]
+        commands = _commands(rows, folder, found.where if found.study else str(folder / _DASHBOARD))
+        ranks = sum(row.rank is not None for row in rows)
+        board = [*rows[:ranks], *baselines, *rows[ranks:]]
+        write_text(folder / "leaderboard.csv", table(board).to_csv(index=False))
+        write_text(folder / "sweep.json", json.dumps(_sweep(rows, found, commands, best, remarks), indent=2) + "\n")
 
         from src.reports.page import page
 
-        write_text(folder / "report.html", page(title, study, rows, names, commands))
+        write_text(folder / "report.html", page(title, study, board, names, commands, remarks))
     except OSError as error:
         raise UserError(f"sweep={folder}: the report cannot be written ({error.strerror})") from error
     place = _shown(folder)
-    print_table(rows, f"{title}: {', '.join(names)}")
+    print_table(rows, f"{title}: {', '.join(names)}", baselines)
+    for line in remarks:
+        print(line)
     for said, line in commands.items():
         print(f"{said}: {line}")
     print(f"report: {place / 'report.html'}, {place / 'leaderboard.csv'}")
@@ -57,8 +72,16 @@ def report(folder: Path) -> list[Row]:
     return rows
 
 
-def _commands(rows: list[Row], where: str) -> dict[str, str]:
-    again = {"train the best again": rows[0].command} if rows[0].rank and rows[0].command else {}
+def _commands(rows: list[Row], folder: Path, where: str) -> dict[str, str]:
+    best = rows[0]
+    again = {"train the best again": best.command} if best.rank and best.command else {}
+    predict = {}
+    if best.folds:
+        predict[f"predict with the {len(best.folds)} models of run {best.folder}"] = folder / best.folder
+    if (folder / MIXTURE).is_dir():
+        predict["predict with the ensemble of runs"] = folder / MIXTURE
+    for said, path in predict.items():
+        again[said] = f"python -m src.predict run={shlex.quote(str(_shown(path)))} input=FILE.csv"
     storage = shown(where) if "://" in where else str(_shown(Path(where)))
     return again | {"dashboard": f"optuna-dashboard {shlex.quote(storage)}"}
 
@@ -68,7 +91,16 @@ def _shown(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def _sweep(rows: list[Row], found: Found, commands: dict[str, str]) -> dict[str, Any]:
+def _before(folder: Path) -> dict[str, Any]:
+    """sweep.json of an earlier report; {} where there is none, or it is damaged."""
+    with suppress(OSError, json.JSONDecodeError):
+        return json.loads((folder / "sweep.json").read_text(encoding="utf-8"))
+    return {}
+
+
+def _sweep(
+    rows: list[Row], found: Found, commands: dict[str, str], winner: Winner, remarks: list[str]
+) -> dict[str, Any]:
     """sweep.json."""
     best = rows[0]
     described = {"folder": best.folder, "values": best.values, "params": best.params, "seeds": best.seeds}
@@ -79,6 +111,9 @@ def _sweep(rows: list[Row], found: Found, commands: dict[str, str]) -> dict[str,
         "direction": found.directions,
         "runs": Counter(row.status for row in rows),
         "best": described | {"mean": best.average, "std": best.spread} if best.rank else None,
+        "baselines": winner.baselines,
+        "fitted_for": winner.fitted_for,
+        "remarks": remarks,
         "commands": commands,
         "failures": {row.folder: row.message for row in rows if row.status == FAILED},
     }

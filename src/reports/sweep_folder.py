@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.errors import UserError, first_line
 from src.reports.leaderboard import Row
-from src.runs.folder import RunFolder
+from src.runs.folder import MIXTURE, RunFolder
 from src.sweeping.lease import LEASE, at_work
 from src.sweeping.pruning import SWEEPER
 from src.sweeping.storage import directions_of, explained, location, open_storage
@@ -66,9 +66,11 @@ def read(folder: Path) -> Found:
 
 
 def _run_folders(folder: Path) -> list[Path]:
-    found = [path for path in folder.iterdir() if (path / ".hydra").is_dir() or (path / "summary.json").is_file()]
+    inside = [path for path in folder.iterdir() if path.name.partition(".")[0] not in ("", MIXTURE)]
+    found = [path for path in inside if (path / ".hydra").is_dir() or (path / "summary.json").is_file()]
     if not found:  # a subdir pattern may hold slashes
-        found = [path.parent for path in folder.rglob(".hydra") if path.parent != folder]
+        every = (each.parent for path in inside for each in path.rglob(".hydra"))
+        found = [path for path in every if path.parent.name != "members"]
     return sorted(found, key=lambda path: (int(path.name) if path.name.isdigit() else float("inf"), str(path)))
 
 
@@ -131,7 +133,7 @@ def _folder_rows(paths: list[Path], folder: Path) -> list[Row]:
 
 
 def _row(name: str, number: int, summary: dict[str, Any]) -> Row:
-    objectives = objectives_of(summary)
+    objectives, data = objectives_of(summary), summary.get("data", {})
     return Row(
         folder=name,
         status=str(summary.get("status", "unfinished")),
@@ -142,7 +144,19 @@ def _row(name: str, number: int, summary: dict[str, Any]) -> Row:
         message=summary.get("message"),
         command=summary.get("command"),
         number=number,
+        seed=summary.get("seed"),
+        source=data.get("sha256", ""),
+        splits=data.get("splits", {}),
+        folds=_folds(next(iter(objectives), ""), summary),
     )
+
+
+def _folds(objective: str, summary: dict[str, Any]) -> list[float]:
+    """An out-of-fold objective on each fold."""
+    split, _, metric = objective.partition("/")
+    if split != "oof" or not summary.get("metrics"):
+        return []
+    return [member["metrics"][f"val/{metric}"] for member in summary["members"]]
 
 
 def _summary(path: Path) -> dict[str, Any]:

@@ -1,19 +1,20 @@
-"""What a net has to beat: models of scikit-learn, on the rows that the net sees."""
+"""What a net has to beat: a straight line and models of scikit-learn, on the rows that the net sees."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from src.data.table import CATEGORY
+from src.models.least_squares import least_squares
 
 if TYPE_CHECKING:
     from src.data.partition import Partition
 
 Predict = Callable[[np.ndarray], np.ndarray]  # raw features (rows, features), recoded, to predictions (rows,)
-_WIDE = (
-    500  # columns from which singular values would take minutes: ridge takes the penalty 1, least squares is left out
-)
+LINE = "least squares"
+_WIDE = 500  # columns; of more, ridge takes the penalty 1 and least squares is left out
 _BINS = 254  # values of a category that boosting tells apart; the rarest of more are one
 
 
@@ -22,9 +23,7 @@ def _mean(part: "Partition", target: np.ndarray) -> Predict:
 
 
 def _least_squares(part: "Partition", target: np.ndarray) -> Predict | None:
-    from sklearn.linear_model import LinearRegression
-
-    return None if _is_wide(part) else _linear(part, target, LinearRegression())
+    return None if is_wide(part) else on_design(part, least_squares(partial(part.design, "train"))[0])
 
 
 def _ridge(part: "Partition", target: np.ndarray) -> Predict:
@@ -32,10 +31,13 @@ def _ridge(part: "Partition", target: np.ndarray) -> Predict:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    if _is_wide(part):
+    if is_wide(part):
         return _wide_ridge(part, target)
     # Leave-one-out chooses the penalty, which is in closed form (Golub, Heath and Wahba, 1979).
-    return _linear(part, target, make_pipeline(StandardScaler(), RidgeCV(np.logspace(-3, 4, 15))))
+    model = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-3, 4, 15)))
+    design = np.concatenate([features for features, _ in part.design("train")]).astype(np.float64)
+    model.fit(design, target)
+    return on_design(part, model.predict)
 
 
 def _wide_ridge(part: "Partition", target: np.ndarray) -> Predict:
@@ -52,14 +54,14 @@ def _wide_ridge(part: "Partition", target: np.ndarray) -> Predict:
     return lambda raw: line(split(raw))
 
 
-def _linear(part: "Partition", target: np.ndarray, model: Any) -> Predict:
-    design = np.concatenate([features for features, _ in part.design("train")]).astype(np.float64)
+def on_design(part: "Partition", line: Predict) -> Predict:
+    """What predicts from rows as a straight line sees them, from raw ones."""
     encoder = part.encoder
-    model.fit(design, target)
-    return lambda features: model.predict(features if encoder.is_affine else encoder.design(features))
+    return lambda features: line(features if encoder.is_affine else encoder.design(features))
 
 
-def _is_wide(part: "Partition") -> bool:
+def is_wide(part: "Partition") -> bool:
+    """Whether least squares would take minutes: its time grows with the cube of the columns."""
     return part.encoder.shape.width + part.encoder.shape.entries > _WIDE
 
 
@@ -90,7 +92,7 @@ def _boosting(part: "Partition", target: np.ndarray) -> Predict:
 
 BASELINES: "dict[str, Callable[[Partition, np.ndarray], Predict | None]]" = {
     "mean": _mean,
-    "least squares": _least_squares,
+    LINE: _least_squares,
     "ridge": _ridge,
     "boosting": _boosting,
 }
@@ -102,3 +104,27 @@ def fitted(name: str, part: "Partition") -> Predict | None:
 
     with one_thread():
         return BASELINES[name](part, part.table.target[part.rows["train"]].astype(np.float64))
+
+
+def asked(setting: bool | str | None, unless: bool = False) -> list[str]:
+    """The baselines that ``baselines=`` asks for: all by true, a straight line by line; of null ``unless`` decides."""
+    setting = unless if setting is None else setting
+    return [LINE] if setting == "line" else list(BASELINES) if setting else []
+
+
+def verdict(own: dict[str, float], others: dict[str, dict[str, float]]) -> str | None:
+    """One line on the baselines that have less error than a model, best first; None where none has.
+
+    Args:
+        own: figures by SPLIT/METRIC; the test rows judge, else those that folds left out, else validation.
+        others: the same of each baseline.
+    """
+    figure = next((name for name in ("test/rmse", "oof/rmse", "val/rmse") if name in own), None)
+    if figure is None:
+        return None
+    better = sorted((found[figure], name) for name, found in others.items() if found[figure] < own[figure])
+    if not better:
+        return None
+    values, names = (", ".join(words) for words in zip(*((f"{v:.6g}", name) for v, name in better), strict=True))
+    verb = "has" if len(better) == 1 else "have"
+    return f"{names} {verb} less error than this model: {figure} {values} against {own[figure]:.6g}"

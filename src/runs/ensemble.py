@@ -4,7 +4,7 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,12 +12,13 @@ from src.config import build
 from src.config.values import Config, Values
 from src.data.table import Column, Table
 from src.errors import UserError, first_line
-from src.runs.baselines import BASELINES, fitted
+from src.runs.baselines import fitted
 from src.training.task import METRICS, figures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from src.data.encoder import Encoder
     from src.data.partition import Partition
     from src.training.predictor import Predictor
 
@@ -29,19 +30,33 @@ class Ensemble:
 
     Args:
         members: of one table's columns.
+        weights: of each, with a sum of 1; None: all count the same.
     """
 
-    def __init__(self, members: "Sequence[Predictor]") -> None:
-        self.members = list(members)
-        self.encoder, self.dtype, self.levels = members[0].encoder, members[0].dtype, members[0].levels
+    def __init__(self, members: "Sequence[Predictor | Ensemble]", weights: Sequence[float] | None = None) -> None:
+        self.members, self.weights = list(members), weights
+        self.encoder: Encoder = members[0].encoder
+        self.dtype: np.dtype[Any] = members[0].dtype
+        first: list[float] = members[0].levels
+        self.levels: list[float] = first if all(member.levels == first for member in members) else [0.5]
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        """Predictions (rows,), float64, for raw features (rows, features), recoded alike for all members."""
+        return np.average([predict(features) for predict in self.members], axis=0, weights=self.weights)
 
     def on(self, columns: list[Column], quantiles: bool = False) -> "Predict":
         """Predictions (rows,), or of each level (rows, levels), of raw features as a table with such columns has them.
 
         Both float64; features are (rows, features).
         """
-        predicts = [member.on(columns, quantiles) for member in self.members]  # to each its own places of categories
-        return lambda features: np.mean([predict(features) for predict in predicts], axis=0)
+        several = quantiles and len(self.levels) > 1
+        predicts = [member.on(columns, several) for member in self.members]  # to each its own places of categories
+
+        def predict(features: np.ndarray) -> np.ndarray:
+            found = np.average([each(features) for each in predicts], axis=0, weights=self.weights)
+            return found[:, None] if quantiles and not several else found
+
+        return predict
 
 
 def is_several(cfg: Config) -> bool:
@@ -129,10 +144,10 @@ def judge(predicts: "Sequence[Predict]", parts: "Sequence[Partition]", folds: bo
     return Judged(found, deviations, errors, columns)
 
 
-def baselines(parts: "Sequence[Partition]", folds: bool) -> dict[str, dict[str, float]]:
+def baselines(parts: "Sequence[Partition]", folds: bool, names: Sequence[str]) -> dict[str, dict[str, float]]:
     """The same figures of each baseline, one model of it for each member's rows."""
     found = {}
-    for name in BASELINES:
+    for name in names:
         predicts = [predict for part in parts if (predict := fitted(name, part)) is not None]
         if len(predicts) == len(parts):
             found[name] = judge(predicts, parts, folds).figures
@@ -174,17 +189,6 @@ def write_out_of_fold(path: Path, columns: dict[str, np.ndarray], target: str) -
         lines = csv.writer(file, lineterminator="\n")
         lines.writerow(["row", "fold", target, f"{target}_predicted"])
         lines.writerows(zip(*(columns[name].tolist() for name in columns), strict=True))
-
-
-def verdict(own: dict[str, float], others: dict[str, dict[str, float]]) -> str | None:
-    """One line where a baseline has less error than the models; None where none has."""
-    name = next((name for name in ("test/rmse", "oof/rmse", "val/rmse") if name in own), None)
-    if name is None:
-        return None
-    best = min(others, key=lambda each: others[each][name])
-    if others[best][name] >= own[name]:
-        return None
-    return f"{best} has less error than this model: {name} {others[best][name]:.6g} against {own[name]:.6g}"
 
 
 def partition_of(cfg: Config, rows: Table) -> "list[Partition]":

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from src.config import build
 from src.data.table import Table
 from src.runs.folder import RunFolder
-from src.runs.restore import load_config, load_one
+from src.runs.restore import load_config, load_models, load_one
 
 
 def evaluate(run: str, checkpoint: str, trust: Collection[str] = ()) -> dict[str, Any]:
@@ -43,7 +43,9 @@ def evaluate(run: str, checkpoint: str, trust: Collection[str] = ()) -> dict[str
 
     part = build.partition(cfg, rows)
     part.use(predictor.encoder)  # the rows may have changed, and with them the places of categories
-    result = outcome(predictor, part) | {"reference": Reference(part).described}
+    reference = Reference(part)
+    result = outcome(predictor, part) | {"reference": reference.described}
+    result["baselines"] = reference.baselines(list(summary.get("baselines", {})))
     print_metrics(result, rows.source, rows.target_name, part.splits())
     return result["metrics"]
 
@@ -52,14 +54,17 @@ def _evaluate_together(
     folder: RunFolder, cfg: DictConfig, rows: Table, checkpoint: str, trust: Collection[str]
 ) -> dict[str, Any]:
     from src.runs import ensemble
+    from src.runs.baselines import asked
     from src.runs.terminal import print_models
 
-    predicts = [load_one(each, load_config(each, ("model",), trust), checkpoint) for each in folder.members()]
+    predicts = load_models(folder, cfg, checkpoint, trust)
     parts = ensemble.partition_of(cfg, rows)
     for predictor, part in zip(predicts, parts, strict=True):
         part.use(predictor.encoder)  # see ``evaluate``
     judged = ensemble.judge(predicts, parts, bool(cfg.folds))
     found: dict[str, Any] = {"metrics": judged.figures, "deviations": judged.deviations}
-    found["baselines"] = ensemble.baselines(parts, bool(cfg.folds))
-    print_models(found, len(predicts), rows.source, rows.target_name)
+    found["baselines"] = ensemble.baselines(parts, bool(cfg.folds), asked(cfg.get("baselines"), True))
+    if "weights" in (summary := folder.read_summary()):
+        found["note"] = summary["note"]
+    print_models(found, len(folder.members()), rows.source, rows.target_name)
     return judged.figures

@@ -24,6 +24,7 @@ OWNED = (
     "members",
     "predictions_oof.csv",
 )  # what a run writes, and a second attempt replaces
+MIXTURE = "ensemble"  # in a sweep's folder, a run that is put together from its runs
 _SIGNATURE = "src.plugins.folders.Folders"  # what Hydra's record of a job of ours names, and nobody else's
 
 

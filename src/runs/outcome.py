@@ -15,11 +15,12 @@ from src.config.values import Config
 from src.data.executions import step_rows
 from src.data.partition import Partition
 from src.models.least_squares import Line, largest_stable_lr, least_squares
+from src.runs.baselines import LINE, asked, fitted, is_wide, on_design, verdict
 from src.runs.folder import RunFolder
 from src.training.history import History
-from src.training.predictor import Predictor
+from src.training.predictor import Predictor, figures_of
 from src.training.stack import ROW
-from src.training.task import ABSURD, complaint, figures, objective_of
+from src.training.task import ABSURD, complaint, objective_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from src.training.epochs import Members
 
 Decode = Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]]
-
-_MOST = 500  # columns of which least squares is worked out: its time grows with their cube
 
 
 @dataclass
@@ -40,6 +39,7 @@ class Reference:
     """
 
     part: Partition
+    _baselines: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @cached_property
     def line(self) -> tuple[Line, float, float]:
@@ -49,11 +49,20 @@ class Reference:
     @cached_property
     def described(self) -> dict[str, float]:
         """The same, as summary.json has it; slopes where they are of raw columns. {} for more columns than is quick."""
-        table, encoder = self.part.table, self.part.encoder
-        if encoder.shape.width + encoder.shape.entries > _MOST:
+        if is_wide(self.part):
             return {}
+        table, encoder = self.part.table, self.part.encoder
         line, mse, r2 = self.line
         return (line.parameters(table.feature_names) if encoder.is_affine else {}) | {"mse": mse, "r2": r2}
+
+    def baselines(self, names: Sequence[str]) -> dict[str, dict[str, float]]:
+        """The figures of baselines that learned the same rows, by name; without those that would take minutes."""
+        for name in names:
+            if name not in self._baselines:
+                known = name == LINE and not is_wide(self.part)
+                predict = on_design(self.part, self.line[0]) if known else fitted(name, self.part)
+                self._baselines[name] = figures_of(predict, self.part) if predict else {}
+        return {name: found for name in names if (found := self._baselines[name])}
 
     @cached_property
     def data(self) -> dict[str, Any]:
@@ -139,6 +148,10 @@ def summarize(member: Member, history: History, trained: "Members", net: "nn.Mod
         summary["interval"] = result["interval"]
     if len(aims) > 1:
         summary["objectives"] = [objective_of(result["metrics"], aim) for aim in aims]
+    if result["metrics"] and (names := asked(cfg.get("baselines"))):
+        summary["baselines"] = member.reference.baselines(names)
+        if note := verdict(result["metrics"], summary["baselines"]):
+            summary["note"] = note
     if said:
         summary["message"] = said + advice(cfg, member.reference.part)
     return summary | {
@@ -150,24 +163,22 @@ def summarize(member: Member, history: History, trained: "Members", net: "nn.Mod
 
 def outcome(predictor: Predictor, part: Partition) -> dict[str, Any]:
     """Metrics by split, the learned parameters of a straight line, and of quantiles what lies between the outermost."""
-    metrics: dict[str, float] = {}
-    coverage: dict[str, float] = {}
-    for name in part.splits():
-        pairs, inside = [], 0
-        for features, target in part.chunks(name):
-            found = predictor.quantiles(features)
-            pairs.append((found[:, 0], target))
-            inside += int(((found.min(1) <= target) & (target <= found.max(1))).sum())
-        metrics |= {f"{name}/{figure}": value for figure, value in figures(pairs, part.variance(name)).items()}
-        coverage[name] = inside / len(part.rows[name])
     line, levels = predictor.line(), predictor.levels
-    result: dict[str, Any] = {
-        "metrics": metrics,
-        "parameters": line.parameters(part.table.feature_names) if line else {},
-    }
+    parameters = line.parameters(part.table.feature_names) if line else {}
+    result: dict[str, Any] = {"metrics": figures_of(predictor, part), "parameters": parameters}
     if len(levels) > 1:
+        coverage = {name: _coverage(predictor, part, name) for name in part.splits()}
         result["interval"] = {"levels": [min(levels), max(levels)], "coverage": coverage}
     return result
+
+
+def _coverage(predictor: Predictor, part: Partition, split: str) -> float:
+    """Which share of a part's targets lies between the outermost quantiles."""
+    inside = 0
+    for features, target in part.chunks(split):
+        found = predictor.quantiles(features)
+        inside += int(((found.min(axis=1) <= target) & (target <= found.max(axis=1))).sum())
+    return inside / len(part.rows[split])
 
 
 def advice(cfg: Config, part: Partition) -> str:

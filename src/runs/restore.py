@@ -67,11 +67,31 @@ def load_predictor(
     Raises:
         UserError: there is no such checkpoint, it is damaged, or it holds another net.
     """
-    if members := folder.members():
+    if folder.members():
         from src.runs.ensemble import Ensemble
 
-        return Ensemble([load_one(each, load_config(each, ("model",), trust), checkpoint) for each in members])
+        return Ensemble(load_models(folder, cfg, checkpoint, trust))
     return load_one(folder, cfg, checkpoint)
+
+
+def load_models(
+    folder: RunFolder, cfg: Config, checkpoint: str, trust: Collection[str] = ()
+) -> "list[Predictor | Ensemble]":
+    """The models of a run of several, each fold's or seed's: where several runs were put together, a mixture each.
+
+    Raises:
+        UserError: see ``load_predictor``; or it is not known how they are put together.
+    """
+    from src.runs.ensemble import Ensemble
+
+    members = [load_one(each, load_config(each, ("model",), trust), checkpoint) for each in folder.members()]
+    folds = cfg.get("folds") or len(members)
+    if len(members) == folds:
+        return list(members)
+    weights = folder.read_summary().get("weights") or []
+    if len(weights) * folds != len(members):
+        raise UserError(f"{folder.path}: has {len(members)} models for {folds} folds, and summary.json no weights")
+    return [Ensemble(members[place : place + len(weights)], weights) for place in range(0, len(members), len(weights))]
 
 
 def load_one(folder: RunFolder, cfg: Config, checkpoint: str) -> "Predictor":

@@ -123,6 +123,8 @@ def _differences(before: DictConfig, now: DictConfig) -> dict[str, tuple[Any, An
 def _why_not(key: str, old: Any, new: Any, before: DictConfig, now: DictConfig) -> str | None:
     """Why a key has to stay as it was; None where it may change."""
     group, _, name = key.partition(".")
+    if key in ("folds", "fold", "ensemble"):
+        return "the models, and the rows of each, have to be the same"
     if key == "seed":
         return "the seed decides splits, row order and dropout"
     if key == "trainer.precision":

@@ -69,6 +69,10 @@ def print_metrics(result: dict[str, Any], source: str, target: str, splits: list
             known = {"mse": reference["mse"], "rmse": reference["mse"] ** 0.5, "r2": reference["r2"]}
             fitted = (f"{known[name]:.6g}" if name in known else "" for name in METRICS)
             table.add_row("least squares, train", *fitted)
+        for split in ("val", "test"):
+            for name, figures in result.get("baselines", {}).items():
+                if f"{split}/mse" in figures:
+                    table.add_row(f"{name}, {split}", *(f"{figures[f'{split}/{each}']:.6g}" for each in METRICS))
         console.print(table)
     if interval := result.get("interval"):
         (low, high), split = interval["levels"], splits[-1]
@@ -84,6 +88,8 @@ def print_metrics(result: dict[str, Any], source: str, target: str, splits: list
         console.print(table)
         if len(learned) > _SLOPES:
             console.print(f"{len(learned) - _SLOPES} more slopes: summary.json")
+    if "note" in result:
+        console.print(f"note: {result['note']}")
 
 
 def _console() -> Console:

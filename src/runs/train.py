@@ -89,6 +89,8 @@ def _run(
         if alone and first and "path" in cfg.data:
             for line in described(rows):
                 log.info("%s", line)
+        if alone and first and (said := target_remark(cfg)):
+            log.info("%s", said)
         if first:
             # Resolved, so that the folder can be read where Hydra's own resolvers are not.
             OmegaConf.save(cfg, folder.config)
@@ -103,6 +105,9 @@ def _run(
         several = is_several(cfg)
         drawn = (alone and not several) if cfg.figures == "auto" else cfg.figures  # one picture a run, not one a model
         models = (cfg.folds or cfg.ensemble) if several else 1
+        if cfg.baselines is None:
+            # A sweep has them once, beside its leaderboard. A net alone is held against what costs it no time.
+            cfg.baselines = alone and (True if several else "line" if "path" in cfg.data else False)
         pruner = pruner_of(hydra, aim, larger_is_better(aim), cfg.trainer.max_epochs, models)
         train = together if several else fit
         summary = train(cfg, rows, folder, command, overrides, drawn, pruner)
@@ -121,6 +126,17 @@ def _run(
     if not summary:
         return math.nan  # the first of several processes has more to say
     return show(summary, folder, alone)
+
+
+def target_remark(cfg: DictConfig) -> str | None:
+    """What predictions are where the net learns a curve of the target; None where it learns the target itself."""
+    _, kind = build.scalings(cfg)
+    if kind not in ("log", "yeo-johnson"):
+        return None
+    return (
+        f"data.target_scaling={kind}: predictions are about medians, not means: where large values are rare their sum "
+        "is too small, which rmse holds against them and mae does not"
+    )
 
 
 def _told(error: Exception, cfg: DictConfig) -> UserError | None:

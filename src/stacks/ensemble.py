@@ -4,6 +4,7 @@ import logging
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from src.config.objective import objectives
@@ -11,11 +12,12 @@ from src.config.values import Config, Values, container, flatten
 from src.config.yaml_files import dump
 from src.data.encoder import Shape
 from src.data.table import Table
-from src.runs import ensemble
+from src.runs import baselines, ensemble
 from src.runs.fit import fit
 from src.runs.folder import RunFolder
 from src.runs.outcome import elapsed
 from src.runs.status import has_result
+from src.stacks import resumed
 from src.stacks.grouping import why_alone
 from src.stacks.job import Job
 from src.stacks.members import write
@@ -63,12 +65,15 @@ def fit_together(
     jobs = [
         Job(
             place,
-            Values(own, figures=figures),
+            Values(own, figures=figures, baselines=False),
             RunFolder(folder.path / "members" / str(place)),
             [*overrides, *more],
         )
         for place, (own, more) in enumerate(ensemble.members(Values.of(container(cfg))))
     ]
+    resumes = cfg.get("resume") is not None
+    if resumes:
+        jobs = resumed.from_members(str(cfg.resume), jobs)
     hydra = folder.hydra.read_text(encoding="utf-8") if folder.hydra.is_file() else ""
     reason = why_alone(flatten(jobs[0].cfg), Values.of(jobs[0].cfg))
     summaries: list[dict[str, Any]] = []
@@ -79,7 +84,8 @@ def fit_together(
             reason = str(why)
     if reason:
         log.info("model by model: %s", reason)
-        summaries = [_alone(rows, job, hydra) for job in jobs]
+        train = partial(_alone, rows, hydra)
+        summaries = resumed.trained(jobs, train) if resumes else [train(job) for job in jobs]
     trained = time.perf_counter()
     summary = _summary(cfg, rows, folder, jobs, summaries)
     summary |= {"command": command, "overrides": list(overrides)}
@@ -98,7 +104,7 @@ def _stacked(rows: Table, jobs: list[Job], hydra: str, pruner: "Pruner | None") 
     return [found[job.number] for job in jobs]
 
 
-def _alone(rows: Table, job: Job, hydra: str) -> dict[str, Any]:
+def _alone(rows: Table, hydra: str, job: Job) -> dict[str, Any]:
     from src.runs.folder import run_command
 
     for name, text in _files(job, hydra).items():
@@ -132,7 +138,7 @@ def _summary(
         predictors = [load_one(job.folder, job.cfg, "best") for job in jobs]
         judged = ensemble.judge(predictors, parts, folds)
         found = {"metrics": judged.figures, "deviations": judged.deviations}
-        found["baselines"] = ensemble.baselines(parts, folds)
+        found["baselines"] = ensemble.baselines(parts, folds, baselines.asked(cfg.get("baselines"), True))
         if folds:
             found["interval"] = judged.interval(0.9)
             ensemble.write_out_of_fold(folder.path / "predictions_oof.csv", judged.out_of_fold, rows.target_name)
@@ -155,6 +161,6 @@ def _summary(
         summary["objectives"] = [objective_of(found["metrics"], aim) for aim in aims]
     if without is not None and "message" in summaries[without]:
         summary["message"] = f"members/{without}: {summaries[without]['message']}"
-    elif note := ensemble.verdict(found["metrics"], found["baselines"]) if found["baselines"] else None:
+    elif note := baselines.verdict(found["metrics"], found["baselines"]):
         summary["note"] = note
     return summary

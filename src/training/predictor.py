@@ -1,6 +1,7 @@
 """A trained net with its encoder: raw features in, predictions in the target's unit out."""
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -9,7 +10,11 @@ from torch import nn
 from src.data.encoder import Encoder
 from src.data.table import Column
 from src.models.least_squares import Line
+from src.training.task import figures
 from src.training.threads import threads
+
+if TYPE_CHECKING:
+    from src.data.partition import Partition
 
 _CHUNK = 1 << 11  # rows at a time; the same everywhere, so that a figure repeats to the last bit
 
@@ -57,6 +62,15 @@ class Predictor:
             return None
         slopes = weight.detach().to(torch.float64).flatten().numpy()
         return Line(*self.encoder.decode_line(slopes, bias.item()))
+
+
+def figures_of(predict: Callable[[np.ndarray], np.ndarray], part: "Partition") -> dict[str, float]:
+    """Every metric of each split, SPLIT/METRIC, of what predicts from raw features (rows, features), recoded."""
+    found: dict[str, float] = {}
+    for name in part.splits():
+        pairs = ((predict(features), target) for features, target in part.chunks(name))
+        found |= {f"{name}/{metric}": value for metric, value in figures(pairs, part.variance(name)).items()}
+    return found
 
 
 def _uncrossed(values: np.ndarray, levels: list[float]) -> np.ndarray:

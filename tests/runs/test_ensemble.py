@@ -9,7 +9,8 @@ import pytest
 
 from src.config.check import check, settle
 from src.errors import UserError
-from src.runs.ensemble import half_width, read_out_of_fold, verdict
+from src.runs.baselines import verdict
+from src.runs.ensemble import half_width, read_out_of_fold
 from src.runs.evaluate import evaluate
 from src.runs.folder import RunFolder
 from src.runs.predict import predict
@@ -95,7 +96,10 @@ def test_baselines_stand_on_the_same_rows(folds: tuple[RunFolder, dict[str, Any]
     rmse = {name: figures["oof/rmse"] for name, figures in summary["baselines"].items()}
     assert rmse["least squares"] == pytest.approx(5, rel=0.3)
     assert rmse["mean"] > 5 * rmse["least squares"]
-    assert summary["note"].split(" has less error")[0] in ("least squares", "ridge")
+    names, _, values = summary["note"].partition(" have less error than this model: test/rmse ")
+    assert set(names.split(", ")) == {"least squares", "ridge"}, "a run that loses to two lines is told of both"
+    best, worst = (float(value) for value in values.split(" against ")[0].split(", "))
+    assert best <= worst < summary["metrics"]["test/rmse"]
     assert verdict({"oof/rmse": 1.0}, summary["baselines"]) is None
     assert verdict({"train/rmse": 1.0}, summary["baselines"]) is None
 
@@ -157,7 +161,6 @@ def test_nothing_of_a_left_out_row_reaches_a_model(tmp_path: Path) -> None:
         (["folds=3", "fold=3"], "fold=3 needs folds above it, as in folds=5 fold=0, found folds=3"),
         (["folds=3", "ensemble=2"], "folds=3 and ensemble=2: the models of folds are an ensemble, leave one out"),
         (["objective=oof/mse"], "objective=oof/mse is over the rows that folds leave out, expected folds=5 with it"),
-        (["folds=3", "resume=x"], "resume=x: models that predict together are resumed one by one, from members/"),
     ],
 )
 def test_what_does_not_go_together(overrides: list[str], said: str) -> None:

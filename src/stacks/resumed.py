@@ -1,0 +1,50 @@
+"""Models that predict together go on each from its own run in members/ of the run that is resumed."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from shutil import copytree, rmtree
+from typing import Any
+
+from src.config.values import Values
+from src.errors import NothingLeft, UserError
+from src.runs.folder import RunFolder
+from src.stacks.job import Job
+
+
+def from_members(run: str, jobs: Sequence[Job]) -> list[Job]:
+    """Each model's job, as one that resumes its own run.
+
+    Raises:
+        UserError: the run has not a folder for each.
+    """
+    members = RunFolder.existing(run, "resume").members()
+    if len(members) != len(jobs):
+        raise UserError(f"resume={run}: has {len(members)} models in members/, expected {len(jobs)} to go on from")
+    pairs = zip(jobs, members, strict=True)
+    return [replace(job, cfg=Values(job.cfg, resume=str(member.path))) for job, member in pairs]
+
+
+def trained(jobs: Sequence[Job], train: Callable[[Job], dict[str, Any]]) -> list[dict[str, Any]]:
+    """Trains each job; of a model in which nothing is left to do the run is copied as it is.
+
+    Args:
+        jobs: as ``from_members`` gives them.
+        train: trains one and returns its summary.
+
+    Raises:
+        NothingLeft: that is true of all of them.
+    """
+    found: list[dict[str, Any]] = []
+    over: list[NothingLeft] = []
+    for job in jobs:
+        try:
+            found.append(train(job))
+        except NothingLeft as error:
+            over.append(error)
+            copytree(Path(job.cfg.resume), job.folder.path, dirs_exist_ok=True)
+            found.append(job.folder.read_summary())
+    if len(over) == len(jobs):
+        rmtree(jobs[0].folder.path.parent, ignore_errors=True)
+        raise over[0]
+    return found
