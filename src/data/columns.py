@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pyarrow import Array, ChunkedArray
 
 GAPS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "?")
-_FLAGS = ({"true": 1.0, "false": 0.0}, {"yes": 1.0, "no": 0.0})
+FLAGS = ({"true": 1.0, "false": 0.0}, {"yes": 1.0, "no": 0.0})
 # Beside ISO 8601; of several that fit all cells the first is taken.
 _DATES = ("%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%Y-%m", "%d-%b-%Y", "%d %b %Y", "%b %d, %Y", "%b %d %Y")
 
@@ -100,7 +100,7 @@ class Cells:
                 return self._numbers(name, spread(numbers))
         if kind in (None, BOOLEAN):
             lower = [word.lower() if word is not None else None for word in words[:64].to_pylist()]
-            for flags in _FLAGS:
+            for flags in FLAGS:
                 known = np.array([flags.get(word or "", np.nan) for word in lower])
                 if len(words) <= 64 and (kind or set(flags) <= set(lower)) and not np.isnan(known[there]).any():
                     return Column(name, BOOLEAN, gaps=total < len(code)), spread(known)

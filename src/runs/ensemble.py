@@ -13,6 +13,7 @@ from src.config.values import Config, Values
 from src.data.table import Column, Table
 from src.errors import UserError, first_line
 from src.runs.baselines import BASELINES, fitted
+from src.runs.folder import RunFolder
 from src.training.task import METRICS, figures
 
 if TYPE_CHECKING:
@@ -145,6 +146,19 @@ def half_width(columns: dict[str, np.ndarray], level: float) -> float:
     errors = np.sort(np.abs(columns["prediction"] - columns["target"]))
     place = int(np.ceil((len(errors) + 1) * level))
     return float(errors[place - 1]) if place <= len(errors) else float("inf")
+
+
+def half_width_of(folder: RunFolder, interval: float | None) -> float | None:
+    """The same from a run's folder; None where no interval is asked for.
+
+    Raises:
+        UserError: the interval is no share, or the run has no predictions for rows that a model did not see.
+    """
+    if interval is None:
+        return None
+    if isinstance(interval, bool) or not isinstance(interval, int | float) or not 0 < interval < 1:
+        raise UserError(f"interval must be a number between 0 and 1, both excluded, found {interval!r}")
+    return half_width(read_out_of_fold(folder.path / "predictions_oof.csv"), interval)
 
 
 def read_out_of_fold(path: Path) -> dict[str, np.ndarray]:

@@ -172,10 +172,19 @@ class RunFolder:
 
 def write_text(path: Path, text: str) -> None:
     """Writes a file in one atomic step."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file in one atomic step; what could not be written leaves nothing."""
     # A name of its own: two processes that share a sweep write its report at the same moment.
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    try:
+        partial.write_bytes(content)
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def run_command(overrides: Sequence[str], swept: bool) -> str:

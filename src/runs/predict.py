@@ -40,8 +40,9 @@ def predict(
     from src.data.form import Form, files
     from src.data.reader import Source
     from src.data.sources import like
+    from src.runs.ensemble import half_width_of
 
-    half = None if interval is None else _half_width(folder, interval)
+    half = half_width_of(folder, interval)
     cfg = load_config(folder, ("model",), trust)
     written = {name: cfg.data.get(name) for name in vars(Form()) if cfg.data.get(name) is not None}
     paths = files(input)
@@ -70,14 +71,6 @@ def predict(
     print(frame.head(_SHOWN).to_string(index=False, max_cols=_COLUMNS, line_width=80))
     print(f"{input}: {len(frame)} predictions{said}: {target}")
     return target
-
-
-def _half_width(folder: RunFolder, interval: float) -> float:
-    if isinstance(interval, bool) or not isinstance(interval, int | float) or not 0 < interval < 1:
-        raise UserError(f"interval must be a number between 0 and 1, both excluded, found {interval!r}")
-    from src.runs.ensemble import half_width, read_out_of_fold
-
-    return half_width(read_out_of_fold(folder.path / "predictions_oof.csv"), interval)
 
 
 def _said(encoder: Any, features: np.ndarray, others: int) -> str:
