@@ -11,11 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from src.data.categories import Category
+from src.data.dates import DECIMALS, WEEK, YEAR
 from src.data.encoder import Encoder
 from src.data.numbers import CLIP, Numbers, normal
 from src.data.table import BOOLEAN, CATEGORY, MOMENT, NUMBER, Column
-
-_YEAR, _WEEK = 365.2425, 7.0
 
 
 class Encoding(nn.Module):
@@ -142,13 +141,14 @@ def date_parts(days: Tensor, moment: bool) -> Tensor:
     gap = days.isnan()
     there = torch.where(gap, torch.zeros_like(days), days)
     whole = there.floor()
-    year = ((whole + 0.5) / _YEAR).floor() + 1970  # a day off at most, where a year begins
+    year = ((whole + 0.5) / YEAR).floor() + 1970  # a day off at most, where a year begins
     year = year - (whole < _first_day(year)).to(days.dtype)
     year = year + (whole >= _first_day(year + 1)).to(days.dtype)
-    turns = [(whole - _first_day(year)) / _YEAR, (whole + 3) / _WEEK]
+    turns = [(whole - _first_day(year)) / YEAR, (whole + 3) / WEEK]
     if moment:
         turns.append(there - whole)
-    circles = [f(2 * np.pi * turn) for turn in turns for f in (torch.sin, torch.cos)]
+    size = 10.0**DECIMALS
+    circles = [(f(2 * np.pi * turn) * size).round() / size for turn in turns for f in (torch.sin, torch.cos)]
     return torch.where(gap[:, None], torch.full_like(days, torch.nan)[:, None], torch.stack([days, year, *circles], 1))
 
 
