@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Collection
+from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from omegaconf import DictConfig, open_dict
 from src.config import build
 from src.data.table import Table
 from src.errors import UserError, first_line
-from src.runs.folder import RunFolder, write_bytes
+from src.runs.folder import RunFolder, replacing
 from src.runs.restore import load_config, load_predictor
 
 FORMATS = {"onnx": ".onnx", "torch": ".pt2"}  # each made by src.exporting.FORMAT_file
@@ -141,18 +142,10 @@ def _table(cfg: DictConfig, rows: str | None) -> Table:
 
 def _write(contents: dict[Path, bytes], output: str | None) -> None:
     """All of the files, or none."""
-    parent = next(iter(contents)).parent
-    made = [each for each in (parent, *parent.parents) if not each.exists()]
-    before = {path for path in contents if path.exists()}
     try:
-        parent.mkdir(parents=True, exist_ok=True)
-        for path, content in contents.items():
-            write_bytes(path, content)
+        with ExitStack() as stack:
+            for path, content in contents.items():
+                stack.enter_context(replacing(path)).write_bytes(content)
     except OSError as error:
-        for path in contents:
-            if path not in before:
-                path.unlink(missing_ok=True)
-        for each in made:
-            if each.is_dir():
-                each.rmdir()
-        raise UserError(f"output={output or parent}: cannot be written ({error.strerror})") from None
+        where = output or next(iter(contents)).parent
+        raise UserError(f"output={where}: cannot be written ({error.strerror})") from None

@@ -1,14 +1,21 @@
 """Predictions for new rows, from a run folder and nothing else."""
 
+import os
 from collections.abc import Collection
+from dataclasses import dataclass
+from errno import EISDIR
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from src.data.table import CATEGORY
 from src.errors import UserError
-from src.runs.folder import RunFolder
+from src.runs.folder import RunFolder, replacing
 from src.runs.restore import load_config, load_predictor
+
+if TYPE_CHECKING:
+    from src.data.encoder import Encoder
 
 _SHOWN, _COLUMNS = 3, 7  # rows, and columns at most, that the terminal shows
 
@@ -37,51 +44,70 @@ def predict(
     """
     folder, checkpoint = RunFolder.with_checkpoint(run, checkpoint)
 
+    import pandas as pd
+
     from src.data.form import Form, files
-    from src.data.reader import Source
-    from src.data.sources import like
+    from src.data.stream import Stream, like
     from src.runs.ensemble import half_width_of
 
     half = half_width_of(folder, interval)
     cfg = load_config(folder, ("model",), trust)
     written = {name: cfg.data.get(name) for name in vars(Form()) if cfg.data.get(name) is not None}
     paths = files(input)
-    source = Source(paths, Form(**written))
+    source = Stream(paths, Form(**written))
     predictor = load_predictor(folder, cfg, checkpoint, trust)
     encoder = predictor.encoder
-    columns, features = like(encoder.columns, source, list(cfg.data.get("missing") or []), predictor.dtype)
     name = f"{encoder.target_name}_predicted"
     names = [name] if half is None else [name, f"{encoder.target_name}_low", f"{encoder.target_name}_high"]
     if taken := next((each for each in names if each in source.names), None):
         raise UserError(f"{input}: has a column {taken!r} already")
-
-    # As text, so that the input's own columns come out as they went in.
-    frame = source.cells(source.names).to_pandas()
-    predicted = predictor.on(columns)(features)
-    for each, far in zip(names, (0.0, -(half or 0.0), half or 0.0), strict=False):
-        frame[each] = predicted + far
     target = Path(output) if output else folder.path / "predictions" / f"{paths[0].stem}.csv"
+    shown: pd.DataFrame | None = None
+    counts = Counts()
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        frame.to_csv(target, index=False)
+        if target.is_dir():
+            raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
+        with replacing(target) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+            for piece in like(encoder.columns, source, list(cfg.data.get("missing") or []), predictor.dtype):
+                # Each value as it is, whatever other pieces hold; of a CSV file that is its text.
+                frame = piece.cells.to_pandas(types_mapper=pd.ArrowDtype)
+                predicted = predictor.on(piece.columns)(piece.features)
+                for each, far in zip(names, (0.0, -(half or 0.0), half or 0.0), strict=False):
+                    frame[each] = predicted + far
+                frame.to_csv(file, index=False, header=shown is None)
+                shown = frame.head(_SHOWN) if shown is None else shown
+                recode = encoder.recoder(piece.columns)
+                counts.add(encoder, piece.features if recode is None else recode(piece.features))
     except OSError as error:
         raise UserError(f"output={target}: cannot be written ({error.strerror})") from None
-    recode = encoder.recoder(columns)
-    said = _said(encoder, features if recode is None else recode(features), len(source.names) - len(columns))
-    print(frame.head(_SHOWN).to_string(index=False, max_cols=_COLUMNS, line_width=80))
-    print(f"{input}: {len(frame)} predictions{said}: {target}")
+    assert shown is not None  # a file without rows was refused
+    print(shown.to_string(index=False, max_cols=_COLUMNS, line_width=80))
+    said = counts.said(len(source.names) - len(encoder.columns))
+    print(f"{input}: {counts.rows} predictions{said}: {target}")
     return target
 
 
-def _said(encoder: Any, features: np.ndarray, others: int) -> str:
-    """What a reader of predictions should know of their rows (rows, features)."""
-    from src.data.table import CATEGORY
+@dataclass
+class Counts:
+    """What a reader of predictions should know of their rows."""
 
-    unknown = sum(int((features[:, i] < 0).sum()) for i, c in enumerate(encoder.columns) if c.kind == CATEGORY)
-    counts = (
-        (int(np.isnan(features).sum()), "gap filled as in training", "gaps filled as in training"),
-        (unknown, "category not met in training", "categories not met in training"),
-        (others, "other column carried along", "other columns carried along"),
-    )
-    said = [f"{count} {one if count == 1 else many}" for count, one, many in counts if count]
-    return f" ({', '.join(said)})" if said else ""
+    rows: int = 0
+    gaps: int = 0
+    unknown: int = 0
+
+    def add(self, encoder: "Encoder", features: np.ndarray) -> None:
+        """Counts more rows (rows, features), recoded."""
+        words = [place for place, column in enumerate(encoder.columns) if column.kind == CATEGORY]
+        self.rows += len(features)
+        self.gaps += int(np.isnan(features).sum())
+        self.unknown += int((features[:, words] < 0).sum())
+
+    def said(self, others: int) -> str:
+        """In parentheses; ``others`` are columns that were carried along."""
+        counts = (
+            (self.gaps, "gap filled as in training", "gaps filled as in training"),
+            (self.unknown, "category not met in training", "categories not met in training"),
+            (others, "other column carried along", "other columns carried along"),
+        )
+        said = [f"{count} {one if count == 1 else many}" for count, one, many in counts if count]
+        return f" ({', '.join(said)})" if said else ""
