@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pyarrow import Schema, Table
 
 _BATCH = 1 << 14  # rows of a Parquet file that are read at a time
-_CELLS = 1 << 21  # of a piece
+_CELLS = 1 << 19  # of a piece
 # Of rows that are predicted together: in whole ones, so that a prediction is the same to the last bit wherever a
 # piece ends.
 _CHUNK = 1 << 11
@@ -36,8 +36,7 @@ class Stream(Source):
     """A ``Source`` that need not fit in memory."""
 
     def pieces(self, columns: list[str], rows: int) -> "Iterator[Table]":
-        """These columns as they stand in the files, front to back, so many rows at a time and in the end
-        fewer.
+        """These columns as they stand in the files, from front to back, so many rows at a time and fewer in the end.
 
         Raises:
             UserError: a column is missing, or a file cannot be read on from there.

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from errno import EISDIR
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from src.runs.folder import RunFolder, replacing
 from src.runs.restore import load_config, load_predictor
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from src.data.encoder import Encoder
 
 _SHOWN, _COLUMNS = 3, 7  # rows, and columns at most, that the terminal shows
@@ -44,8 +46,6 @@ def predict(
     """
     folder, checkpoint = RunFolder.with_checkpoint(run, checkpoint)
 
-    import pandas as pd
-
     from src.data.form import Form, files
     from src.data.stream import Stream, like
     from src.runs.ensemble import half_width_of
@@ -69,8 +69,8 @@ def predict(
             raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
         with replacing(target) as partial, partial.open("w", encoding="utf-8", newline="") as file:
             for piece in like(encoder.columns, source, list(cfg.data.get("missing") or []), predictor.dtype):
-                # Each value as it is, whatever other pieces hold; of a CSV file that is its text.
-                frame = piece.cells.to_pandas(types_mapper=pd.ArrowDtype)
+                # Of a CSV file its text; a whole number of Parquet stays one, though there be gaps in another piece.
+                frame = piece.cells.to_pandas(types_mapper=_whole)
                 predicted = predictor.on(piece.columns)(piece.features)
                 for each, far in zip(names, (0.0, -(half or 0.0), half or 0.0), strict=False):
                     frame[each] = predicted + far
@@ -85,6 +85,13 @@ def predict(
     said = counts.said(len(source.names) - len(encoder.columns))
     print(f"{input}: {counts.rows} predictions{said}: {target}")
     return target
+
+
+def _whole(kind: Any) -> Any:
+    import pandas as pd
+    import pyarrow as pa
+
+    return pd.ArrowDtype(kind) if pa.types.is_integer(kind) else None
 
 
 @dataclass
