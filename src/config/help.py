@@ -40,6 +40,16 @@ _COMMANDS = {
         python -m src.predict run=last input=FILE.csv interval=0.9""",
         "Predictions go to predictions/ inside the run's folder, or to output=FILE.",
     ),
+    "export": (
+        "Writes a run as a file that predicts without it, checked, with a model card.",
+        """\
+        python -m src.export run=last
+        python -m src.export run=best output=DIR
+        python -m src.export run=outputs/train/DATE/TIME-NAME format=all
+        python -m src.export run=last output=FILE.onnx interval=0.9
+        python -m src.export run=last rows=FILE.csv""",
+        "model.onnx, model.pt2 and MODEL_CARD.md go to export/ inside the run's folder, or to output=DIR.",
+    ),
     "report": (
         "Ranks and draws the runs of a sweep, finished or not.",
         """\
@@ -59,7 +69,7 @@ def is_asked(arguments: list[str]) -> bool:
 
 
 def help_of(command: str, arguments: Sequence[str] = ()) -> str:
-    """The help of train, evaluate, predict or report.
+    """The help of train, evaluate, predict, export or report.
 
     Args:
         command: its name.

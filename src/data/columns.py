@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pyarrow import Array, ChunkedArray
 
 GAPS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "?")
-_FLAGS = ({"true": 1.0, "false": 0.0}, {"yes": 1.0, "no": 0.0})
+FLAGS = ({"true": 1.0, "false": 0.0}, {"yes": 1.0, "no": 0.0})
 # Beside ISO 8601; of several that fit all cells the first is taken.
 _DATES = ("%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%Y-%m", "%d-%b-%Y", "%d %b %Y", "%b %d, %Y", "%b %d %Y")
 
@@ -22,6 +22,9 @@ At = Callable[[int, str], tuple[str, str]]  # of a row, counted from 0, and a co
 
 class Cells:
     """Reads columns, each by itself.
+
+    ``dates`` says of columns in which ways their dates may be written, where that is known: a piece of a column may
+    fit more of them than the whole.
 
     Args:
         gaps: words that mean that a cell is empty.
@@ -32,6 +35,7 @@ class Cells:
 
     def __init__(self, gaps: Sequence[str], marks: tuple[str, str], largest: float, at: At) -> None:
         self.gaps, self.marks, self.largest, self.at = list(gaps), marks, largest, at
+        self.dates: dict[str, list[int]] = {}
 
     def read(self, name: str, cells: "ChunkedArray", kind: str | None = None) -> tuple[Column, np.ndarray]:
         """A column and its numbers (rows,), float64.
@@ -65,11 +69,32 @@ class Cells:
             return Column(name, BOOLEAN, gaps=bool(np.isnan(flags).any())), flags
         elif (pa.types.is_timestamp(own) or pa.types.is_date(own)) and kind in (None, DATE, MOMENT):
             return _dated(name, _days(cells), kind)
+        elif pa.types.is_string(own) and kind == NUMBER and self.marks == (".", ""):
+            try:  # each is another number, more often than not
+                plain = pc.cast(pc.if_else(pc.is_in(cells, self._gaps), None, cells), pa.float64())
+                return self._numbers(name, np.asarray(plain.to_numpy(zero_copy_only=False), np.float64))
+            except pa.ArrowInvalid:
+                pass
         try:
             coded = pc.dictionary_encode(pc.cast(cells, pa.string()))
         except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
             raise self._refused(name, 0, f"numbers, words or dates, not {own}") from None
         return self._words(name, coded, kind)
+
+    @property
+    def _gaps(self) -> "Array":
+        import pyarrow as pa
+
+        return pa.array(self.gaps, pa.string())
+
+    def narrow_dates(self, name: str, cells: "ChunkedArray") -> None:
+        """Leaves of the ways in which a column's dates may be written those that read these cells, strings, as well."""
+        import pyarrow.compute as pc
+
+        words = pc.utf8_trim_whitespace(pc.unique(cells))
+        words = pc.if_else(pc.is_in(words, self._gaps), None, words)
+        ways = self.dates.get(name, range(len(_ways())))
+        self.dates[name] = [way for way in ways if _dates(words, [way]) is not None]
 
     def _words(self, name: str, coded: "Array", kind: str | None) -> tuple[Column, np.ndarray]:
         """Each word is looked at once, however often it stands there."""
@@ -79,7 +104,7 @@ class Cells:
         words = pc.utf8_trim_whitespace(coded.dictionary)
         code = pc.fill_null(coded.indices, len(words)).to_numpy()  # the last is a gap
         count = np.bincount(code, minlength=len(words) + 1)[:-1]
-        gap = pc.or_(pc.is_in(words, pa.array(self.gaps, pa.string())), pa.array(count == 0))
+        gap = pc.or_(pc.is_in(words, self._gaps), pa.array(count == 0))
         words = pc.if_else(gap, pa.scalar(None, pa.string()), words)
         there = words.is_valid().to_numpy(zero_copy_only=False)
         total = int(count[there].sum())
@@ -100,11 +125,11 @@ class Cells:
                 return self._numbers(name, spread(numbers))
         if kind in (None, BOOLEAN):
             lower = [word.lower() if word is not None else None for word in words[:64].to_pylist()]
-            for flags in _FLAGS:
+            for flags in FLAGS:
                 known = np.array([flags.get(word or "", np.nan) for word in lower])
                 if len(words) <= 64 and (kind or set(flags) <= set(lower)) and not np.isnan(known[there]).any():
                     return Column(name, BOOLEAN, gaps=total < len(code)), spread(known)
-        if kind in (None, DATE, MOMENT) and (days := _dates(words)) is not None:
+        if kind in (None, DATE, MOMENT) and (days := _dates(words, self.dates.get(name))) is not None:
             return _dated(name, spread(days), kind)
         if kind in (BOOLEAN, DATE, MOMENT):
             raise self._refused(name, row_of(there), f"a {kind} in each row")
@@ -151,22 +176,30 @@ def _numbers(words: "Array", decimal: str, thousands: str) -> np.ndarray:
     return pc.cast(words, pa.float64()).to_numpy(zero_copy_only=False)
 
 
-def _dates(words: "Array") -> np.ndarray | None:
-    """Words as days since 1970, float64; None where one of them is no date."""
+def _dates(words: "Array", ways: Sequence[int] | None = None) -> np.ndarray | None:
+    """Words as days since 1970, float64, in the first of the ways that reads all of them; None where none does."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     # Of four digits, or scores such as 1-2 would be months of early years.
     if not pc.all(pc.match_substring_regex(words, r"\b\d{4}\b")).as_py():
         return None
-    tries: list[Any] = [lambda zone=zone: pc.cast(words, pa.timestamp("us", zone)) for zone in (None, "UTC")]
-    tries += [lambda form=form: pc.strptime(words, form, "us") for form in _DATES]
-    for attempt in tries:
+    every = _ways()
+    for way in range(len(every)) if ways is None else ways:
         try:
-            return _days(attempt())
+            return _days(every[way](words))
         except pa.ArrowInvalid:
             continue
     return None
+
+
+def _ways() -> "list[Callable[[Array], Array]]":
+    """How dates may be written: each reads words, and raises where one is no such date."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    found: list[Any] = [lambda words, zone=zone: pc.cast(words, pa.timestamp("us", zone)) for zone in (None, "UTC")]
+    return found + [lambda words, form=form: pc.strptime(words, form, "us") for form in _DATES]
 
 
 def _days(dates: "Array") -> np.ndarray:

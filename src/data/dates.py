@@ -4,7 +4,8 @@ import numpy as np
 
 from src.data.table import MOMENT
 
-_YEAR, _WEEK = 365.2425, 7.0
+YEAR, WEEK = 365.2425, 7.0  # in days
+DECIMALS = 9  # more than the float32 of a net has
 
 
 def parts(kind: str) -> int:
@@ -15,17 +16,17 @@ def parts(kind: str) -> int:
 def encode(days: np.ndarray, kind: str) -> np.ndarray:
     """Days since 1970 (rows,) as (rows, parts): the first two still to be scaled; a gap stays one in each.
 
-    On a circle the 31st of December lies beside the 1st of January, and Sunday beside Monday.
+    On a circle the 31st of December lies beside the 1st of January, and Sunday beside Monday. Points on it are rounded:
+    two Mondays are one value, which quantiles may part where the last bits differ.
     """
     gap = np.isnan(days)
     whole = np.floor(np.where(gap, 0, days)).astype("datetime64[D]")
     year = whole.astype("datetime64[Y]")
-    of_year = (whole - year).astype(float) / _YEAR
-    turns = [of_year, (whole.astype(float) + 3) / _WEEK]  # the first day of 1970 was a Thursday
+    of_year = (whole - year).astype(float) / YEAR
+    turns = [of_year, (whole.astype(float) + 3) / WEEK]  # the first day of 1970 was a Thursday
     if kind == MOMENT:
         turns.append(np.where(gap, 0, days) % 1)
-    found = np.column_stack(
-        [days, year.astype(float) + 1970, *(f(2 * np.pi * t) for t in turns for f in (np.sin, np.cos))]
-    )
+    circles = (np.round(f(2 * np.pi * turn), DECIMALS) for turn in turns for f in (np.sin, np.cos))
+    found = np.column_stack([days, year.astype(float) + 1970, *circles])
     found[gap] = np.nan
     return found

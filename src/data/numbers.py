@@ -13,7 +13,7 @@ from src.adapters.blas import one_thread
 
 _SAMPLE = 1 << 17  # rows from which quantiles are taken, evenly chosen
 _KNOTS = np.linspace(0, 1, 129)
-_CLIP = 3.0  # RealMLP's smooth clip: encoded values stay within ± 3 (Holzmüller et al. 2024)
+CLIP = 3.0  # RealMLP's smooth clip: encoded values stay within ± 3 (Holzmüller et al. 2024)
 
 Chunks = Callable[[], Iterable[np.ndarray]]  # the rows anew at each call, as (rows, columns)
 
@@ -103,13 +103,17 @@ class Numbers:
 
     def _bent(self, raw: np.ndarray) -> np.ndarray:
         if self.scaling == "quantile":
-            from scipy.special import ndtri
-
-            normal = ndtri(np.clip(_KNOTS, 1e-3, 1 - 1e-3))
-            columns = [np.interp(raw[:, place], knots, normal) for place, knots in enumerate(self.knots)]
+            columns = [np.interp(raw[:, place], knots, normal()) for place, knots in enumerate(self.knots)]
             return np.column_stack(columns) if columns else raw
         scaled = (raw - self.shift) / self.scale
-        return scaled / np.sqrt(1 + np.square(scaled / _CLIP)) if self.scaling == "robust" else scaled
+        return scaled / np.sqrt(1 + np.square(scaled / CLIP)) if self.scaling == "robust" else scaled
+
+
+def normal() -> np.ndarray:
+    """What a column's ``knots`` become: the same quantiles (129,) of a normal distribution, the outermost drawn in."""
+    from scipy.special import ndtri
+
+    return ndtri(np.clip(_KNOTS, 1e-3, 1 - 1e-3))
 
 
 def moments(chunks: Chunks, rows: int, gaps: bool) -> tuple[np.ndarray, np.ndarray]:

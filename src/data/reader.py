@@ -114,7 +114,7 @@ class Source:
         except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError) as error:
             if numeric:
                 raise pa.ArrowInvalid(str(error)) from None
-            raise UserError(_ragged(path, form) or f"{path}: {first_line(error)}") from None
+            raise UserError(ragged(path, form) or f"{path}: {first_line(error)}") from None
         return pa.Table.from_batches(batches, pa.schema(kinds))
 
     def _numeric(self, gaps: Sequence[str]) -> set[str]:
@@ -199,7 +199,7 @@ def read_rows(source: Source, features: list[str], target: str, dtype: DTypeLike
     return numbers, wanted
 
 
-def _ragged(path: Path, form: Form) -> str | None:
+def ragged(path: Path, form: Form) -> str | None:
     """Which row has other cells than the header.
 
     Raises:

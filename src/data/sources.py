@@ -17,7 +17,7 @@ from src.data.columns import GAPS, Cells
 from src.data.form import Form, files
 from src.data.reader import NoNumbers, Source, read_rows
 from src.data.roles import Roles
-from src.data.table import CATEGORY, NUMBER, Column, Table
+from src.data.table import Table
 from src.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ def csv(path: str, target: str, features: list[str] | None, dtype: DTypeLike, **
         gaps = (*GAPS, *roles.missing)
         wanted = list(dict.fromkeys([*names, target, *roles.keys]))
         cells = source.cells(wanted, set(wanted) - set(roles.categorical), gaps)
-        reader = Cells(gaps, source.marks, _largest(dtype), source.at)
+        reader = Cells(gaps, source.marks, largest(dtype), source.at)
         rows = roles.of_cells(names, cells, reader, **said)
     return replace(rows, digest=sha256_in_background(paths, before))
 
@@ -78,38 +78,8 @@ def frame(rows: Any, target: str, features: list[str] | None, dtype: DTypeLike, 
             hashed.update(batch.serialize())
         return hashed.hexdigest()
 
-    reader = Cells((*GAPS, *asked.missing), (".", ""), _largest(dtype), at)
+    reader = Cells((*GAPS, *asked.missing), (".", ""), largest(dtype), at)
     return asked.of_cells(names, table, reader, source="the table", digest=digest, precision=dtype)
-
-
-def like(
-    columns: list[Column], source: Source, missing: Sequence[str], fits: DTypeLike
-) -> tuple[list[Column], np.ndarray]:
-    """New rows of columns that something was trained on: these columns as they are here, and (rows, columns), float64.
-
-    Raises:
-        UserError: as ``csv``; or a column is of another kind, or has a gap where there was none in training.
-    """
-    names = [column.name for column in columns]
-    if all(column.kind == NUMBER for column in columns):
-        try:
-            return columns, np.concatenate(list(source.numbers(names, fits)), axis=1).T
-        except NoNumbers:
-            pass
-    source.check(names)
-    gaps = (*GAPS, *missing)
-    cells = source.cells(names, [column.name for column in columns if column.kind == NUMBER], gaps)
-    reader = Cells(gaps, source.marks, _largest(fits), source.at)
-    found, parts = [], []
-    for column in columns:
-        own, numbers = reader.read(column.name, cells[column.name], column.kind)
-        if own.gaps and not column.gaps and column.kind != CATEGORY:
-            where, cell = source.at(int(np.isnan(numbers).argmax()), own.name)
-            said = f"{cell!r}, a gap" if cell.strip() else "an empty cell"
-            raise UserError(f"{where}, column {own.name!r}: found {said}, expected a {column.kind}")
-        found.append(own)
-        parts.append(numbers)
-    return found, np.column_stack(parts)
 
 
 def cars(target: str, features: list[str] | None, dtype: DTypeLike) -> Table:
@@ -188,5 +158,5 @@ def sha256_in_background(paths: Sequence[Path], since: Sequence[os.stat_result])
     return result
 
 
-def _largest(dtype: DTypeLike) -> float:
+def largest(dtype: DTypeLike) -> float:
     return float(np.finfo(np.dtype(dtype)).max)

@@ -56,7 +56,7 @@ def _left_out(
     """Names of the runs that have the best one's folds, their predictions (runs, rows), target and fold (rows,)."""
     import numpy as np
 
-    from src.runs.ensemble import read_out_of_fold
+    from src.runs.interval import read_out_of_fold
     from src.runs.restore import load_config
 
     found: dict[str, dict[str, Any]] = {}

@@ -141,7 +141,7 @@ def _judged(folder: RunFolder, cfg: "Config", table: "Table", split: str) -> "tu
     import numpy as np
 
     from src.config import build
-    from src.runs.ensemble import read_out_of_fold
+    from src.runs.interval import read_out_of_fold
     from src.runs.restore import load_one
 
     if split == "oof":

@@ -11,8 +11,8 @@ import numpy as np
 from src.config import build
 from src.config.values import Config, Values
 from src.data.table import Column, Table
-from src.errors import UserError, first_line
 from src.runs.baselines import fitted
+from src.runs.interval import half_width
 from src.training.task import METRICS, figures
 
 if TYPE_CHECKING:
@@ -57,6 +57,12 @@ class Ensemble:
             return found[:, None] if quantiles and not several else found
 
         return predict
+
+    def flat(self) -> "list[tuple[Predictor, float]]":
+        """Every predictor within, with its share of the prediction."""
+        weights = self.weights or [1 / len(self.members)] * len(self.members)
+        pairs = zip(self.members, weights, strict=True)
+        return [(each, share * weight) for member, weight in pairs for each, share in member.flat()]
 
 
 def is_several(cfg: Config) -> bool:
@@ -152,35 +158,6 @@ def baselines(parts: "Sequence[Partition]", folds: bool, names: Sequence[str]) -
         if len(predicts) == len(parts):
             found[name] = judge(predicts, parts, folds).figures
     return found
-
-
-def half_width(columns: dict[str, np.ndarray], level: float) -> float:
-    """How far to each side of a prediction an interval goes that holds the target in ``level`` of the cases.
-
-    The quantile of the out-of-fold errors, as large as finitely many of them need (cross-conformal: Vovk, 2015).
-    Infinite where they are too few for the level.
-    """
-    errors = np.sort(np.abs(columns["prediction"] - columns["target"]))
-    place = int(np.ceil((len(errors) + 1) * level))
-    return float(errors[place - 1]) if place <= len(errors) else float("inf")
-
-
-def read_out_of_fold(path: Path) -> dict[str, np.ndarray]:
-    """The columns of predictions_oof.csv.
-
-    Raises:
-        UserError: the run has no such file, or it is damaged.
-    """
-    try:
-        lines = np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2, usecols=(-4, -3, -2, -1))
-    except FileNotFoundError:
-        raise UserError(
-            f"{path.parent}: an interval needs rows that no model saw, which a run with folds=5 has, "
-            "or the quantiles at its ends, which loss=quantile learns"
-        ) from None
-    except (OSError, ValueError, IndexError) as error:
-        raise UserError(f"{path}: cannot be read ({first_line(error)})") from None
-    return dict(zip(("row", "fold", "target", "prediction"), lines.T, strict=True))
 
 
 def write_out_of_fold(path: Path, columns: dict[str, np.ndarray], target: str) -> None:

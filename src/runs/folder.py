@@ -4,7 +4,8 @@ import json
 import math
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -173,10 +174,33 @@ class RunFolder:
 
 def write_text(path: Path, text: str) -> None:
     """Writes a file in one atomic step."""
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file to write that takes the place of ``path`` in the end, or is gone, with the folders made for it.
+
+    What is no ordinary file, a pipe say, is written itself.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        yield path
+        return
+    path = path.resolve()  # a link stays one
+    made = [folder for folder in path.parents if not folder.exists()]
     # A name of its own: two processes that share a sweep write its report at the same moment.
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        for folder in made:
+            with suppress(OSError):  # somebody else's by now
+                folder.rmdir()
+        raise
 
 
 def run_command(overrides: Sequence[str], swept: bool) -> str:

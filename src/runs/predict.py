@@ -1,14 +1,23 @@
 """Predictions for new rows, from a run folder and nothing else."""
 
+import os
 from collections.abc import Collection
+from dataclasses import dataclass
+from errno import EISDIR
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from src.data.table import CATEGORY
 from src.errors import UserError
-from src.runs.folder import RunFolder
+from src.runs.folder import RunFolder, replacing
 from src.runs.restore import load_config, load_predictor
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from src.data.encoder import Encoder
 
 _SHOWN, _COLUMNS = 3, 7  # rows, and columns at most, that the terminal shows
 
@@ -40,69 +49,72 @@ def predict(
     folder, checkpoint = RunFolder.with_checkpoint(run, checkpoint)
 
     from src.data.form import Form, files
-    from src.data.reader import Source
-    from src.data.sources import like
+    from src.data.stream import Stream, like
+    from src.runs.interval import ends_of, outputs
 
     cfg = load_config(folder, ("model",), trust)
     written = {name: cfg.data.get(name) for name in vars(Form()) if cfg.data.get(name) is not None}
     paths = files(input)
-    source = Source(paths, Form(**written))
+    source = Stream(paths, Form(**written))
     predictor = load_predictor(folder, cfg, checkpoint, trust)
     encoder = predictor.encoder
-    columns, features = like(encoder.columns, source, list(cfg.data.get("missing") or []), predictor.dtype)
-    reach = [] if interval is None else _interval(folder, predictor.levels, interval)
-    names = _names(encoder.target_name, predictor.levels, bool(reach))
-    if taken := next((each for each in names if each in source.names), None):
+    columns = outputs(encoder.target_name, predictor.levels, ends_of(folder, predictor.levels, interval))
+    if taken := next((name for name, *_ in columns if name in source.names), None):
         raise UserError(f"{input}: has a column {taken!r} already")
-
-    # As text, so that the input's own columns come out as they went in.
-    frame = source.cells(source.names).to_pandas()
-    predicted = predictor.on(columns, quantiles=True)(features)
-    inner = predicted.T[np.argsort(predictor.levels)]
-    found = [predicted[:, 0], *(predicted[:, place] + far for place, far in reach), *inner]
-    for each, column in zip(names, found, strict=False):  # of one level there are no quantiles
-        frame[each] = column
     target = Path(output) if output else folder.path / "predictions" / f"{paths[0].stem}.csv"
+    shown: pd.DataFrame | None = None
+    counts = Counts()
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        frame.to_csv(target, index=False)
+        if target.is_dir():
+            raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
+        with replacing(target) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+            for piece in like(encoder.columns, source, list(cfg.data.get("missing") or []), predictor.dtype):
+                # Of a CSV file its text; a whole number of Parquet stays one, though there be gaps in another piece.
+                frame = piece.cells.to_pandas(types_mapper=_whole)
+                predicted = predictor.on(piece.columns, quantiles=True)(piece.features)
+                for name, place, far in columns:
+                    frame[name] = predicted[:, place] + far
+                frame.to_csv(file, index=False, header=shown is None)
+                shown = frame.head(_SHOWN) if shown is None else shown
+                recode = encoder.recoder(piece.columns)
+                counts.add(encoder, piece.features if recode is None else recode(piece.features))
     except OSError as error:
         raise UserError(f"output={target}: cannot be written ({error.strerror})") from None
-    recode = encoder.recoder(columns)
-    said = _said(encoder, features if recode is None else recode(features), len(source.names) - len(columns))
-    print(frame.head(_SHOWN).to_string(index=False, max_cols=_COLUMNS, line_width=80))
-    print(f"{input}: {len(frame)} predictions{said}: {target}")
+    assert shown is not None  # a file without rows was refused
+    print(shown.to_string(index=False, max_cols=_COLUMNS, line_width=80))
+    said = counts.said(len(source.names) - len(encoder.columns))
+    print(f"{input}: {counts.rows} predictions{said}: {target}")
     return target
 
 
-def _names(target: str, levels: list[float], interval: bool) -> list[str]:
-    bounds = [f"{target}_low", f"{target}_high"] if interval else []
-    return [f"{target}_predicted", *bounds, *(f"{target}_q{level:g}" for level in sorted(levels) if len(levels) > 1)]
+def _whole(kind: Any) -> Any:
+    import pandas as pd
+    import pyarrow as pa
+
+    return pd.ArrowDtype(kind) if pa.types.is_integer(kind) else None
 
 
-def _interval(folder: RunFolder, levels: list[float], interval: float) -> list[tuple[int, float]]:
-    """Of the low and the high end: which of the levels it is, and how far from there."""
-    if isinstance(interval, bool) or not isinstance(interval, int | float) or not 0 < interval < 1:
-        raise UserError(f"interval must be a number between 0 and 1, both excluded, found {interval!r}")
-    ends = [(1 - interval) / 2, (1 + interval) / 2]
-    places = [place for end in ends for place, level in enumerate(levels) if abs(level - end) < 1e-9]
-    if len(places) == 2:
-        return [(place, 0.0) for place in places]
-    from src.runs.ensemble import half_width, read_out_of_fold
+@dataclass
+class Counts:
+    """What a reader of predictions should know of their rows."""
 
-    half = half_width(read_out_of_fold(folder.path / "predictions_oof.csv"), interval)
-    return [(0, -half), (0, half)]
+    rows: int = 0
+    gaps: int = 0
+    unknown: int = 0
 
+    def add(self, encoder: "Encoder", features: np.ndarray) -> None:
+        """Counts more rows (rows, features), recoded."""
+        words = [place for place, column in enumerate(encoder.columns) if column.kind == CATEGORY]
+        self.rows += len(features)
+        self.gaps += int(np.isnan(features).sum())
+        self.unknown += int((features[:, words] < 0).sum())
 
-def _said(encoder: Any, features: np.ndarray, others: int) -> str:
-    """What a reader of predictions should know of their rows (rows, features)."""
-    from src.data.table import CATEGORY
-
-    unknown = sum(int((features[:, i] < 0).sum()) for i, c in enumerate(encoder.columns) if c.kind == CATEGORY)
-    counts = (
-        (int(np.isnan(features).sum()), "gap filled as in training", "gaps filled as in training"),
-        (unknown, "category not met in training", "categories not met in training"),
-        (others, "other column carried along", "other columns carried along"),
-    )
-    said = [f"{count} {one if count == 1 else many}" for count, one, many in counts if count]
-    return f" ({', '.join(said)})" if said else ""
+    def said(self, others: int) -> str:
+        """In parentheses; ``others`` are columns that were carried along."""
+        counts = (
+            (self.gaps, "gap filled as in training", "gaps filled as in training"),
+            (self.unknown, "category not met in training", "categories not met in training"),
+            (others, "other column carried along", "other columns carried along"),
+        )
+        said = [f"{count} {one if count == 1 else many}" for count, one, many in counts if count]
+        return f" ({', '.join(said)})" if said else ""

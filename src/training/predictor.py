@@ -1,11 +1,12 @@
 """A trained net with its encoder: raw features in, predictions in the target's unit out."""
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from src.data.encoder import Encoder
 from src.data.table import Column
@@ -46,14 +47,19 @@ class Predictor:
         with torch.inference_mode(), threads(1):
             for start in range(0, len(features), _CHUNK):
                 encoded = self.encoder.encode(features[start : start + _CHUNK], self.dtype)
-                parts.append(self.encoder.decode(self.net(encoded.to(self._precision))))
-        return _uncrossed(np.concatenate(parts), self.levels)
+                found = self.encoder.target.decode(self.net(encoded.to(self._precision)))
+                parts.append(uncrossed(found, self.levels).numpy())
+        return np.concatenate(parts)
 
     def on(self, columns: list[Column], quantiles: bool = False) -> Callable[[np.ndarray], np.ndarray]:
         """The same for raw features as a table with such columns has them, whose categories are its own."""
         predict = self.quantiles if quantiles else self.__call__
         recode = self.encoder.recoder(columns)
         return predict if recode is None else lambda features: predict(recode(features))
+
+    def flat(self) -> "list[tuple[Predictor, float]]":
+        """Itself, with the whole of the prediction, as an ensemble has it of its members."""
+        return [(self, 1.0)]
 
     def line(self) -> Line | None:
         """Slopes and intercept in raw units where the net is a straight line, else None."""
@@ -73,10 +79,12 @@ def figures_of(predict: Callable[[np.ndarray], np.ndarray], part: "Partition") -
     return found
 
 
-def _uncrossed(values: np.ndarray, levels: list[float]) -> np.ndarray:
+def uncrossed(values: Tensor, levels: Sequence[float]) -> Tensor:
     """Quantiles (rows, levels) in the order of their levels, seen from the first, which stays as it is."""
-    for side, bound in ((1, np.maximum), (-1, np.minimum)):
-        outwards = sorted((level for level in levels if (level - levels[0]) * side >= 0), key=lambda v: v * side)
-        places = [levels.index(level) for level in outwards]
-        values[:, places] = bound.accumulate(values[:, places], axis=1)
-    return values
+    columns = list(values.unbind(1))
+    for side, bound in ((1, torch.maximum), (-1, torch.minimum)):
+        outwards = sorted((level for level in levels if (level - levels[0]) * side > 0), key=lambda v: v * side)
+        for nearer, level in pairwise([levels[0], *outwards]):
+            place = levels.index(level)
+            columns[place] = bound(columns[place], columns[levels.index(nearer)])
+    return torch.stack(columns, 1)

@@ -10,9 +10,9 @@ import pytest
 from src.config.check import check, settle
 from src.errors import UserError
 from src.runs.baselines import verdict
-from src.runs.ensemble import half_width, read_out_of_fold
 from src.runs.evaluate import evaluate
 from src.runs.folder import RunFolder
+from src.runs.interval import half_width, read_out_of_fold
 from src.runs.predict import predict
 from tests.compose import composed, trained
 

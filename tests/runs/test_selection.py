@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from src.errors import UserError
-from src.runs.ensemble import read_out_of_fold
 from src.runs.evaluate import evaluate
 from src.runs.folder import RunFolder
+from src.runs.interval import read_out_of_fold
 from src.runs.predict import predict
 from src.runs.selection import crossed, greedy, remove
 from tests.commands import Call

@@ -12,7 +12,7 @@ from src.runs.evaluate import evaluate
 from src.runs.folder import RunFolder
 from src.runs.predict import predict
 from src.training.losses import check_losses
-from src.training.predictor import _uncrossed
+from src.training.predictor import uncrossed
 from src.training.quantile import Quantile, in_order
 from tests.compose import trained
 
@@ -55,8 +55,8 @@ def test_quantiles_do_not_cross() -> None:
     """The prediction stays, and whoever stands on the wrong side of one nearer to it is moved there."""
     levels = in_order([0.1, 0.4, 0.5, 0.6, 0.9])
     assert levels == [0.5, 0.4, 0.6, 0.1, 0.9]
-    assert _uncrossed(np.array([[5.0, 6, 4, 3, 9]]), levels).tolist() == [[5, 5, 5, 3, 9]]
-    assert _uncrossed(np.array([[5.0, 4, 6, 4.5, 5.5]]), levels).tolist() == [[5, 4, 6, 4, 6]]
+    assert uncrossed(torch.tensor([[5.0, 6, 4, 3, 9]]), levels).tolist() == [[5, 5, 5, 3, 9]]
+    assert uncrossed(torch.tensor([[5.0, 4, 6, 4.5, 5.5]]), levels).tolist() == [[5, 4, 6, 4, 6]]
 
 
 def test_a_run_knows_how_much_lies_between(tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ LAYERS = [
     ("src.config",),
     ("src.runs",),
     ("src.sweeping",),
-    ("src.stacks", "src.reports"),
-    ("src.train", "src.evaluate", "src.predict", "src.report", "src.plugins", "hydra_plugins"),
+    ("src.stacks", "src.reports", "src.exporting"),
+    ("src.train", "src.evaluate", "src.predict", "src.export", "src.report", "src.plugins", "hydra_plugins"),
 ]
 LAYER = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
 
