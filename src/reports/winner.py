@@ -69,7 +69,7 @@ def winner(sweep: Path, rows: Sequence[Row], before: Mapping[str, Any]) -> Winne
         from src.config import build
 
         table = build.table(cfg)
-        if table.sha256 != folder.read_summary()["data"]["sha256"]:
+        if table.sha256 != best.source:
             log.info("%s: has changed since the sweep; its best run is not looked at", table.source)
             return found
         found.cfg, found.table = cfg, table
@@ -114,7 +114,7 @@ def _hold(found: Winner, cfg: "Config", table: "Table", best: Row, names: list[s
         found.baselines = ensemble.baselines(ensemble.partition_of(cfg, table), bool(cfg.folds), names)
     else:
         found.baselines = Reference(build.partition(cfg, table)).baselines(names)
-    if note := verdict(best.metrics, found.baselines):
+    if note := verdict({name: value for name, value in best.metrics.items() if value is not None}, found.baselines):
         found.remarks.append(f"run {best.folder}: {note}")
     if "seed" in best.params and cfg.data.get("split_seed") is None and cfg.data.val_fraction:
         found.remarks.append(
