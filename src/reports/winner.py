@@ -126,9 +126,11 @@ def _hold(found: Winner, cfg: "Config", table: "Table", best: Row, names: list[s
 def _uncertainty(folder: RunFolder, cfg: "Config", table: "Table", best: Row, of: int) -> list[str]:
     from src.reports.uncertainty import interval, of_seeds, sentence
 
-    if best.seeds and best.average is not None and best.spread is not None:
-        return [of_seeds(best.names[0], best.average, best.spread, best.seeds)]
     split, _, metric = best.names[0].partition("/")
+    if best.seeds and best.average is not None and best.spread is not None:
+        same = cfg.data.get("split_seed") is not None and split != "oof"
+        rows = best.splits[split] if same else None
+        return [of_seeds(best.names[0], best.average, best.spread, best.seeds, rows)]
     predicted, target = _judged(folder, cfg, table, split)
     splits = best.splits
     most = splits["train"] + splits.get("val", 0) if split == "val" else len(target)

@@ -99,7 +99,7 @@ def test_the_interval_of_normal_errors() -> None:
 def test_what_is_said_of_many_rows_and_of_seeds() -> None:
     """No advice where it would change little; a mean over seeds has Student's interval."""
     said = sentence("3", "val/mse", 1.5, (1.0, 2.0), 300, 2000, 1)
-    assert said == "run 3: val/mse 1.5 is of 300 rows, 95% interval 1 to 2"
+    assert said == "run 3: val/mse 1.5 is of 300 rows, 95% bootstrap interval 1 to 2"
     assert "folds" not in sentence("3", "oof/mse", 1.5, (1.0, 2.0), 50, 50, 9), "they judge by all rows already"
-    said = of_seeds("val/mse", 10.0, 2.0, 4)
+    said = of_seeds("val/mse", 10.0, 2.0, 4, None)
     assert said.endswith("10 is the mean of 4 seeds, 95% interval 6.818 to 13.18")  # 3.182 deviations of the mean
