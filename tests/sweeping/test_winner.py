@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from src.reports.uncertainty import interval, of_seeds, sentence
+from src.runs.baselines import fitted
 from src.runs.find import find
 from tests.commands import Call
 from tests.compose import trained
@@ -49,12 +50,27 @@ def test_baselines_stand_in_the_leaderboard_once(
         assert line["objective"] == line["val/mse"]
     assert answer.out.count(" baseline ") == 4
 
-    def never(*_: Any) -> None:
-        raise AssertionError("fitted again")
+    names: list[str] = []
 
-    monkeypatch.setattr("src.runs.outcome.fitted", never)
-    assert call("report", "sweep=outputs/sweeps/s").code == 0
-    assert lines(tmp_path / "outputs/sweeps/s") == board
+    def counted(name: str, part: Any) -> Any:
+        names.append(name)
+        return fitted(name, part)
+
+    monkeypatch.setattr("src.runs.outcome.fitted", counted)
+    file = tmp_path / "outputs/sweeps/s/sweep.json"
+    for text, wanted in ((file.read_text(), []), (other_best(file), ["mean", "ridge", "boosting"])):
+        file.write_text(text)
+        assert call("report", "sweep=outputs/sweeps/s").code == 0
+        assert names == wanted
+        assert lines(tmp_path / "outputs/sweeps/s") == board
+
+
+def other_best(file: Path) -> str:
+    """A sweep.json as it would be, had another run been the best."""
+    found = json.loads(file.read_text())
+    found["fitted_for"]["run"] = "17"
+    found["baselines"]["mean"]["val/mse"] = -1
+    return json.dumps(found)
 
 
 def test_a_sweep_of_a_lesson_has_none_and_says_how_well_its_best_is_known(call: Call, tmp_path: Path) -> None:
