@@ -9,6 +9,7 @@ from src.errors import UserError
 from src.reports.leaderboard import Row
 from src.reports.winner import Winner
 from src.runs.folder import MIXTURE, RunFolder
+from src.training.task import larger_is_better
 
 if TYPE_CHECKING:
     import numpy as np
@@ -99,4 +100,5 @@ def _said(found: dict[str, Any], best: Row, crossed: tuple[float, float]) -> str
     )
     if test in found["metrics"] and test in best.metrics:
         said += f"; {test} {found['metrics'][test]:.6g} against {best.metrics[test]:.6g}"
-    return said
+    worse = crossed[0] <= crossed[1] if larger_is_better(name) else crossed[0] >= crossed[1]
+    return f"{said}. On folds that did not choose it the ensemble gains nothing: take the run alone" if worse else said

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from src.errors import first_line
-from src.reports.leaderboard import Row, short, table
+from src.reports.leaderboard import BASELINE, Row, short, table
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -128,6 +128,9 @@ def _table(rows: Sequence[Row]) -> str:
     import pandas as pd
 
     with pd.option_context("display.max_colwidth", None):
-        cells = table(rows[:_ROWS]).map(short).to_html(index=False, border=0)
+        frame = table(rows[:_ROWS])
+        names = [(row.message or "").partition(",")[0] if row.status == BASELINE else row.rank for row in rows[:_ROWS]]
+        frame["rank"] = pd.Series(names, dtype=object)  # where a reader looks first
+        cells = frame.map(short).to_html(index=False, border=0)
     more = f"<p>{len(rows) - _ROWS} more in leaderboard.csv</p>" if len(rows) > _ROWS else ""
     return f'<h2>Leaderboard</h2>\n<div class="wide">{cells}</div>{more}'

@@ -81,12 +81,13 @@ def sentences(pairs: Sequence[Pairs], unit: str, remedy: str) -> list[str]:
     over = f"over {count} {unit}"
     least, several = 2.0 ** (1 - count), len(pairs)
     if several * least >= LEVEL:
-        ahead = ", ".join(f"{each.rank} in {each.wins}" for each in pairs)
+        ranks = f"rank {pairs[0].rank}" if several == 1 else f"ranks {pairs[0].rank} to {pairs[-1].rank}"
+        wins = " to ".join(map(str, sorted({min(each.wins for each in pairs), max(each.wins for each in pairs)})))
         corrected = f", {_p(several * least)} after Holm's correction for {several}" if several > 1 else ""
         needed = next(n for n in range(2, 99) if several * 2.0 ** (1 - n) < LEVEL)
         return [
-            f"rank 1 is ahead of rank {ahead} of {count} {unit}; so few can show nothing: the smallest p of Wilcoxon's "
-            f"signed-rank test is {_p(least)}{corrected}; {remedy.format(needed)}"
+            f"rank 1 is ahead of {ranks} in {wins} of {count} {unit}; so few can show nothing: the smallest p of "
+            f"Wilcoxon's signed-rank test is {_p(least)}{corrected}; {remedy.format(needed)}"
         ]
     corrected_p = holm([each.p for each in pairs])
     shown = [(each, f"{each.rank} (p = {_p(p)})", p < LEVEL) for each, p in zip(pairs, corrected_p, strict=True)]

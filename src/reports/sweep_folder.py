@@ -133,7 +133,7 @@ def _folder_rows(paths: list[Path], folder: Path) -> list[Row]:
 
 
 def _row(name: str, number: int, summary: dict[str, Any]) -> Row:
-    objectives, data = objectives_of(summary), summary.get("data", {})
+    objectives, data = objectives_of(summary), summary.get("data") or {}
     return Row(
         folder=name,
         status=str(summary.get("status", "unfinished")),
@@ -154,9 +154,8 @@ def _row(name: str, number: int, summary: dict[str, Any]) -> Row:
 def _folds(objective: str, summary: dict[str, Any]) -> list[float]:
     """An out-of-fold objective on each fold."""
     split, _, metric = objective.partition("/")
-    if split != "oof" or not summary.get("metrics"):
-        return []
-    return [member["metrics"][f"val/{metric}"] for member in summary["members"]]
+    each = [member.get("metrics", {}).get(f"val/{metric}") for member in summary.get("members", [])]
+    return [] if split != "oof" or None in each else each
 
 
 def _summary(path: Path) -> dict[str, Any]:

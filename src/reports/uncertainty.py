@@ -37,7 +37,8 @@ def sentence(run: str, name: str, value: float, bounds: tuple[float, float], row
         rows, all_rows: that judged it, and that could have.
         of: runs that it was chosen from.
     """
-    said = f"run {run}: {name} {value:.6g} is of {rows} rows, {LEVEL:.0%} interval {bounds[0]:.4g} to {bounds[1]:.4g}"
+    low, high = (f"{bound:.4g}" for bound in bounds)
+    said = f"run {run}: {name} {value:.6g} is of {rows} rows, {LEVEL:.0%} bootstrap interval {low} to {high}"
     if of > 1:
         said += f"; chosen by these rows as the best of {of}, it is likely too good"
     if rows < FEW and rows < all_rows:
@@ -45,10 +46,17 @@ def sentence(run: str, name: str, value: float, bounds: tuple[float, float], row
     return said
 
 
-def of_seeds(name: str, average: float, spread: float, seeds: int) -> str:
-    """One line on a mean over seeds: Student's interval, which knows nothing of rows that all seeds have in common."""
+def of_seeds(name: str, average: float, spread: float, seeds: int, rows: int | None) -> str:
+    """One line on a mean over seeds, with Student's interval.
+
+    Args:
+        name: of the figure.
+        average, spread, seeds: its mean, its deviation, and of how many.
+        rows: that judged all of them alike; None where each seed kept other ones.
+    """
     from scipy.stats import t
 
     half = float(t.ppf((1 + LEVEL) / 2, seeds - 1)) * spread / seeds**0.5
     bounds = f"{average - half:.4g} to {average + half:.4g}"
-    return f"rank 1: {name} {average:.6g} is the mean of {seeds} seeds, {LEVEL:.0%} interval {bounds}"
+    more = f", of starts and not of rows: all were judged by the same {rows}" if rows else ""
+    return f"rank 1: {name} {average:.6g} is the mean of {seeds} seeds, {LEVEL:.0%} interval {bounds}{more}"

@@ -69,7 +69,7 @@ def winner(sweep: Path, rows: Sequence[Row], before: Mapping[str, Any]) -> Winne
         from src.config import build
 
         table = build.table(cfg)
-        if table.sha256 != folder.read_summary()["data"]["sha256"]:
+        if table.sha256 != best.source:
             log.info("%s: has changed since the sweep; its best run is not looked at", table.source)
             return found
         found.cfg, found.table = cfg, table
@@ -114,7 +114,7 @@ def _hold(found: Winner, cfg: "Config", table: "Table", best: Row, names: list[s
         found.baselines = ensemble.baselines(ensemble.partition_of(cfg, table), bool(cfg.folds), names)
     else:
         found.baselines = Reference(build.partition(cfg, table)).baselines(names)
-    if note := verdict(best.metrics, found.baselines):
+    if note := verdict({name: value for name, value in best.metrics.items() if value is not None}, found.baselines):
         found.remarks.append(f"run {best.folder}: {note}")
     if "seed" in best.params and cfg.data.get("split_seed") is None and cfg.data.val_fraction:
         found.remarks.append(
@@ -126,9 +126,11 @@ def _hold(found: Winner, cfg: "Config", table: "Table", best: Row, names: list[s
 def _uncertainty(folder: RunFolder, cfg: "Config", table: "Table", best: Row, of: int) -> list[str]:
     from src.reports.uncertainty import interval, of_seeds, sentence
 
-    if best.seeds and best.average is not None and best.spread is not None:
-        return [of_seeds(best.names[0], best.average, best.spread, best.seeds)]
     split, _, metric = best.names[0].partition("/")
+    if best.seeds and best.average is not None and best.spread is not None:
+        same = cfg.data.get("split_seed") is not None and split != "oof"
+        rows = best.splits[split] if same else None
+        return [of_seeds(best.names[0], best.average, best.spread, best.seeds, rows)]
     predicted, target = _judged(folder, cfg, table, split)
     splits = best.splits
     most = splits["train"] + splits.get("val", 0) if split == "val" else len(target)

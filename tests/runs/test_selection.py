@@ -28,7 +28,7 @@ SWEEP = (
     "model.hidden=[6]",
     "optimizer.lr=0.02",
 )
-SWEEP += ("trainer.max_epochs=8", "logger=none", "baselines=false", "data.split_seed=1", "hydra.sweep.dir=s")
+SWEEP += ("trainer.max_epochs=8", "logger=none", "baselines=false", "hydra.sweep.dir=s")
 
 
 def test_runs_of_opposite_errors_are_mixed_as_these_ask_for() -> None:
@@ -72,7 +72,7 @@ def test_a_sweep_of_folds_ends_with_its_ensemble(call: Call, tmp_path: Path, row
     """A folder that predicts the weighted mean of its runs, repeats its own figures, and is no run of the sweep."""
     (tmp_path / "t.csv").write_text("a,b,y\n" + "".join(",".join(map(repr, row)) + "\n" for row in rows))
     (tmp_path / "new.csv").write_text("a,b\n0.3,0.1\n-1,2\n")
-    answer = call("train", "-m", *SWEEP, "seed=0,1,2", "data.test_fraction=0.2")
+    answer = call("train", "-m", *SWEEP, "seed=0,1,2", "data.split_seed=1", "data.test_fraction=0.2")
     assert answer.code == 0, answer.err
     folder = RunFolder(tmp_path / "s/ensemble")
     summary = folder.read_summary()
@@ -129,11 +129,17 @@ def predictions(run: Path) -> np.ndarray:
         return np.array([float(line["y_predicted"]) for line in csv.DictReader(file)])
 
 
-def test_runs_of_other_folds_are_not_mixed(call: Call, tmp_path: Path, rows: list[list[float]]) -> None:
-    """Where each trial left out other rows, the best run is all there is."""
+@pytest.mark.parametrize("apart", ["data.split_seed=1,2", "data.drop=[a],[b]"])
+def test_runs_of_other_folds_or_columns_are_not_mixed(
+    call: Call, tmp_path: Path, rows: list[list[float]], apart: str
+) -> None:
+    """Where each trial left out other rows, or read other columns, the best run is all there is."""
     (tmp_path / "t.csv").write_text("a,b,y\n" + "".join(",".join(map(repr, row)) + "\n" for row in rows))
-    answer = call("train", "-m", *SWEEP, "data.split_seed=1,2")
+    answer = call("train", "-m", *SWEEP, "baselines=null", apart)
     assert answer.code == 0, answer.err
+    assert not any(RunFolder(tmp_path / "s" / run).read_summary()["baselines"] for run in "01"), "once for the sweep"
+    board = list(csv.DictReader((tmp_path / "s/leaderboard.csv").open(newline="")))
+    assert [float(line["objective"]) == float(line["oof/mse"]) for line in board[2:]] == [True] * 4
     assert "ensemble of runs" not in answer.out
     assert not (tmp_path / "s/ensemble").exists()
 

@@ -35,7 +35,11 @@ def test_five_folds_can_show_nothing() -> None:
     [said] = sentences([pair], "folds", "folds={}")
     assert said.startswith("rank 1 is ahead of rank 2 in 5 of 5 folds; so few can show nothing: the smallest p of")
     assert said.endswith("signed-rank test is 0.0625; folds=6")
-    assert "is 0.0625, 0.125 after Holm's correction for 2; folds=7" in sentences([pair, pair], "folds", "folds={}")[0]
+    third = compared(best, {**worse, 0: -1.0}, 3, 1)
+    assert third is not None
+    [said] = sentences([pair, third], "folds", "folds={}")
+    assert said.startswith("rank 1 is ahead of ranks 2 to 3 in 4 to 5 of 5 folds")
+    assert "is 0.0625, 0.125 after Holm's correction for 2; folds=7" in said
 
 
 def test_what_twelve_pairs_show() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from src.reports.uncertainty import interval, of_seeds, sentence
+from src.runs.baselines import fitted
 from src.runs.find import find
 from tests.commands import Call
 from tests.compose import trained
@@ -49,12 +50,27 @@ def test_baselines_stand_in_the_leaderboard_once(
         assert line["objective"] == line["val/mse"]
     assert answer.out.count(" baseline ") == 4
 
-    def never(*_: Any) -> None:
-        raise AssertionError("fitted again")
+    names: list[str] = []
 
-    monkeypatch.setattr("src.runs.outcome.fitted", never)
-    assert call("report", "sweep=outputs/sweeps/s").code == 0
-    assert lines(tmp_path / "outputs/sweeps/s") == board
+    def counted(name: str, part: Any) -> Any:
+        names.append(name)
+        return fitted(name, part)
+
+    monkeypatch.setattr("src.runs.outcome.fitted", counted)
+    file = tmp_path / "outputs/sweeps/s/sweep.json"
+    for text, wanted in ((file.read_text(), []), (other_best(file), ["mean", "ridge", "boosting"])):
+        file.write_text(text)
+        assert call("report", "sweep=outputs/sweeps/s").code == 0
+        assert names == wanted
+        assert lines(tmp_path / "outputs/sweeps/s") == board
+
+
+def other_best(file: Path) -> str:
+    """A sweep.json as it would be, had another run been the best."""
+    found = json.loads(file.read_text())
+    found["fitted_for"]["run"] = "17"
+    found["baselines"]["mean"]["val/mse"] = -1
+    return json.dumps(found)
 
 
 def test_a_sweep_of_a_lesson_has_none_and_says_how_well_its_best_is_known(call: Call, tmp_path: Path) -> None:
@@ -99,7 +115,7 @@ def test_the_interval_of_normal_errors() -> None:
 def test_what_is_said_of_many_rows_and_of_seeds() -> None:
     """No advice where it would change little; a mean over seeds has Student's interval."""
     said = sentence("3", "val/mse", 1.5, (1.0, 2.0), 300, 2000, 1)
-    assert said == "run 3: val/mse 1.5 is of 300 rows, 95% interval 1 to 2"
+    assert said == "run 3: val/mse 1.5 is of 300 rows, 95% bootstrap interval 1 to 2"
     assert "folds" not in sentence("3", "oof/mse", 1.5, (1.0, 2.0), 50, 50, 9), "they judge by all rows already"
-    said = of_seeds("val/mse", 10.0, 2.0, 4)
+    said = of_seeds("val/mse", 10.0, 2.0, 4, None)
     assert said.endswith("10 is the mean of 4 seeds, 95% interval 6.818 to 13.18")  # 3.182 deviations of the mean
