@@ -1,7 +1,7 @@
 """New rows of columns that something was trained on, a piece at a time, so that a file may be larger than memory."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -87,11 +87,14 @@ class Stream(Source):
 
 
 def _plain(schema: "Schema", columns: Sequence[str]) -> "Schema":
-    """These columns, dictionaries as what they hold."""
+    """These columns, dictionaries as what they hold and words as one of the types that there are for them."""
     import pyarrow as pa
 
-    fields = [schema.field(name) for name in columns]
-    return pa.schema([f.with_type(f.type.value_type) if pa.types.is_dictionary(f.type) else f for f in fields])
+    def plain(kind: Any) -> Any:
+        held = kind.value_type if pa.types.is_dictionary(kind) else kind
+        return pa.string() if pa.types.is_large_string(held) or pa.types.is_string_view(held) else held
+
+    return pa.schema([schema.field(name).with_type(plain(schema.field(name).type)) for name in columns])
 
 
 def like(columns: Sequence[Column], source: Stream, missing: Sequence[str], fits: DTypeLike) -> Iterator[Piece]:

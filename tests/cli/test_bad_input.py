@@ -157,6 +157,7 @@ def test_a_gpu_that_is_not_there(call: Call, tmp_path: Path) -> None:
         ("train", "optimizer.lr", ("optimizer.lr: expected KEY=VALUE",)),
         ("evaluate", "rnu=x", ("rnu", "did you mean run?")),
         ("predict", "inputs=x", ("inputs", "did you mean input?")),
+        ("export", "formt=onnx", ("formt", "did you mean format?")),
     ],
 )
 def test_an_override_that_hydra_refuses(
@@ -290,10 +291,16 @@ BREAKAGES = {
 
 @pytest.mark.parametrize("breakage", BREAKAGES)
 @pytest.mark.parametrize(
-    ("door", "key"), [("evaluate", "run=run"), ("predict", "run=run input=new.csv"), ("train", "resume=run")]
+    ("door", "key"),
+    [
+        ("evaluate", "run=run"),
+        ("predict", "run=run input=new.csv"),
+        ("export", "run=run format=all"),
+        ("train", "resume=run"),
+    ],
 )
 def test_a_run_that_is_broken(door: str, key: str, breakage: str, call: Call, finished: Path, tmp_path: Path) -> None:
-    """evaluate, predict and resume name the folder or the file, and write nothing."""
+    """evaluate, predict, export and resume name the folder or the file, and write nothing."""
     shutil.copytree(finished, tmp_path / "run")
     (tmp_path / "new.csv").write_text("wt\n3\n")
     break_it, said = BREAKAGES[breakage]
@@ -303,7 +310,7 @@ def test_a_run_that_is_broken(door: str, key: str, breakage: str, call: Call, fi
     assert everything_under(tmp_path) == before
 
 
-@pytest.mark.parametrize("door", ["evaluate", "predict"])
+@pytest.mark.parametrize("door", ["evaluate", "predict", "export"])
 def test_a_configuration_that_is_none(door: str, call: Call, finished: Path, tmp_path: Path) -> None:
     """A .hydra/config.yaml that is no configuration of a run, or of another net."""
     shutil.copytree(finished, tmp_path / "run")
@@ -319,7 +326,7 @@ def test_a_configuration_that_is_none(door: str, call: Call, finished: Path, tmp
     assert_refused(call(door, "run=run", *inputs), "model.init: src.models.mlp.MLP takes no 'init'")
 
 
-@pytest.mark.parametrize("door", ["evaluate", "predict"])
+@pytest.mark.parametrize("door", ["evaluate", "predict", "export"])
 def test_a_command_without_its_run(door: str, call: Call, tmp_path: Path) -> None:
     """What is missing is named; checkpoint= is one of two."""
     assert_refused(call(door), "run has to be given, as in run=…")

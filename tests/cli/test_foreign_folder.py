@@ -136,7 +136,7 @@ def _write(run: str, key: str, node: Any, places: dict[str, str]) -> None:
     OmegaConf.save(cfg, path)
 
 
-@pytest.mark.parametrize("door", ["evaluate", "predict"])
+@pytest.mark.parametrize("door", ["evaluate", "predict", "export"])
 @pytest.mark.parametrize("trick", TRICKS)
 def test_a_folder_cannot_run_anything(trick: str, door: str, call: Call, scene: dict[str, str]) -> None:
     """Nothing is called and nothing imported; one line names the folder, the key and what it found there."""
@@ -146,7 +146,8 @@ def test_a_folder_cannot_run_anything(trick: str, door: str, call: Call, scene: 
     answer = call(door, "run=run", *inputs)
     assert not Path(scene["mark"]).exists()
     assert Path(scene["kept"]).exists()
-    if door == "evaluate" or key.startswith("model"):  # a prediction builds the net and nothing else
+    # A prediction builds the net and nothing else, a file to ship the net and its rows.
+    if door == "evaluate" or key.startswith("model") or (door == "export" and key.startswith("data")):
         assert_refused(answer, f"run=run: {key}", said, "expected")
         assert answer.out == ""
 

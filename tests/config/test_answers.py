@@ -185,6 +185,7 @@ def test_an_error_of_ones_own_net(
     [
         ("evaluate nowhere", "run=nowhere: no such folder"),
         ("predict nowhere in.csv", "run=nowhere: no such folder"),
+        ("export nowhere out", "run=nowhere: no such folder"),
         ("report nowhere", "sweep=nowhere: no such folder"),
         ("evaluate run=nowhere more", "more: expected KEY=VALUE, as in model=…"),
     ],
