@@ -77,7 +77,9 @@ def _half_width(folder: RunFolder, interval: float) -> float:
         raise UserError(f"interval must be a number between 0 and 1, both excluded, found {interval!r}")
     from src.runs.ensemble import half_width, read_out_of_fold
 
-    return half_width(read_out_of_fold(folder.path / "predictions_oof.csv"), interval)
+    if not folder.is_as_written(folder.out_of_fold):
+        raise UserError(f"{folder.out_of_fold}: is damaged, its checksum in summary.json is another one")
+    return half_width(read_out_of_fold(folder.out_of_fold), interval)
 
 
 def _said(encoder: Any, features: np.ndarray, others: int) -> str:

@@ -1,14 +1,17 @@
 """A run folder back to a predictor and its data, from any working directory."""
 
 import logging
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from src.config.check import check_values
 from src.config.kinds import check_folder
-from src.config.values import Config, container
+from src.config.values import Config, container, flatten, unresolved
+from src.config.yaml_files import load
 from src.data.table import Table
 from src.errors import NothingLeft, UserError, first_line
 from src.runs.folder import RunFolder
@@ -42,17 +45,16 @@ def load_config(
     Raises:
         UserError: the file is not the configuration of a run, or names what a folder may not.
     """
-    try:
-        cfg = OmegaConf.load(folder.config)
-        started_in = Path(str(OmegaConf.select(OmegaConf.load(folder.hydra), "hydra.runtime.cwd")))
-    except Exception as error:
-        raise UserError(f"{key}={folder.path}: .hydra cannot be read ({first_line(error)})") from None
-    if not isinstance(cfg, DictConfig) or "model" not in cfg or "data" not in cfg:
-        raise UserError(f"{key}={folder.path}: .hydra/config.yaml is not the configuration of a run")
+    said = f"{key}={folder.path}"
+    cfg, started_in = read_config(folder, said)
     try:
         check_folder(cfg, groups, trust)
+        _refuse_interpolations(cfg)
+        check_values(cfg)
     except UserError as error:
-        raise UserError(f"{key}={folder.path}: {error}") from None
+        raise UserError(f"{said}: {error}") from None
+    if not folder.is_as_written(folder.config):
+        print(f"note: {folder.config} is not as the run left it; what follows is by what stands there", file=sys.stderr)
     if "path" in cfg.data:
         with open_dict(cfg):
             cfg.data.path = str(started_in / cfg.data.path)
@@ -185,18 +187,42 @@ def _nothing_left(
 
 def _read(path: Path, *parts: str) -> "tuple[dict[str, Any], Encoder]":
     """A checkpoint that holds these parts, and its encoder."""
-    import torch
-
     from src.data.encoder import Encoder
+    from src.training.checkpoint_reading import read
 
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        state = read(path)
         for part in parts:
             state[part]
         return state, Encoder.from_state_dict(state["DataModule"])
+    except UserError as error:
+        raise UserError(f"{path}: does not hold the encoder of a run ({error})") from None
     except Exception as error:
         # A truncated file shows as any of a dozen errors, by where it was cut.
         raise UserError(f"{path}: is not a whole checkpoint ({type(error).__name__})") from None
+
+
+def read_config(folder: RunFolder, said: str) -> tuple[DictConfig, Path]:
+    """A run's configuration as it stands in its folder, and where the run was started; nothing in it is resolved.
+
+    Raises:
+        UserError: as ``load_config``, which ``said`` begins.
+    """
+    try:
+        cfg, hydra = OmegaConf.create(load(folder.config)), load(folder.hydra)
+        started_in = Path(hydra["hydra"]["runtime"]["cwd"]).expanduser()
+    except Exception as error:
+        raise UserError(f"{said}: .hydra cannot be read ({first_line(error)})") from None
+    if not isinstance(cfg, DictConfig) or "model" not in cfg or "data" not in cfg:
+        raise UserError(f"{said}: .hydra/config.yaml is not the configuration of a run")
+    return cfg, started_in
+
+
+def _refuse_interpolations(cfg: DictConfig) -> None:
+    """A run resolves what it saves; here, what it would read is this process's, its environment say."""
+    for key, value in flatten(unresolved(cfg)).items():
+        if "${" in str(value):
+            raise UserError(f"{key}: expected a value, found the interpolation {value!r}")
 
 
 def _in_one_line(error: Exception) -> str:
