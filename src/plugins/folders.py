@@ -23,6 +23,7 @@ from src.adapters.hydra_compose import written_pattern
 from src.config.answers import told
 from src.config.resolvers import within
 from src.config.settings import check_first_job, check_settings
+from src.config.yaml_files import load
 from src.errors import UserError, refuse
 from src.runs.folder import RunFolder
 from src.runs.lock import claimed
@@ -106,7 +107,7 @@ class Folders(Callback):
             from src.reports.report import report
 
             try:
-                report(folder)
+                report(folder, config.hydra.sweeper.get("storage"))
             except UserError as error:
                 if not ending:
                     refuse(error)
@@ -158,7 +159,7 @@ def _settle_resume(config: DictConfig) -> None:
 def _name_by_run(config: DictConfig) -> None:
     """Takes the name of the run that is resumed, which conf/'s choices do not tell."""
     try:
-        name = str(OmegaConf.select(OmegaConf.load(RunFolder(config.resume).config), "name"))
+        name = str(load(RunFolder(config.resume).config)["name"])
     except Exception:  # whatever is wrong with the folder, the job says
         return
     if re.fullmatch(r"[\w+-][\w.+-]*", name) and not any(

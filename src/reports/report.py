@@ -14,17 +14,22 @@ from src.reports.leaderboard import Row, names_of, print_table, ranked, table
 from src.reports.sweep_folder import Found, read
 from src.runs.folder import write_text
 from src.runs.status import FAILED
-from src.sweeping.storage import forget, open_storage, shown
+from src.sweeping.storage import JOURNAL, forget, open_storage, shown
 
 if TYPE_CHECKING:
     from optuna.study import Study
 
 _DASHBOARD = "dashboard.journal"  # a grid has no study; this one is made of its runs
+_OURS = ("figures", *(name + end for name in (_DASHBOARD, JOURNAL) for end in ("", ".lock")))  # written in place
 _MOST = 2000  # runs that are written there
 
 
-def report(folder: Path) -> list[Row]:
+def report(folder: Path, storage: str | None = None) -> list[Row]:
     """Writes and prints the report of the sweep at ``folder``, finished or not, ours or any other multirun.
+
+    Args:
+        folder: the sweep's.
+        storage: of its study; None for what lies in the folder.
 
     Returns:
         The leaderboard.
@@ -32,7 +37,9 @@ def report(folder: Path) -> list[Row]:
     Raises:
         UserError: there is nothing to report on, or the folder cannot be written.
     """
-    found = read(folder)
+    if link := next((name for name in _OURS if (folder / name).is_symlink()), None):
+        raise UserError(f"sweep={folder}: {link} is a link, expected a file or a folder of the sweep's own")
+    found = read(folder, storage)
     rows = ranked(found.rows, found.directions)
     names, title = names_of(rows), found.study.study_name if found.study else folder.name
     try:

@@ -186,11 +186,16 @@ class RunFolder:
 
 def write_text(path: Path, text: str) -> None:
     """Writes a file in one atomic step."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file in one atomic step; a link that somebody put in its place is not followed."""
     # A name of its own: two processes that share a sweep write its report at the same moment.
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.unlink(missing_ok=True)  # a link that somebody put there is not followed
-    with partial.open("x", encoding="utf-8") as file:
-        file.write(text)
+    partial.unlink(missing_ok=True)
+    with partial.open("xb") as file:
+        file.write(content)
     os.replace(partial, path)
 
 

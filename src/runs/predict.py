@@ -60,6 +60,8 @@ def predict(
     for each, far in zip(names, (0.0, -(half or 0.0), half or 0.0), strict=False):
         frame[each] = predicted + far
     target = Path(output) if output else folder.path / "predictions" / f"{paths[0].stem}.csv"
+    if not output and (link := next((path for path in (target.parent, target) if path.is_symlink()), None)):
+        raise UserError(f"run={run}: {link} is a link, which may lead anywhere: output=FILE says where to write")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         frame.to_csv(target, index=False)

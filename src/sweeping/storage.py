@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import OmegaConf
+from omegaconf import ListConfig
 
 from src.errors import UserError, first_line
 
@@ -26,7 +26,7 @@ JOURNAL = "study.journal"
 def directions_of(sweeper: Any) -> list[str]:
     """What a sweeper's configuration says of each objective, minimize or maximize; [] where it says nothing."""
     given = sweeper.get("direction")
-    items = given if OmegaConf.is_list(given) else [] if given is None else [given]
+    items = given if isinstance(given, (list, ListConfig)) else [] if given is None else [given]
     return [str(item).rpartition(".")[2] for item in items]
 
 
