@@ -1,4 +1,4 @@
-"""YAML of plain containers: text ten times as fast as ``OmegaConf.to_yaml``, read alike by all who read it; and back."""
+"""YAML of plain containers: text, ten times as fast as ``OmegaConf.to_yaml``, and back."""
 
 import re
 from enum import Enum

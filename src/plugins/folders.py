@@ -24,7 +24,7 @@ from src.config.answers import told
 from src.config.resolvers import within
 from src.config.settings import check_first_job, check_settings
 from src.config.yaml_files import load
-from src.errors import UserError, refuse
+from src.errors import UserError, printable, refuse
 from src.runs.folder import RunFolder
 from src.runs.lock import claimed
 from src.sweeping.pruning import SWEEPER
@@ -111,7 +111,7 @@ class Folders(Callback):
             except UserError as error:
                 if not ending:
                     refuse(error)
-                print(error, file=sys.stderr)
+                print(printable(str(error)), file=sys.stderr)
 
 
 def _in_worker(sweep: int) -> Folders:

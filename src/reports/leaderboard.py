@@ -120,9 +120,10 @@ def table(rows: Sequence[Row]) -> "pd.DataFrame":
 def print_table(rows: Sequence[Row], title: str) -> None:
     """The best rows, one for each group of seeds, in 80 columns or the terminal's, and what became of the others."""
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from src.adapters.rich_console import Console
 
     console = Console(highlight=False, markup=False)
     objectives = names_of(rows)

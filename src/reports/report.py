@@ -8,7 +8,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src.errors import UserError
+from src.data.cells import harmless_table
+from src.errors import UserError, printable
 from src.reports.compare import compare
 from src.reports.leaderboard import Row, names_of, print_table, ranked, table
 from src.reports.sweep_folder import Found, read
@@ -45,7 +46,7 @@ def report(folder: Path, storage: str | None = None) -> list[Row]:
     try:
         study = found.study or _study_of(rows, found.directions, folder)
         commands = _commands(rows, found.where if found.study else str(folder / _DASHBOARD))
-        write_text(folder / "leaderboard.csv", table(rows).to_csv(index=False))
+        write_text(folder / "leaderboard.csv", harmless_table(table(rows)).to_csv(index=False))
         write_text(folder / "sweep.json", json.dumps(_sweep(rows, found, commands), indent=2) + "\n")
 
         from src.reports.page import page
@@ -56,11 +57,11 @@ def report(folder: Path, storage: str | None = None) -> list[Row]:
     place = _shown(folder)
     print_table(rows, f"{title}: {', '.join(names)}")
     for said, line in commands.items():
-        print(f"{said}: {line}")
-    print(f"report: {place / 'report.html'}, {place / 'leaderboard.csv'}")
+        print(printable(f"{said}: {line}"))
+    print(printable(f"report: {place / 'report.html'}, {place / 'leaderboard.csv'}"))
     compare(folder, rows)
     if found.note:
-        print(f"note: {found.note}; this report is made from the run folders alone", file=sys.stderr)
+        print(printable(f"note: {found.note}; this report is made from the run folders alone"), file=sys.stderr)
     return rows
 
 

@@ -41,5 +41,7 @@ def _best(sweep: Path, said: str) -> Path:
         raise UserError(f"{said}: no run of {sweep} came to a result")
     name = Path(first.get("folder") or "..")
     if name.is_absolute() or ".." in name.parts:
-        raise UserError(f"{said}: {sweep}/leaderboard.csv names no folder of the sweep as its best, found {str(name)!r}")
+        raise UserError(
+            f"{said}: {sweep}/leaderboard.csv names no folder of the sweep as its best, found {str(name)!r}"
+        )
     return sweep / name

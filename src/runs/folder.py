@@ -1,6 +1,5 @@
 """A run folder: where its files lie, and how they are written and read."""
 
-import json
 import os
 import shlex
 from collections.abc import Mapping, Sequence

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from src.errors import UserError
+from src.data.cells import harmless_table
+from src.errors import UserError, printable
 from src.runs.folder import RunFolder
 from src.runs.restore import load_config, load_predictor
 
@@ -22,6 +23,8 @@ def predict(
     interval: float | None = None,
 ) -> Path:
     """Writes the input's columns and ``TARGET_predicted``, and returns the file's path.
+
+    Text that a spreadsheet would compute has a quote before it, see ``src.data.cells``.
 
     Args:
         run: the run folder, one of its checkpoints, ``last`` or ``best``.
@@ -64,13 +67,13 @@ def predict(
         raise UserError(f"run={run}: {link} is a link, which may lead anywhere: output=FILE says where to write")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        frame.to_csv(target, index=False)
+        harmless_table(frame).to_csv(target, index=False)
     except OSError as error:
         raise UserError(f"output={target}: cannot be written ({error.strerror})") from None
     recode = encoder.recoder(columns)
     said = _said(encoder, features if recode is None else recode(features), len(source.names) - len(columns))
-    print(frame.head(_SHOWN).to_string(index=False, max_cols=_COLUMNS, line_width=80))
-    print(f"{input}: {len(frame)} predictions{said}: {target}")
+    print(printable(frame.head(_SHOWN).to_string(index=False, max_cols=_COLUMNS, line_width=80)))
+    print(printable(f"{input}: {len(frame)} predictions{said}: {target}"))
     return target
 
 

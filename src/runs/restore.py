@@ -13,7 +13,7 @@ from src.config.kinds import check_folder
 from src.config.values import Config, container, flatten, unresolved
 from src.config.yaml_files import load
 from src.data.table import Table
-from src.errors import NothingLeft, UserError, first_line
+from src.errors import NothingLeft, UserError, first_line, printable
 from src.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ def load_config(
     except UserError as error:
         raise UserError(f"{said}: {error}") from None
     if not folder.is_as_written(folder.config):
-        print(f"note: {folder.config} is not as the run left it; what follows is by what stands there", file=sys.stderr)
+        said = f"note: {folder.config} is not as the run left it; what follows is by what stands there"
+        print(printable(said), file=sys.stderr)
     if "path" in cfg.data:
         with open_dict(cfg):
             cfg.data.path = str(started_in / cfg.data.path)

@@ -57,9 +57,8 @@ def _check(file: IO[bytes]) -> None:
 
 def _check_names(pickled: bytes) -> None:
     for code, argument, _ in pickletools.genops(pickled):
-        if "GLOBAL" in code.name or code.name == "INST":
-            if not _NAMES.fullmatch(str(argument)):
-                raise ValueError(f"it names {argument}")
+        if ("GLOBAL" in code.name or code.name == "INST") and not _NAMES.fullmatch(str(argument)):
+            raise ValueError(f"it names {argument}")
 
 
 def _tensors(value: Any) -> list[Tensor]:
