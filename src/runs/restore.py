@@ -89,7 +89,7 @@ def load_one(folder: RunFolder, cfg: Config, checkpoint: str) -> "Predictor":
 
     state, encoder = _read(path, "state_dict")
     weights = {name.removeprefix("net."): value for name, value in state["state_dict"].items()}
-    net = build.net(cfg, encoder.shape)
+    net = build.net(cfg, encoder.shape, copies=2)  # what is built, and what was read
     try:
         net.load_state_dict(weights)
     except RuntimeError as error:
