@@ -17,6 +17,8 @@ from src.errors import NothingLeft, UserError, first_line, printable
 from src.runs.folder import RunFolder
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from src.data.encoder import Encoder
     from src.runs.ensemble import Ensemble
     from src.training.plain import Plain
@@ -88,12 +90,8 @@ def load_one(folder: RunFolder, cfg: Config, checkpoint: str) -> "Predictor":
     from src.training.predictor import Predictor
 
     state, encoder = _read(path, "state_dict")
-    weights = {name.removeprefix("net."): value for name, value in state["state_dict"].items()}
     net = build.net(cfg, encoder.shape, copies=2)  # what is built, and what was read
-    try:
-        net.load_state_dict(weights)
-    except RuntimeError as error:
-        raise UserError(f"{path}: does not fit the run's model ({_in_one_line(error)})") from None
+    _fill(net, state["state_dict"], f"{path}: does not fit the run's model")
     return Predictor(net, encoder)
 
 
@@ -132,10 +130,7 @@ def resumable(
         raise UserError(f"{path}: was trained on {encoder.feature_names}, this run reads {rows.feature_names}")
     if encoder.target_name != rows.target_name:
         raise UserError(f"{path}: learned {encoder.target_name!r}, the target of this run is {rows.target_name!r}")
-    try:
-        module.net.load_state_dict({n.removeprefix("net."): value for n, value in state["state_dict"].items()})
-    except RuntimeError as error:
-        raise UserError(f"{path}: does not fit this run's model ({_in_one_line(error)})") from None
+    _fill(module.net, state["state_dict"], f"{path}: does not fit this run's model")
     before, now = state.get("Run"), origin(cfg, rows)
     if before is None:
         log.warning("%s: an older checkpoint, which does not say what rows it was trained on: not checked", path)
@@ -224,6 +219,26 @@ def _refuse_interpolations(cfg: DictConfig) -> None:
     for key, value in flatten(unresolved(cfg)).items():
         if "${" in str(value):
             raise UserError(f"{key}: expected a value, found the interpolation {value!r}")
+
+
+def _fill(net: "nn.Module", weights: Any, said: str) -> None:
+    """Loads a checkpoint's weights into a net of the same form and precision.
+
+    Raises:
+        UserError: they are others; ``said`` begins the message.
+    """
+    from torch import Tensor
+
+    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
+        raise UserError(f"{said} (its weights are no tensors)")
+    named = {str(name).removeprefix("net."): value for name, value in weights.items()}
+    for name, own in net.state_dict().items():
+        if name in named and named[name].dtype != own.dtype:
+            raise UserError(f"{said} ({name} is of {named[name].dtype}, expected {own.dtype})")
+    try:
+        net.load_state_dict(named)
+    except RuntimeError as error:
+        raise UserError(f"{said} ({_in_one_line(error)})") from None
 
 
 def _in_one_line(error: Exception) -> str:

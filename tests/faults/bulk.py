@@ -185,7 +185,7 @@ def collected(
 
     @hypothesis.seed(seed)
     @hypothesis.settings(
-        max_examples=count,
+        max_examples=max(count, 1),
         database=None,
         deadline=None,
         phases=[hypothesis.Phase.generate],
