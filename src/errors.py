@@ -5,6 +5,8 @@ import sys
 from typing import NoReturn
 from unicodedata import category
 
+from src.secrets import masked_text
+
 
 class UserError(ValueError):
     """A mistake in an override, a file or a folder: printed as it stands, without a traceback."""
@@ -45,13 +47,13 @@ def printable(text: str) -> str:
 
 
 def log_printable() -> None:
-    """Has every log line of this process be ``printable``; again is harmless."""
+    """Has every log line of this process be ``printable`` and without secrets; again is harmless."""
     logging.setLogRecordFactory(_Record)
 
 
 class _Record(logging.LogRecord):
     def getMessage(self) -> str:
-        return printable(super().getMessage())
+        return printable(masked_text(super().getMessage()))
 
 
 def first_line(error: BaseException) -> str:

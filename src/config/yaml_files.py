@@ -8,6 +8,8 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
+from src.secrets import concerns, masked
+
 try:
     from yaml import CSafeDumper as _SafeDumper
 except ImportError:  # a PyYAML without libyaml: the same text, slower
@@ -40,6 +42,13 @@ def dump(container: dict[str, Any] | list[Any]) -> str:
         yaml.representer.RepresenterError: a value is none of these.
     """
     return yaml.dump(container, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1 << 30)  # no line is folded
+
+
+def masked_yaml(text: str) -> str:
+    """YAML text without secrets; mostly the same text."""
+    if not concerns(text):
+        return text
+    return dump(masked(OmegaConf.to_container(OmegaConf.create(text, max_yaml_expanded_nodes=None), resolve=False)))
 
 
 def load(path: Path) -> Any:

@@ -80,10 +80,10 @@ def files(path: str) -> list[Path]:
     Raises:
         UserError: there is none, or it is a folder, a device or a pipe.
     """
-    named = Path(path)
+    named = Path(path).expanduser() if path.startswith("~/") else Path(path)
     try:
         exists = named.exists()
-        matches = [] if exists else sorted(glob.glob(path))
+        matches = [] if exists else sorted(glob.glob(str(named)))
     except (OSError, ValueError) as error:  # a name that is too long, or has a null byte
         raise UserError(f"{path}: cannot be read ({getattr(error, 'strerror', error)})") from None
     if not exists:

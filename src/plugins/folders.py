@@ -20,10 +20,11 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from src.adapters.hydra_compose import written_pattern
+from src.adapters.hydra_files import written_through
 from src.config.answers import told
 from src.config.resolvers import within
 from src.config.settings import check_first_job, check_settings
-from src.config.yaml_files import load
+from src.config.yaml_files import load, masked_yaml
 from src.errors import UserError, printable, refuse
 from src.runs.folder import RunFolder
 from src.runs.lock import claimed
@@ -32,6 +33,7 @@ from src.sweeping.subdir import check_subdir
 from src.training.task import direction_of
 
 log = logging.getLogger(__name__)
+written_through(masked_yaml)  # Hydra makes this callback in every process, before it writes
 
 
 class Folders(Callback):

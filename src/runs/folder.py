@@ -11,6 +11,7 @@ from src.runs.find import find
 from src.runs.metrics_file import append, read
 from src.runs.status import FAILED, INTERRUPTED
 from src.runs.summary_file import is_as_written, read_summary, text_of
+from src.secrets import masked_overrides
 
 if TYPE_CHECKING:
     import numpy as np
@@ -201,9 +202,11 @@ def write_bytes(path: Path, content: bytes) -> None:
 def run_command(overrides: Sequence[str], swept: bool) -> str:
     """The command that does a run, alone; for a run of a sweep, what asked for the sweep must not ask again."""
     sweeps = swept and any(override.startswith(("experiment=", "sweep=")) for override in overrides)
-    return shlex.join(["python", "-m", "src.train", *overrides, *(["hydra.mode=RUN"] if sweeps else [])])
+    return shlex.join(
+        ["python", "-m", "src.train", *masked_overrides(overrides), *(["hydra.mode=RUN"] if sweeps else [])]
+    )
 
 
 def _of_the_task(overrides: Sequence[str]) -> list[str]:
     """Overrides without those of Hydra, which may number a job differently in another process."""
-    return [text for text in overrides if not text.lstrip("+~").startswith("hydra.")]
+    return [text for text in masked_overrides(overrides) if not text.lstrip("+~").startswith("hydra.")]

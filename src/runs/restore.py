@@ -15,6 +15,7 @@ from src.config.yaml_files import load
 from src.data.table import Table
 from src.errors import NothingLeft, UserError, first_line, printable
 from src.runs.folder import RunFolder
+from src.secrets import masked_text
 
 if TYPE_CHECKING:
     from torch import nn
@@ -60,7 +61,7 @@ def load_config(
         print(printable(said), file=sys.stderr)
     if "path" in cfg.data:
         with open_dict(cfg):
-            cfg.data.path = str(started_in / cfg.data.path)
+            cfg.data.path = str(started_in / Path(str(cfg.data.path)).expanduser())
     return cfg
 
 
@@ -98,7 +99,7 @@ def load_one(folder: RunFolder, cfg: Config, checkpoint: str) -> "Predictor":
 def origin(cfg: Config, rows: Table) -> dict[str, Any]:
     """What a run is trained on and by, in plain values: a checkpoint has it, for a run that goes on from there."""
     return {
-        "rows": rows.source,
+        "rows": masked_text(rows.source),
         "sha256": rows.sha256,
         "optimizer": container(cfg.optimizer),
         "scheduler": container(cfg.scheduler),

@@ -13,6 +13,7 @@ from typing import Any
 from zlib import crc32
 
 from src.errors import UserError
+from src.secrets import masked_overrides, masked_text
 
 _KEY = "checksums"
 _ITSELF = "above"
@@ -28,6 +29,11 @@ def text_of(summary: dict[str, Any], files: Sequence[Path], folder: Path) -> str
         folder: of the run.
     """
     kept = {key: value for key, value in summary.items() if key != _KEY}
+    for key in ("command", "message", "overrides"):
+        if key in kept:
+            kept[key] = masked_overrides(kept[key]) if key == "overrides" else masked_text(str(kept[key]))
+    if "source" in kept.get("data", {}):
+        kept["data"] = kept["data"] | {"source": masked_text(str(kept["data"]["source"]))}
     lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in _finite(kept).items()]
     above = "{\n" + ",\n".join(lines)
     sums = {_ITSELF: _hex(above.encode())}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from src.config.objective import objectives
 from src.config.values import Config, Values, container, flatten
-from src.config.yaml_files import dump
+from src.config.yaml_files import dump, masked_yaml
 from src.data.encoder import Shape
 from src.data.table import Table
 from src.runs import ensemble
@@ -111,9 +111,9 @@ def _alone(rows: Table, job: Job, hydra: str) -> dict[str, Any]:
 def _files(job: Job, hydra: str) -> dict[str, str]:
     """.hydra/ of a member: its own configuration, and the run's record of how it was started."""
     return {
-        ".hydra/config.yaml": dump(container(job.cfg)),
+        ".hydra/config.yaml": masked_yaml(dump(container(job.cfg))),
         ".hydra/hydra.yaml": hydra,
-        ".hydra/overrides.yaml": dump(job.overrides),
+        ".hydra/overrides.yaml": masked_yaml(dump(job.overrides)),
     }
 
 

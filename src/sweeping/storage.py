@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import ListConfig
 
 from src.errors import UserError, first_line
+from src.secrets import masked_text
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -35,7 +36,7 @@ def location(storage: str | None, folder: Path) -> str:
     if not storage:
         return str((folder / JOURNAL).absolute())
     if "://" not in storage:
-        return str(Path(storage).absolute())
+        return str(Path(storage).expanduser().absolute())
     # SQLAlchemy's default driver for the bare name is the one that is no longer developed.
     return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", storage)
 
@@ -47,7 +48,7 @@ def is_file(where: str) -> bool:
 
 def shown(where: str) -> str:
     """A storage as it may be printed: without its password."""
-    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", where)
+    return masked_text(where)
 
 
 def open_storage(where: str) -> "BaseStorage":

@@ -9,6 +9,7 @@ nothing behind that was not asked for. What is not like that is printed, a line 
 
 import argparse
 import contextlib
+import json
 import os
 import random
 import resource
@@ -152,11 +153,16 @@ def try_folder(made: tuple[str, random.Random], scratch: Path, whole: Path) -> t
         door = draw.choice((("evaluate", "run=run"), ("predict", "run=run", "input=new.csv"), ("train", "resume=run")))
         more = ("trainer.max_epochs=4", "hydra.run.dir=more") if door[0] == "train" else ()
         said = answered(*door, *more)
-        outside |= {"more"} if said[0] == "success" and more else set()
+        outside |= {"more"} if said[0] == "success" or _diverged(scratch / "more") else set()
     left = {path.name for path in scratch.iterdir()} - outside
     if left:
         return "left", f"left {left} after {what}"
     return said[0], said[1] and f"{said[1]} after {what}"
+
+
+def _diverged(run: Path) -> bool:
+    """Whether the exit code is for the result of a training."""
+    return (run / "summary.json").is_file() and json.loads((run / "summary.json").read_text())["status"] == "diverged"
 
 
 def whole_folders(folder: Path) -> Path:
@@ -185,7 +191,7 @@ def collected(
 
     @hypothesis.seed(seed)
     @hypothesis.settings(
-        max_examples=max(count, 1),
+        max_examples=count,
         database=None,
         deadline=None,
         phases=[hypothesis.Phase.generate],
@@ -205,8 +211,7 @@ def collected(
             known = complaints.get(complaint[:80], (f"{complaint}  <-  {str(made)[:400]}", 0))
             complaints[complaint[:80]] = known[0], known[1] + 1
 
-    if count:
-        once()
+    once()
     return endings, complaints
 
 
@@ -227,7 +232,7 @@ def main() -> None:
             ("folders", kinds, lambda made, scratch: try_folder(made, scratch, whole), options.folders),
         ]
         bad = 0
-        for name, strategy, attempt, count in rows:
+        for name, strategy, attempt, count in (row for row in rows if row[-1]):
             started = time.monotonic()
             endings, complaints = collected(strategy, attempt, count, options.seed)
             said = ", ".join(f"{number} {ending}" for ending, number in endings.most_common())
