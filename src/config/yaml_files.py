@@ -12,12 +12,15 @@ from src.secrets import concerns, masked
 
 try:
     from yaml import CSafeDumper as _SafeDumper
+    from yaml import CSafeLoader as _SafeLoader
 except ImportError:  # a PyYAML without libyaml: the same text, slower
     from yaml import SafeDumper as _SafeDumper  # type: ignore[assignment]  # not its subclass
+    from yaml import SafeLoader as _SafeLoader  # type: ignore[assignment]
 
 # With or without a point and a sign: a number to OmegaConf and mostly a word to YAML 1.1, so that as text it is quoted.
 _EXPONENT = re.compile(r"[-+]?[0-9]+(_[0-9]+)*(\.[0-9_]*)?[eE][-+]?[0-9]+$")
 
+_DEEPEST = 50
 _MOST = 1 << 22  # bytes of a file: thousands of column names, and read in a second
 
 
@@ -61,5 +64,16 @@ def load(path: Path) -> Any:
         raise ValueError(f"{path.name} is no file")
     if path.stat().st_size > _MOST:
         raise ValueError(f"{path.name} is larger than {_MOST >> 20} MiB")
+    _check_depth(path)
     found = OmegaConf.load(path)  # which bounds what aliases expand to
     return OmegaConf.to_container(found, resolve=False)
+
+
+def _check_depth(path: Path) -> None:
+    """libyaml calls itself for each level, and ends the process where they are too many."""
+    depth = 0
+    with path.open(encoding="utf-8") as file:
+        for event in yaml.parse(file, Loader=_SafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > _DEEPEST:
+                raise ValueError(f"{path.name} is nested more than {_DEEPEST} levels deep")

@@ -26,7 +26,7 @@ from src.config.resolvers import within
 from src.config.settings import check_first_job, check_settings
 from src.config.yaml_files import load, masked_yaml
 from src.errors import UserError, printable, refuse
-from src.runs.folder import RunFolder
+from src.runs.folder import RunFolder, remove_empty
 from src.runs.lock import claimed
 from src.sweeping.pruning import SWEEPER
 from src.sweeping.subdir import check_subdir
@@ -206,16 +206,7 @@ def _forget(folder: Path) -> None:
         root.removeHandler(handler)  # a last word would open its file again
     for path in there:
         before[path.name](path)
-    _remove_empty(folder)
-
-
-def _remove_empty(folder: Path) -> None:
-    """Removes a folder and those around it, up to the current one or to one that holds something."""
-    for path in (folder.absolute(), *folder.absolute().parents):
-        if path == Path.cwd() or path.is_symlink() or path.is_file() or (path.is_dir() and any(path.iterdir())):
-            break
-        if path.is_dir():
-            path.rmdir()
+    remove_empty(folder)
 
 
 def _claim(config: DictConfig, kind: str) -> Path:
@@ -233,7 +224,7 @@ def _claim(config: DictConfig, kind: str) -> Path:
             path = wanted.with_name(f"{wanted.name}-{number}")
         except (OSError, ValueError) as error:
             if path.parent.is_dir():
-                _remove_empty(path.parent)
+                remove_empty(path.parent)
             refuse(f"{key}={path} cannot be written: {getattr(error, 'strerror', error)}")
     _override(config, key, str(path))
     return path

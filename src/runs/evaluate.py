@@ -10,7 +10,7 @@ from src.config import build
 from src.data.table import Table
 from src.errors import printable
 from src.runs.folder import RunFolder
-from src.runs.restore import load_config, load_one
+from src.runs.restore import load_config, load_one, members_of
 
 
 def evaluate(run: str, checkpoint: str, trust: Collection[str] = ()) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def evaluate(run: str, checkpoint: str, trust: Collection[str] = ()) -> dict[str
     if before and before != rows.sha256:
         said = f"note: {rows.source} has changed since the run; these figures are of the new rows"
         print(printable(said), file=sys.stderr)
-    if folder.members():
+    if members_of(folder, cfg):
         return _evaluate_together(folder, cfg, rows, checkpoint, trust)
     predictor = load_one(folder, cfg, checkpoint)
 

@@ -210,3 +210,12 @@ def run_command(overrides: Sequence[str], swept: bool) -> str:
 def _of_the_task(overrides: Sequence[str]) -> list[str]:
     """Overrides without those of Hydra, which may number a job differently in another process."""
     return [text for text in masked_overrides(overrides) if not text.lstrip("+~").startswith("hydra.")]
+
+
+def remove_empty(folder: Path) -> None:
+    """Removes a folder and those around it, up to the current one or to one that holds something."""
+    for path in (folder.absolute(), *folder.absolute().parents):
+        if path == Path.cwd() or path.is_symlink() or path.is_file() or (path.is_dir() and any(path.iterdir())):
+            break
+        if path.is_dir():
+            path.rmdir()

@@ -1,20 +1,15 @@
 """A run folder back to a predictor and its data, from any working directory."""
 
 import logging
-import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, OmegaConf, open_dict
-
-from src.config.check import check_values
-from src.config.kinds import check_folder
-from src.config.values import Config, container, flatten, unresolved
-from src.config.yaml_files import load
+from src.config.values import Config, container
 from src.data.table import Table
-from src.errors import NothingLeft, UserError, first_line, printable
+from src.errors import NothingLeft, UserError
 from src.runs.folder import RunFolder
+from src.runs.folder_config import load_config
 from src.secrets import masked_text
 
 if TYPE_CHECKING:
@@ -28,43 +23,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def load_config(
-    folder: RunFolder,
-    groups: Sequence[str] = ("model", "loss", "data"),
-    trust: Collection[str] = (),
-    key: str = "run",
-) -> DictConfig:
-    """The run's resolved configuration; a relative data path is read from where the run was started.
-
-    A folder is data: what these groups may construct is on a closed list, and is checked here, before anything
-    that it names is imported. Whoever builds other groups of it has to name them.
-
-    Args:
-        folder: the run's.
-        groups: what is going to be built.
-        trust: packages of the user's own whose classes the folder may name.
-        key: what the folder was named by.
-
-    Raises:
-        UserError: the file is not the configuration of a run, or names what a folder may not.
-    """
-    said = f"{key}={folder.path}"
-    cfg, started_in = read_config(folder, said)
-    try:
-        check_folder(cfg, groups, trust)
-        _refuse_interpolations(cfg)
-        check_values(cfg)
-    except UserError as error:
-        raise UserError(f"{said}: {error}") from None
-    if not folder.is_as_written(folder.config):
-        said = f"note: {folder.config} is not as the run left it; what follows is by what stands there"
-        print(printable(said), file=sys.stderr)
-    if "path" in cfg.data:
-        with open_dict(cfg):
-            cfg.data.path = str(started_in / Path(str(cfg.data.path)).expanduser())
-    return cfg
-
-
 def load_predictor(
     folder: RunFolder, cfg: Config, checkpoint: str, trust: Collection[str] = ()
 ) -> "Predictor | Ensemble":
@@ -73,11 +31,25 @@ def load_predictor(
     Raises:
         UserError: there is no such checkpoint, it is damaged, or it holds another net.
     """
-    if members := folder.members():
+    if members := members_of(folder, cfg):
         from src.runs.ensemble import Ensemble
 
         return Ensemble([load_one(each, load_config(each, ("model",), trust), checkpoint) for each in members])
     return load_one(folder, cfg, checkpoint)
+
+
+def members_of(folder: RunFolder, cfg: Config) -> list[RunFolder]:
+    """The runs of the models that predict together, as many as the configuration asks for.
+
+    Raises:
+        UserError: there are others.
+    """
+    from src.runs.ensemble import is_several
+
+    found, asked = folder.members(), (cfg.get("folds") or cfg.get("ensemble") or 0) if is_several(cfg) else 0
+    if len(found) != asked:
+        raise UserError(f"{folder.path}: its configuration asks for {asked or 'no'} members, found {len(found)}")
+    return found
 
 
 def load_one(folder: RunFolder, cfg: Config, checkpoint: str) -> "Predictor":
@@ -197,29 +169,6 @@ def _read(path: Path, *parts: str) -> "tuple[dict[str, Any], Encoder]":
     except Exception as error:
         # A truncated file shows as any of a dozen errors, by where it was cut.
         raise UserError(f"{path}: is not a whole checkpoint ({type(error).__name__})") from None
-
-
-def read_config(folder: RunFolder, said: str) -> tuple[DictConfig, Path]:
-    """A run's configuration as it stands in its folder, and where the run was started; nothing in it is resolved.
-
-    Raises:
-        UserError: as ``load_config``, which ``said`` begins.
-    """
-    try:
-        cfg, hydra = OmegaConf.create(load(folder.config)), load(folder.hydra)
-        started_in = Path(hydra["hydra"]["runtime"]["cwd"]).expanduser()
-    except Exception as error:
-        raise UserError(f"{said}: .hydra cannot be read ({first_line(error)})") from None
-    if not isinstance(cfg, DictConfig) or "model" not in cfg or "data" not in cfg:
-        raise UserError(f"{said}: .hydra/config.yaml is not the configuration of a run")
-    return cfg, started_in
-
-
-def _refuse_interpolations(cfg: DictConfig) -> None:
-    """A run resolves what it saves; here, what it would read is this process's, its environment say."""
-    for key, value in flatten(unresolved(cfg)).items():
-        if "${" in str(value):
-            raise UserError(f"{key}: expected a value, found the interpolation {value!r}")
 
 
 def _fill(net: "nn.Module", weights: Any, said: str) -> None:
