@@ -1,7 +1,11 @@
 """The mistakes that a user can mend, told apart from our own."""
 
+import logging
 import sys
 from typing import NoReturn
+from unicodedata import category
+
+from src.secrets import masked_text
 
 
 class UserError(ValueError):
@@ -25,8 +29,31 @@ def nearest(word: str, choices: list[str]) -> str:
 
 def refuse(error: UserError | str) -> NoReturn:
     """Ends the process with a line and exit code 2, where Hydra would print a traceback or a warning for any error."""
-    print(error, file=sys.stderr)
+    print(printable(str(error)), file=sys.stderr)
     raise SystemExit(2)
+
+
+def printable(text: str) -> str:
+    """Text for a terminal or a log: what would move a cursor, turn the writing or hide in it stands as its escape.
+
+    Names come from tables and folders of others. Line breaks stay.
+    """
+    if text.isprintable():
+        return text
+    hidden = ("Cc", "Cf", "Cs", "Zl", "Zp")
+    return "".join(
+        c.encode("unicode_escape").decode() if category(c) in hidden and c not in "\n\t" else c for c in text
+    )
+
+
+def log_printable() -> None:
+    """Has every log line of this process be ``printable`` and without secrets; again is harmless."""
+    logging.setLogRecordFactory(_Record)
+
+
+class _Record(logging.LogRecord):
+    def getMessage(self) -> str:
+        return printable(masked_text(super().getMessage()))
 
 
 def first_line(error: BaseException) -> str:

@@ -12,7 +12,7 @@ def report(cfg: DictConfig) -> None:
     from src.reports.report import report
     from src.runs.find import find
 
-    report(find(str(cfg.sweep), "sweep"))
+    report(find(str(cfg.sweep), "sweep"), cfg.storage)
 
 
 if __name__ == "__main__":

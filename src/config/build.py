@@ -38,6 +38,9 @@ _MODULE_KEYS = (
     *("standardize", "scaling", "target_scaling", "numeric_embedding", "numeric_bins"),
 )
 
+_COPIES = 6  # of the weights in a training: themselves, gradient, two of an optimizer's, the best ones, a temporary
+_SMALL = 8192  # nets of ours whose numbers have such a sum are not measured: their layers are pairs of them
+
 
 def construct(node: DictConfig | dict[str, Any], key: str, **extra: Any) -> Any:
     """The object that a node of the configuration describes.
@@ -143,21 +146,39 @@ def datamodule(
     return DataModule(parts, orders, batch_sizes, None if steps == "auto" else steps, span)
 
 
-def net(cfg: Config, shape: "Shape") -> "nn.Module":
+def net(cfg: Config, shape: "Shape", copies: int = _COPIES) -> "nn.Module":
     """The net of ``model``, started from the seed, in the run's precision.
 
+    Args:
+        shape: of its rows.
+        copies: of its weights that there will be.
+
     Raises:
-        UserError: it cannot be constructed, or takes numbers only and the rows have codes of categories.
+        UserError: it cannot be constructed, is too large for this machine's memory, or takes numbers only and the rows
+            have codes of categories.
     """
     import torch
 
+    _check_size(cfg, shape, copies)
     torch.manual_seed(cfg.seed)
+    return _net(cfg, shape)
+
+
+def _net(cfg: Config, shape: "Shape") -> "nn.Module":
     with precision(cfg):
         return _behind(construct(_without(cfg.model, *_OURS), "model", **_input(cfg, shape)), shape, cfg)
 
 
+def _check_size(cfg: Config, shape: "Shape", copies: int) -> None:
+    from src.config.size import check_size
+
+    values = _without(cfg.model, *_OURS)
+    check_size(values, f"{shape} {_dtype(cfg)}", sum(shape), shape.width, copies, lambda: _net(cfg, shape))
+
+
 def net_factory(cfg: Config, shape: "Shape") -> "Callable[..., nn.Module]":
     """A constructor of ``model``'s net, for members that start differently; takes ``init`` where one has its own."""
+    _check_size(cfg, shape, _COPIES)
     bare = construct(_without(cfg.model, *_OURS), "model", _partial_=True, **_input(cfg, shape))
     return lambda **init: _behind(bare(**init), shape, cfg)
 

@@ -29,6 +29,16 @@ def check(cfg: Config) -> None:
     Raises:
         UserError: naming each key that does not fit, what was found and what is allowed.
     """
+    check_values(cfg)
+    _check_together(cfg)
+
+
+def check_values(cfg: Config) -> None:
+    """Holds every value against its rule.
+
+    Raises:
+        UserError: as ``check``.
+    """
     complaints = []
     for group, rules in RULES.items():
         node = _select(cfg, group) if group else cfg
@@ -48,7 +58,6 @@ def check(cfg: Config) -> None:
     if complaints:  # at most two lines
         more = f" (and {len(complaints) - 2} more)" if len(complaints) > 2 else ""
         raise UserError("\n".join(complaints[:2]) + more)
-    _check_together(cfg)
 
 
 def _select(cfg: Config, key: str) -> Any:

@@ -11,7 +11,7 @@ from hydra.core.override_parser.types import Quote, QuotedString
 from src.adapters.hydra_errors import raised
 from src.config.answers import told
 from src.config.help import help_of, is_asked
-from src.errors import UserError, first_line, refuse
+from src.errors import UserError, first_line, log_printable, refuse
 
 # What Hydra itself constructs for these commands: plugins, their samplers, log handlers and our callback. What a
 # run is made of is decided by kind, in src/config/kinds.py, and never by this list.
@@ -31,6 +31,7 @@ def door(command: Callable[[], Any], *paths: str) -> None:
     if is_asked(sys.argv[1:]):
         print(help_of(command.__name__, sys.argv[1:]))  # hydra.main keeps the function's name
         return
+    log_printable()
     sys.argv[1:] = _with_keys(sys.argv[1:], list(paths))
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         command()

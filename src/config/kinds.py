@@ -214,7 +214,7 @@ class _Check:
         return self.kind.listed if self.foreign else self.kind.wanted
 
     def _refusal(self, key: str, target: str, what: str = "") -> UserError:
-        found = f"found {target}" + (f", {what}" if what else "")
+        found = f"found {target if target.isprintable() else repr(target)}" + (f", {what}" if what else "")
         more = "; trust=PACKAGE opens a package of your own" if self.foreign and self.kind.classes else ""
         return UserError(f"{key}: expected {self._expected()}, {found}{more}")
 

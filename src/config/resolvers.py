@@ -8,6 +8,8 @@ from omegaconf import DictConfig, OmegaConf
 
 T = TypeVar("T")
 
+_MOST = 10_000  # layers of a net
+
 
 def register() -> None:
     """Makes the resolvers known; again is harmless."""
@@ -16,6 +18,8 @@ def register() -> None:
 
 
 def _repeat(value: Any, times: int) -> list[Any]:
+    if times > _MOST:
+        raise ValueError(f"repeat makes a list of {_MOST:,} at most, not of {times:,}")
     return [value] * times
 
 

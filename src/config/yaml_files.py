@@ -1,18 +1,27 @@
-"""YAML text of plain containers, ten times as fast as ``OmegaConf.to_yaml`` and read alike by all who read it."""
+"""YAML of plain containers: text, ten times as fast as ``OmegaConf.to_yaml``, and back."""
 
 import re
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 import yaml
+from omegaconf import OmegaConf
+
+from src.secrets import concerns, masked
 
 try:
     from yaml import CSafeDumper as _SafeDumper
+    from yaml import CSafeLoader as _SafeLoader
 except ImportError:  # a PyYAML without libyaml: the same text, slower
     from yaml import SafeDumper as _SafeDumper  # type: ignore[assignment]  # not its subclass
+    from yaml import SafeLoader as _SafeLoader  # type: ignore[assignment]
 
 # With or without a point and a sign: a number to OmegaConf and mostly a word to YAML 1.1, so that as text it is quoted.
 _EXPONENT = re.compile(r"[-+]?[0-9]+(_[0-9]+)*(\.[0-9_]*)?[eE][-+]?[0-9]+$")
+
+_DEEPEST = 50
+_MOST = 1 << 22  # bytes of a file: thousands of column names, and read in a second
 
 
 class _Dumper(_SafeDumper):
@@ -36,3 +45,35 @@ def dump(container: dict[str, Any] | list[Any]) -> str:
         yaml.representer.RepresenterError: a value is none of these.
     """
     return yaml.dump(container, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1 << 30)  # no line is folded
+
+
+def masked_yaml(text: str) -> str:
+    """YAML text without secrets; mostly the same text."""
+    if not concerns(text):
+        return text
+    return dump(masked(OmegaConf.to_container(OmegaConf.create(text, max_yaml_expanded_nodes=None), resolve=False)))
+
+
+def load(path: Path) -> Any:
+    """The plain values of a file, as OmegaConf reads it: no interpolation is resolved, no tag is followed.
+
+    Raises:
+        OSError, ValueError, yaml.YAMLError: it cannot be read, is no regular file, too large or no YAML.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path.name} is no file")
+    if path.stat().st_size > _MOST:
+        raise ValueError(f"{path.name} is larger than {_MOST >> 20} MiB")
+    _check_depth(path)
+    found = OmegaConf.load(path)  # which bounds what aliases expand to
+    return OmegaConf.to_container(found, resolve=False)
+
+
+def _check_depth(path: Path) -> None:
+    """libyaml calls itself for each level, and ends the process where they are too many."""
+    depth = 0
+    with path.open(encoding="utf-8") as file:
+        for event in yaml.parse(file, Loader=_SafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > _DEEPEST:
+                raise ValueError(f"{path.name} is nested more than {_DEEPEST} levels deep")

@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from src.adapters.memory import check_room
 from src.data.form import Form, is_plain, opened
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 _PIECE = 1 << 19  # bytes of text that a thread parses at a time: much beside starting, little beside a large matrix
 
+_COPIES, _SPARE = 4, 1 << 26  # what a batch takes until it is part of a table, and what shall be left
+
 
 def parsed_csv(
     path: Path, form: Form, header: list[str], kinds: dict[str, Any], gaps: Sequence[str]
@@ -21,6 +24,9 @@ def parsed_csv(
     """The rows of columns of these kinds, with nulls for gaps in numbers.
 
     A row that is longer than a block has larger ones read, past those that were read.
+
+    Raises:
+        UserError: memory does not suffice: a few compressed bytes may be any number of rows.
     """
     import pyarrow as pa
 
@@ -30,6 +36,7 @@ def parsed_csv(
         row = 0
         try:
             for batch in _batches(path, form, header, kinds, gaps, size):
+                check_room(_COPIES * batch.nbytes + _SPARE, f"{path}: what follows row {row:,}")
                 row += batch.num_rows
                 if row > done:
                     new = batch.slice(batch.num_rows - (row - done))

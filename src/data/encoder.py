@@ -11,6 +11,7 @@ from torch import Tensor
 
 from src.data import dates
 from src.data.categories import Category, columns_of, entries_of
+from src.data.encoder_state import check_state
 from src.data.numbers import Numbers, moments
 from src.data.table import BOOLEAN, CATEGORY, NUMBER, Column, Table
 from src.data.target import Target
@@ -186,7 +187,12 @@ class Encoder:
 
     @classmethod
     def from_state_dict(cls, state: dict[str, Any]) -> "Encoder":
-        """The encoder that ``state_dict`` described."""
+        """The encoder that ``state_dict`` described.
+
+        Raises:
+            UserError: nothing that it gives is like that; the message names the part.
+        """
+        check_state(state)
         numbers: dict[str, Any] = {k: v.numpy() if isinstance(v, Tensor) else v for k, v in state["numbers"].items()}
         categories = [Category(**each) for each in state["categories"]]
         columns = [Column(**each) for each in state["columns"]]

@@ -12,6 +12,7 @@ from typing import Any
 from src.errors import UserError, first_line, nearest
 
 _LOOK = 1 << 18  # bytes that are looked at
+_LINE = 1 << 26  # characters of a line, of some million columns
 _MARKS = ((".", ""), (",", ""), (".", ","), (",", "."))  # decimal and thousands; of equal evidence the first is taken
 _PARQUET = (".parquet", ".pq")
 
@@ -77,17 +78,29 @@ def files(path: str) -> list[Path]:
     """The files that a path or a pattern such as data/*.csv names, in the order of their names.
 
     Raises:
-        UserError: there is none, or it is a folder.
+        UserError: there is none, or it is a folder, a device or a pipe.
     """
-    named = Path(path)
-    if not named.exists():
-        if matches := sorted(glob.glob(path)):
-            return [Path(match) for match in matches]
+    named = Path(path).expanduser() if path.startswith("~/") else Path(path)
+    try:
+        exists = named.exists()
+        matches = [] if exists else sorted(glob.glob(str(named)))
+    except (OSError, ValueError) as error:  # a name that is too long, or has a null byte
+        raise UserError(f"{path}: cannot be read ({getattr(error, 'strerror', error)})") from None
+    if not exists:
+        if matches:
+            return [_regular(Path(match)) for match in matches]
         siblings = [p.name for p in named.parent.glob("*.*")] if named.parent.is_dir() else []
         raise UserError(f"{path}: no such file" + (nearest(named.name, siblings) if siblings else ""))
     if named.is_dir():
         raise UserError(f"{path}: is a folder, expected a CSV file, or a pattern such as {named / '*.csv'}")
-    return [named]
+    return [_regular(named)]
+
+
+def _regular(path: Path) -> Path:
+    """A file that ends, and can be read twice."""
+    if not path.is_file():
+        raise UserError(f"{path}: is no regular file, expected a CSV or a Parquet file")
+    return path
 
 
 def is_parquet(path: Path) -> bool:
@@ -116,7 +129,7 @@ def lines(path: Path, form: Form) -> Iterator[tuple[int, list[str]]]:
     encoding = "utf-8-sig" if form.encoding == "utf-8" else form.encoding
     try:
         with opened(path) as file, io.TextIOWrapper(file, encoding=encoding, newline="") as text:
-            rows = csv.reader(text, delimiter=form.delimiter or ",", quotechar=form.quote)
+            rows = csv.reader(_bounded(text), delimiter=form.delimiter or ",", quotechar=form.quote)
             for cells in rows:
                 if cells:
                     yield rows.line_num, cells
@@ -132,6 +145,14 @@ def lines(path: Path, form: Form) -> Iterator[tuple[int, list[str]]]:
                 where = f"line {number}, byte {error.start + 1}: {line[error.start]:#04x}"
                 raise UserError(f"{path}: is not {(form.encoding or 'utf-8').upper()} text ({where})") from None
         raise UserError(f"{path}: is not {(form.encoding or 'utf-8').upper()} text") from None
+
+
+def _bounded(text: io.TextIOWrapper) -> Iterator[str]:
+    """Lines, none of which takes much memory."""
+    while line := text.readline(_LINE):
+        if len(line) == _LINE:
+            raise csv.Error(f"a line has more than {_LINE >> 20} million characters")
+        yield line
 
 
 def _encoding(start: bytes) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import DTypeLike
 
+from src.adapters.memory import check_room
 from src.data.arrow_csv import parsed_csv
 from src.data.form import Form, is_parquet, lines, number_pattern
 from src.errors import UserError, first_line, nearest
@@ -160,8 +161,10 @@ def _header(path: Path, form: Form) -> list[str]:
 
         try:
             header: list[str] | None = parquet.read_schema(path).names
+            rows = parquet.read_metadata(path).num_rows
         except (OSError, pa.ArrowInvalid) as error:
             raise UserError(f"{path}: is not a Parquet file ({first_line(error)})") from None
+        check_room(8 * rows * len(header or ""), f"{path}: of {rows:,} rows")
     else:
         _, header = next(lines(path, form), (0, None))
     if not header:

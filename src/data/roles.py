@@ -171,9 +171,9 @@ def _precision(columns: list[np.ndarray], dtype: Any) -> Any:
     """``dtype``, or float64 where rounding to it would take more than a millionth of a column's range."""
     if np.dtype(dtype) == np.float64:
         return dtype
-    for numbers in columns:
-        rounding = np.abs(numbers - numbers.astype(dtype))
-        if rounding.any() and np.nanmax(rounding) > 1e-6 * (np.nanmax(numbers) - np.nanmin(numbers)) > 0:
+    for column in columns:
+        numbers = column[~np.isnan(column)]  # of a lone row there may be none
+        if len(numbers) and np.abs(numbers - numbers.astype(dtype)).max() > 1e-6 * np.ptp(numbers) > 0:
             return np.float64
     return dtype
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from src.adapters.memory import check_room
 from src.data.columns import GAPS, Cells
 from src.data.form import Form, files
 from src.data.reader import NoNumbers, Source, read_rows
@@ -107,8 +108,9 @@ def synthetic(
     [-3, 3) and sets y = 10 sin(x_1) + 10 sin(x_2) + … + noise, a curve that no straight line fits.
 
     Raises:
-        UserError: ``kind`` is neither.
+        UserError: ``kind`` is neither, or the rows do not fit into memory.
     """
+    check_room(4 * 8 * n_samples * (n_features + 1), f"data.n_samples={n_samples} of data.n_features={n_features}")
     if kind == "linear":
         from sklearn.datasets import make_regression
 

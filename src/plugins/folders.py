@@ -20,17 +20,20 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from src.adapters.hydra_compose import written_pattern
+from src.adapters.hydra_files import written_through
 from src.config.answers import told
 from src.config.resolvers import within
 from src.config.settings import check_first_job, check_settings
-from src.errors import UserError, refuse
-from src.runs.folder import RunFolder
+from src.config.yaml_files import load, masked_yaml
+from src.errors import UserError, printable, refuse
+from src.runs.folder import RunFolder, remove_empty
 from src.runs.lock import claimed
 from src.sweeping.pruning import SWEEPER
 from src.sweeping.subdir import check_subdir
 from src.training.task import direction_of
 
 log = logging.getLogger(__name__)
+written_through(masked_yaml)  # Hydra makes this callback in every process, before it writes
 
 
 class Folders(Callback):
@@ -106,11 +109,12 @@ class Folders(Callback):
             from src.reports.report import report
 
             try:
-                report(folder, whole=not isinstance(ending, KeyboardInterrupt))
+                storage = config.hydra.sweeper.get("storage")
+                report(folder, storage, whole=not isinstance(ending, KeyboardInterrupt))
             except UserError as error:
                 if not ending:
                     refuse(error)
-                print(error, file=sys.stderr)
+                print(printable(str(error)), file=sys.stderr)
 
 
 def _in_worker(sweep: int) -> Folders:
@@ -158,7 +162,7 @@ def _settle_resume(config: DictConfig) -> None:
 def _name_by_run(config: DictConfig) -> None:
     """Takes the name of the run that is resumed, which conf/'s choices do not tell."""
     try:
-        name = str(OmegaConf.select(OmegaConf.load(RunFolder(config.resume).config), "name"))
+        name = str(load(RunFolder(config.resume).config)["name"])
     except Exception:  # whatever is wrong with the folder, the job says
         return
     if re.fullmatch(r"[\w+-][\w.+-]*", name) and not any(
@@ -203,16 +207,7 @@ def _forget(folder: Path) -> None:
         root.removeHandler(handler)  # a last word would open its file again
     for path in there:
         before[path.name](path)
-    _remove_empty(folder)
-
-
-def _remove_empty(folder: Path) -> None:
-    """Removes a folder and those around it, up to the current one or to one that holds something."""
-    for path in (folder.absolute(), *folder.absolute().parents):
-        if path == Path.cwd() or path.is_symlink() or path.is_file() or (path.is_dir() and any(path.iterdir())):
-            break
-        if path.is_dir():
-            path.rmdir()
+    remove_empty(folder)
 
 
 def _claim(config: DictConfig, kind: str) -> Path:
@@ -230,7 +225,7 @@ def _claim(config: DictConfig, kind: str) -> Path:
             path = wanted.with_name(f"{wanted.name}-{number}")
         except (OSError, ValueError) as error:
             if path.parent.is_dir():
-                _remove_empty(path.parent)
+                remove_empty(path.parent)
             refuse(f"{key}={path} cannot be written: {getattr(error, 'strerror', error)}")
     _override(config, key, str(path))
     return path

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from src.errors import UserError
 from src.reports.leaderboard import Row, short
-from src.runs.folder import RunFolder
+from src.runs.folder import RunFolder, write_bytes
 from src.runs.status import PRUNED, has_result
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def compare(sweep: Path, rows: Sequence[Row]) -> None:
         return
     drawn = {_label(row): row for row in sorted(whole, key=lambda row: row.number)}
     folders = {label: RunFolder(sweep / row.folder) for label, row in drawn.items()}
-    columns = {label: table for label, folder in folders.items() if (table := folder.read_metrics())}
+    columns = {label: table for label, folder in folders.items() if (table := _metrics(folder))}
     if not columns:  # every run failed before its first epoch
         return
     from src.runs import figures
@@ -42,7 +42,15 @@ def compare(sweep: Path, rows: Sequence[Row]) -> None:
     )
     (sweep / "figures").mkdir(exist_ok=True)
     for name, figure in pictures.items():
-        (sweep / "figures" / f"{name}.png").write_bytes(figures.png(figure))
+        write_bytes(sweep / "figures" / f"{name}.png", figures.png(figure))
+
+
+def _metrics(folder: RunFolder) -> dict[str, list[float]]:
+    try:
+        return folder.read_metrics()
+    except UserError as error:
+        log.warning("%s: its curves are left out", error)
+        return {}
 
 
 def _label(row: Row) -> str:
@@ -57,20 +65,20 @@ def _fits(runs: dict[str, RunFolder]) -> "dict[str, Figure]":
     from src.runs import figures
     from src.runs.restore import load_config, load_predictor
 
-    tables = [folder.read_summary()["data"] for folder in runs.values()]
-    if len({table["sha256"] for table in tables}) != 1 or any(len(table["features"]) != 1 for table in tables):
-        return {}
     try:
+        tables = [folder.read_summary().get("data", {}) for folder in runs.values()]
+        if len({table.get("sha256") for table in tables}) != 1 or any(len(t.get("features", ())) != 1 for t in tables):
+            return {}
         configs = {label: load_config(folder) for label, folder in runs.items()}
+        rows = build.table(next(iter(configs.values())))
+        if not rows.is_numeric:
+            return {}
+        predictors = {
+            label: load_predictor(folder, configs[label], "best").on(rows.columns) for label, folder in runs.items()
+        }
     except UserError as error:
         # A net of the user's own, which a folder may not name: one picture less is no reason to fail a sweep.
         log.info("figures/fits.png is left out: %s", error)
         return {}
-    rows = build.table(next(iter(configs.values())))
-    if not rows.is_numeric:
-        return {}
-    predictors = {
-        label: load_predictor(folder, configs[label], "best").on(rows.columns) for label, folder in runs.items()
-    }
     figure = figures.compare_fits(rows.features, rows.target, predictors, rows.feature_names[0], rows.target_name)
     return {"fits": figure}

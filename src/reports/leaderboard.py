@@ -129,9 +129,10 @@ def print_table(rows: Sequence[Row], title: str, baselines: Sequence[Row] = ()) 
     Below them, what they are held against.
     """
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from src.adapters.rich_console import Console
 
     console = Console(highlight=False, markup=False)
     objectives = names_of(rows)

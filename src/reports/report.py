@@ -9,7 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src.errors import UserError
+from src.data.cells import harmless_table
+from src.errors import UserError, printable
 from src.reports.compare import compare
 from src.reports.leaderboard import Row, names_of, print_table, ranked, table
 from src.reports.mixture import mixture
@@ -18,20 +19,22 @@ from src.reports.sweep_folder import Found, read
 from src.reports.winner import Winner, winner
 from src.runs.folder import MIXTURE, write_text
 from src.runs.status import FAILED
-from src.sweeping.storage import forget, open_storage, shown
+from src.sweeping.storage import JOURNAL, forget, open_storage, shown
 
 if TYPE_CHECKING:
     from optuna.study import Study
 
 _DASHBOARD = "dashboard.journal"  # a grid has no study; this one is made of its runs
+_OURS = ("figures", *(name + end for name in (_DASHBOARD, JOURNAL) for end in ("", ".lock")))  # written in place
 _MOST = 2000  # runs that are written there
 
 
-def report(folder: Path, whole: bool = True) -> list[Row]:
+def report(folder: Path, storage: str | None = None, whole: bool = True) -> list[Row]:
     """Writes and prints the report of the sweep at ``folder``, finished or not, ours or any other multirun.
 
     Args:
-        folder: of the sweep.
+        folder: the sweep's.
+        storage: of its study; None for what lies in the folder.
         whole: whether to fit baselines and put runs together as well, for which who pressed Ctrl-C does not wait.
 
     Returns:
@@ -40,7 +43,9 @@ def report(folder: Path, whole: bool = True) -> list[Row]:
     Raises:
         UserError: there is nothing to report on, or the folder cannot be written.
     """
-    found = read(folder)
+    if link := next((name for name in _OURS if (folder / name).is_symlink()), None):
+        raise UserError(f"sweep={folder}: {link} is a link, expected a file or a folder of the sweep's own")
+    found = read(folder, storage)
     rows = ranked(found.rows, found.directions)
     names, title = names_of(rows), found.study.study_name if found.study else folder.name
     try:
@@ -51,7 +56,7 @@ def report(folder: Path, whole: bool = True) -> list[Row]:
         commands = _commands(rows, folder, found.where if found.study else str(folder / _DASHBOARD))
         ranks = sum(row.rank is not None for row in rows)
         board = [*rows[:ranks], *baselines, *rows[ranks:]]
-        write_text(folder / "leaderboard.csv", table(board).to_csv(index=False))
+        write_text(folder / "leaderboard.csv", harmless_table(table(board)).to_csv(index=False))
         write_text(folder / "sweep.json", json.dumps(_sweep(rows, found, commands, best, remarks), indent=2) + "\n")
 
         from src.reports.page import page
@@ -62,13 +67,13 @@ def report(folder: Path, whole: bool = True) -> list[Row]:
     place = _shown(folder)
     print_table(rows, f"{title}: {', '.join(names)}", baselines)
     for line in remarks:
-        print(line)
+        print(printable(line))
     for said, line in commands.items():
-        print(f"{said}: {line}")
-    print(f"report: {place / 'report.html'}, {place / 'leaderboard.csv'}")
+        print(printable(f"{said}: {line}"))
+    print(printable(f"report: {place / 'report.html'}, {place / 'leaderboard.csv'}"))
     compare(folder, rows)
     if found.note:
-        print(f"note: {found.note}; this report is made from the run folders alone", file=sys.stderr)
+        print(printable(f"note: {found.note}; this report is made from the run folders alone"), file=sys.stderr)
     return rows
 
 

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, OmegaConf
-
+from src.config.yaml_files import load
 from src.errors import UserError, first_line
 from src.reports.leaderboard import Row
 from src.runs.folder import MIXTURE, RunFolder
 from src.sweeping.lease import LEASE, at_work
 from src.sweeping.pruning import SWEEPER
-from src.sweeping.storage import directions_of, explained, location, open_storage
+from src.sweeping.storage import directions_of, explained, location, open_storage, shown
 from src.training.task import direction_of, objectives_of
 
 if TYPE_CHECKING:
@@ -32,8 +31,12 @@ class Found:
     note: str | None  # why the study could not be read
 
 
-def read(folder: Path) -> Found:
+def read(folder: Path, storage: str | None = None) -> Found:
     """Reads the sweep at ``folder``.
+
+    Args:
+        folder: the sweep's. Where it names a storage outside itself, a database say, its word alone opens nothing.
+        storage: of its study, where somebody else than the folder names it.
 
     Raises:
         UserError: there is no such folder, or nothing in it was left by a multirun.
@@ -42,17 +45,21 @@ def read(folder: Path) -> Found:
         raise UserError(f"sweep={folder}: no such folder")
     paths = _run_folders(folder)
     sweeper = _sweeper(folder, paths)
-    where = location(sweeper.get("storage"), folder)
+    own = sweeper.get("storage")
+    where = location(storage or own, folder)
     study, note = None, None
-    try:
-        study = _study(where, sweeper)
-    except UserError as error:
-        note = str(error)
+    if storage or not own or Path(where).parent == folder.absolute():
+        try:
+            study = _study(where, sweeper)
+        except UserError as error:
+            note = str(error)
+    else:
+        note = f"the folder says that its study is at {shown(str(own))}, which storage=URL opens"
     rows = [_trial_row(trial, folder) for trial in study.get_trials(deepcopy=False)] if study else []
     known = {row.folder for row in rows}
     rows += _folder_rows([path for path in paths if str(path.relative_to(folder)) not in known], folder)
     if not rows:
-        raise UserError(f"sweep={folder}: holds no runs of a multirun")
+        raise UserError(f"sweep={folder}: holds no runs of a multirun" + (f"; {note}" if note else ""))
     names = next((row.names for row in rows if row.names), [])
     directions = [direction.name.lower() for direction in study.directions] if study else directions_of(sweeper)
     if not directions or (names and not study and len(names) != len(directions)):
@@ -74,20 +81,20 @@ def _run_folders(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: (int(path.name) if path.name.isdigit() else float("inf"), str(path)))
 
 
-def _sweeper(folder: Path, runs: list[Path]) -> DictConfig:
+def _sweeper(folder: Path, runs: list[Path]) -> dict[str, Any]:
     """The sweeper's configuration, from multirun.yaml or else from a run's own record of it."""
     for path in (folder / "multirun.yaml", *(run / ".hydra" / "hydra.yaml" for run in runs[:1])):
         if path.is_file():
             try:
-                sweeper = OmegaConf.select(OmegaConf.load(path), "hydra.sweeper")
+                sweeper = load(path).get("hydra", {}).get("sweeper")
             except Exception as error:  # any of YAML's and OmegaConf's
                 raise UserError(f"{path}: cannot be read ({first_line(error)})") from error
-            if isinstance(sweeper, DictConfig):
+            if isinstance(sweeper, dict):
                 return sweeper
-    return OmegaConf.create()
+    return {}
 
 
-def _study(where: str, sweeper: DictConfig) -> "Study | None":
+def _study(where: str, sweeper: dict[str, Any]) -> "Study | None":
     import optuna
 
     name = sweeper.get("study_name")
@@ -102,6 +109,7 @@ def _study(where: str, sweeper: DictConfig) -> "Study | None":
 def _trial_row(trial: "FrozenTrial", folder: Path) -> Row:
     notes, state = trial.user_attrs, trial.state.name
     name = str(notes.get("folder", trial.number))
+    name = str(trial.number) if ".." in Path(name).parts or Path(name).is_absolute() else name
     row = _row(name, trial.number, _summary(folder / name))
     row.params = dict(trial.params)
     row.message = notes.get("message") or row.message
@@ -170,7 +178,7 @@ def _asked(path: Path, summary: dict[str, Any]) -> dict[str, Any]:
     overrides = summary.get("overrides")
     if overrides is None:
         with suppress(Exception):  # no such file, or not YAML: a run without known overrides
-            overrides = OmegaConf.load(path / ".hydra" / "overrides.yaml")
+            overrides = load(path / ".hydra" / "overrides.yaml")
     pairs = (str(item).lstrip("+~").partition("=") for item in overrides or [])
     return {key: _value(value) for key, _, value in pairs}
 

@@ -10,6 +10,7 @@ from src.config.values import Config, container, flatten
 from src.runs.folder import RunFolder
 from src.runs.graph import autograd_graph, write_graph
 from src.runs.status import DIVERGED
+from src.secrets import masked
 from src.training.predictor import Predictor
 from src.training.tensorboard import TensorBoard
 
@@ -114,6 +115,6 @@ def write_dashboard(
 
 def flat(cfg: Config) -> dict[str, Any]:
     """Every value that decides a run, by its dotted name; null where nothing is set."""
-    kept = flatten(container({key: cfg[key] for key in _KEPT}))
+    kept = flatten(masked(container({key: cfg[key] for key in _KEPT})))
     found = {key.replace("._target_", ""): value for key, value in kept.items() if not key.endswith("._partial_")}
     return {key: value for key, value in found.items() if value is not None and value != {}}

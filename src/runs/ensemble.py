@@ -10,6 +10,7 @@ import numpy as np
 
 from src.config import build
 from src.config.values import Config, Values
+from src.data.cells import harmless
 from src.data.table import Column, Table
 from src.runs.baselines import fitted
 from src.runs.interval import half_width
@@ -164,7 +165,7 @@ def write_out_of_fold(path: Path, columns: dict[str, np.ndarray], target: str) -
     """predictions_oof.csv: a line for each row that some model did not see, counted from 0 without the header."""
     with path.open("w", encoding="utf-8", newline="") as file:
         lines = csv.writer(file, lineterminator="\n")
-        lines.writerow(["row", "fold", target, f"{target}_predicted"])
+        lines.writerow(["row", "fold", harmless(target), harmless(f"{target}_predicted")])
         lines.writerows(zip(*(columns[name].tolist() for name in columns), strict=True))
 
 

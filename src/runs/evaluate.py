@@ -8,8 +8,9 @@ from omegaconf import DictConfig
 
 from src.config import build
 from src.data.table import Table
+from src.errors import printable
 from src.runs.folder import RunFolder
-from src.runs.restore import load_config, load_models, load_one
+from src.runs.restore import load_config, load_models, load_one, members_of
 
 
 def evaluate(run: str, checkpoint: str, trust: Collection[str] = ()) -> dict[str, Any]:
@@ -30,11 +31,9 @@ def evaluate(run: str, checkpoint: str, trust: Collection[str] = ()) -> dict[str
     summary = folder.read_summary()
     before = summary.get("data", {}).get("sha256")
     if before and before != rows.sha256:
-        print(
-            f"note: {rows.source} has changed since the run; these figures are of the new rows",
-            file=sys.stderr,
-        )
-    if folder.members():
+        said = f"note: {rows.source} has changed since the run; these figures are of the new rows"
+        print(printable(said), file=sys.stderr)
+    if members_of(folder, cfg):
         return _evaluate_together(folder, cfg, rows, checkpoint, trust)
     predictor = load_one(folder, cfg, checkpoint)
 

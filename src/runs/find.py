@@ -39,4 +39,9 @@ def _best(sweep: Path, said: str) -> Path:
         raise UserError(f"{said}: {sweep} has no leaderboard.csv yet; python -m src.report makes one") from None
     if not first.get("rank"):
         raise UserError(f"{said}: no run of {sweep} came to a result")
-    return sweep / first["folder"]
+    name = Path(first.get("folder") or "..")
+    if name.is_absolute() or ".." in name.parts:
+        raise UserError(
+            f"{said}: {sweep}/leaderboard.csv names no folder of the sweep as its best, found {str(name)!r}"
+        )
+    return sweep / name

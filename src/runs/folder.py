@@ -1,7 +1,5 @@
 """A run folder: where its files lie, and how they are written and read."""
 
-import json
-import math
 import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,10 +7,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src.errors import UserError
+from src.errors import UserError, first_line
 from src.runs.find import find
 from src.runs.metrics_file import append, read
 from src.runs.status import FAILED, INTERRUPTED
+from src.runs.summary_file import is_as_written, read_summary, text_of
+from src.secrets import masked_overrides
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,6 +40,7 @@ class RunFolder:
         self.metrics = self.path / "metrics.csv"
         self.checkpoints = self.path / "checkpoints"
         self.figures = self.path / "figures"
+        self.out_of_fold = self.path / "predictions_oof.csv"
 
     @classmethod
     def existing(cls, path: str | Path, key: str = "run") -> "RunFolder":
@@ -149,33 +150,55 @@ class RunFolder:
         """What the run came to; {} while it is still going on.
 
         Raises:
-            UserError: summary.json is not JSON.
+            UserError: summary.json is no JSON object, or not as it was written.
         """
-        if not self.summary.is_file():
-            return {}
-        try:
-            return json.loads(self.summary.read_text(encoding="utf-8"))
-        except json.JSONDecodeError as error:
-            raise UserError(f"{self.summary}: is not JSON (line {error.lineno})") from None
+        return read_summary(self.summary) if self.summary.is_file() else {}
 
     def write_summary(self, summary: dict[str, Any]) -> None:
-        """Writes summary.json in one atomic step, a line for each key; what is not finite becomes null, as in JSON."""
-        lines = [f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in _finite(summary).items()]
-        write_text(self.summary, "{\n" + ",\n".join(lines) + "\n}\n")
+        """Writes summary.json in one atomic step, with the checksums of what else a later command reads."""
+        write_text(self.summary, text_of(summary, [self.config, self.metrics, self.out_of_fold], self.path))
+
+    def is_as_written(self, path: Path) -> bool:
+        """Whether a file of this run is what it was when the run ended; also where its summary does not say.
+
+        Raises:
+            UserError: summary.json is damaged.
+        """
+        if not self.summary.is_file():
+            return True
+        return is_as_written(self.summary, path, self.path)
 
     def append_metrics(self, table: Mapping[str, "np.ndarray"]) -> None:
         """Adds rows (rows,) by column to metrics.csv; a validation figure that was not due stays empty."""
         append(self.metrics, table, [name for name in table if name.startswith("val/")])
 
     def read_metrics(self) -> dict[str, list[float]]:
-        """The columns of metrics.csv; nan where a row has no figure. {} where there is no such file."""
-        return read(self.metrics)
+        """The columns of metrics.csv; nan where a row has no figure. {} where there is no such file.
+
+        Raises:
+            UserError: it is damaged.
+        """
+        try:
+            if not self.is_as_written(self.metrics):
+                raise ValueError(f"{self.metrics}: is damaged, its checksum in summary.json is another one")
+            return read(self.metrics)
+        except (OSError, ValueError) as error:
+            raise UserError(first_line(error)) from None
 
 
 def write_text(path: Path, text: str) -> None:
     """Writes a file in one atomic step."""
-    with replacing(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file in one atomic step; a link that somebody put in its place is not followed."""
+    # A name of its own: two processes that share a sweep write its report at the same moment.
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial.unlink(missing_ok=True)
+    with partial.open("xb") as file:
+        file.write(content)
+    os.replace(partial, path)
 
 
 @contextmanager
@@ -191,6 +214,7 @@ def replacing(path: Path) -> Iterator[Path]:
     made = [folder for folder in path.parents if not folder.exists()]
     # A name of its own: two processes that share a sweep write its report at the same moment.
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial.unlink(missing_ok=True)  # a link, say
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
@@ -206,17 +230,20 @@ def replacing(path: Path) -> Iterator[Path]:
 def run_command(overrides: Sequence[str], swept: bool) -> str:
     """The command that does a run, alone; for a run of a sweep, what asked for the sweep must not ask again."""
     sweeps = swept and any(override.startswith(("experiment=", "sweep=")) for override in overrides)
-    return shlex.join(["python", "-m", "src.train", *overrides, *(["hydra.mode=RUN"] if sweeps else [])])
+    return shlex.join(
+        ["python", "-m", "src.train", *masked_overrides(overrides), *(["hydra.mode=RUN"] if sweeps else [])]
+    )
 
 
 def _of_the_task(overrides: Sequence[str]) -> list[str]:
     """Overrides without those of Hydra, which may number a job differently in another process."""
-    return [text for text in overrides if not text.lstrip("+~").startswith("hydra.")]
+    return [text for text in masked_overrides(overrides) if not text.lstrip("+~").startswith("hydra.")]
 
 
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def remove_empty(folder: Path) -> None:
+    """Removes a folder and those around it, up to the current one or to one that holds something."""
+    for path in (folder.absolute(), *folder.absolute().parents):
+        if path == Path.cwd() or path.is_symlink() or path.is_file() or (path.is_dir() and any(path.iterdir())):
+            break
+        if path.is_dir():
+            path.rmdir()

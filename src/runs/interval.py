@@ -35,7 +35,9 @@ def ends_of(folder: RunFolder, levels: Sequence[float], interval: float | None) 
     places = [place for end in ends for place, level in enumerate(levels) if abs(level - end) < 1e-9]
     if len(places) == 2:
         return [(place, 0.0) for place in places]
-    half = half_width(read_out_of_fold(folder.path / "predictions_oof.csv"), interval)
+    if not folder.is_as_written(folder.out_of_fold):
+        raise UserError(f"{folder.out_of_fold}: is damaged, its checksum in summary.json is another one")
+    half = half_width(read_out_of_fold(folder.out_of_fold), interval)
     return [(0, -half), (0, half)]
 
 

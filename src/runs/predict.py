@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from src.data.cells import harmless_table
 from src.data.table import CATEGORY
-from src.errors import UserError
+from src.errors import UserError, printable
 from src.runs.folder import RunFolder, replacing
 from src.runs.restore import load_config, load_predictor
 
@@ -32,7 +33,8 @@ def predict(
 ) -> Path:
     """Writes the input's columns and ``TARGET_predicted``, and returns the file's path.
 
-    A run of several quantiles has a column for each as well, ``TARGET_q0.05`` say.
+    A run of several quantiles has a column for each as well, ``TARGET_q0.05`` say. Text that a spreadsheet would
+    compute has a quote before it, see ``src.data.cells``.
 
     Args:
         run: the run folder, one of its checkpoints, ``last`` or ``best``.
@@ -62,6 +64,8 @@ def predict(
     if taken := next((name for name, *_ in columns if name in source.names), None):
         raise UserError(f"{input}: has a column {taken!r} already")
     target = Path(output) if output else folder.path / "predictions" / f"{paths[0].stem}.csv"
+    if not output and (link := next((path for path in (target.parent, target) if path.is_symlink()), None)):
+        raise UserError(f"run={run}: {link} is a link, which may lead anywhere: output=FILE says where to write")
     shown: pd.DataFrame | None = None
     counts = Counts()
     try:
@@ -74,16 +78,16 @@ def predict(
                 predicted = predictor.on(piece.columns, quantiles=True)(piece.features)
                 for name, place, far in columns:
                     frame[name] = predicted[:, place] + far
-                frame.to_csv(file, index=False, header=shown is None)
+                harmless_table(frame).to_csv(file, index=False, header=shown is None)
                 shown = frame.head(_SHOWN) if shown is None else shown
                 recode = encoder.recoder(piece.columns)
                 counts.add(encoder, piece.features if recode is None else recode(piece.features))
     except OSError as error:
         raise UserError(f"output={target}: cannot be written ({error.strerror})") from None
     assert shown is not None  # a file without rows was refused
-    print(shown.to_string(index=False, max_cols=_COLUMNS, line_width=80))
+    print(printable(shown.to_string(index=False, max_cols=_COLUMNS, line_width=80)))
     said = counts.said(len(source.names) - len(encoder.columns))
-    print(f"{input}: {counts.rows} predictions{said}: {target}")
+    print(printable(f"{input}: {counts.rows} predictions{said}: {target}"))
     return target
 
 

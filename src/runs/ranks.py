@@ -21,6 +21,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 
 from src.config.values import Config, container
+from src.errors import printable
 from src.runs.folder import RunFolder
 
 _PATIENCE = 20.0  # seconds for the others to end after the first, and for it to notice by itself that one has failed
@@ -95,7 +96,7 @@ class Ranks(_SubprocessScriptLauncher):
             message = self.failed()
             if message and not self._over.wait(_PATIENCE):
                 self._folder.write_summary({"status": "failed", "message": message})
-                print(message, file=sys.stderr, flush=True)
+                print(printable(message), file=sys.stderr, flush=True)
                 for child in self.procs:
                     child.kill()
                 os._exit(1)

@@ -1,62 +1,26 @@
 """A run folder back to a predictor and its data, from any working directory."""
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, OmegaConf, open_dict
-
-from src.config.kinds import check_folder
 from src.config.values import Config, container
 from src.data.table import Table
-from src.errors import NothingLeft, UserError, first_line
+from src.errors import NothingLeft, UserError
 from src.runs.folder import RunFolder
+from src.runs.folder_config import load_config
+from src.secrets import masked_text
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from src.data.encoder import Encoder
     from src.runs.ensemble import Ensemble
     from src.training.plain import Plain
     from src.training.predictor import Predictor
 
 log = logging.getLogger(__name__)
-
-
-def load_config(
-    folder: RunFolder,
-    groups: Sequence[str] = ("model", "loss", "data"),
-    trust: Collection[str] = (),
-    key: str = "run",
-) -> DictConfig:
-    """The run's resolved configuration; a relative data path is read from where the run was started.
-
-    A folder is data: what these groups may construct is on a closed list, and is checked here, before anything
-    that it names is imported. Whoever builds other groups of it has to name them.
-
-    Args:
-        folder: the run's.
-        groups: what is going to be built.
-        trust: packages of the user's own whose classes the folder may name.
-        key: what the folder was named by.
-
-    Raises:
-        UserError: the file is not the configuration of a run, or names what a folder may not.
-    """
-    try:
-        cfg = OmegaConf.load(folder.config)
-        started_in = Path(str(OmegaConf.select(OmegaConf.load(folder.hydra), "hydra.runtime.cwd")))
-    except Exception as error:
-        raise UserError(f"{key}={folder.path}: .hydra cannot be read ({first_line(error)})") from None
-    if not isinstance(cfg, DictConfig) or "model" not in cfg or "data" not in cfg:
-        raise UserError(f"{key}={folder.path}: .hydra/config.yaml is not the configuration of a run")
-    try:
-        check_folder(cfg, groups, trust)
-    except UserError as error:
-        raise UserError(f"{key}={folder.path}: {error}") from None
-    if "path" in cfg.data:
-        with open_dict(cfg):
-            cfg.data.path = str(started_in / cfg.data.path)
-    return cfg
 
 
 def load_predictor(
@@ -67,7 +31,7 @@ def load_predictor(
     Raises:
         UserError: there is no such checkpoint, it is damaged, or it holds another net.
     """
-    if folder.members():
+    if members_of(folder, cfg):
         from src.runs.ensemble import Ensemble
 
         return Ensemble(load_models(folder, cfg, checkpoint, trust))
@@ -94,6 +58,21 @@ def load_models(
     return [Ensemble(members[place : place + len(weights)], weights) for place in range(0, len(members), len(weights))]
 
 
+def members_of(folder: RunFolder, cfg: Config) -> list[RunFolder]:
+    """The runs of the models that predict together, as many as the configuration asks for.
+
+    Raises:
+        UserError: there are others.
+    """
+    from src.runs.ensemble import is_several
+
+    found, asked = folder.members(), (cfg.get("folds") or cfg.get("ensemble") or 0) if is_several(cfg) else 0
+    mixed = len(found) > asked > 0 and len(found) == asked * len(folder.read_summary().get("weights") or [])
+    if len(found) != asked and not mixed:
+        raise UserError(f"{folder.path}: its configuration asks for {asked or 'no'} members, found {len(found)}")
+    return found
+
+
 def load_one(folder: RunFolder, cfg: Config, checkpoint: str) -> "Predictor":
     """The net with the weights of a checkpoint, and its encoder.
 
@@ -105,20 +84,16 @@ def load_one(folder: RunFolder, cfg: Config, checkpoint: str) -> "Predictor":
     from src.training.predictor import Predictor
 
     state, encoder = _read(path, "state_dict")
-    weights = {name.removeprefix("net."): value for name, value in state["state_dict"].items()}
     levels = build.levels(cfg)
-    net = build.net(cfg, encoder.shape)
-    try:
-        net.load_state_dict(weights)
-    except RuntimeError as error:
-        raise UserError(f"{path}: does not fit the run's model ({_in_one_line(error)})") from None
+    net = build.net(cfg, encoder.shape, copies=2)  # what is built, and what was read
+    _fill(net, state["state_dict"], f"{path}: does not fit the run's model")
     return Predictor(net, encoder, levels)
 
 
 def origin(cfg: Config, rows: Table) -> dict[str, Any]:
     """What a run is trained on and by, in plain values: a checkpoint has it, for a run that goes on from there."""
     return {
-        "rows": rows.source,
+        "rows": masked_text(rows.source),
         "sha256": rows.sha256,
         "optimizer": container(cfg.optimizer),
         "scheduler": container(cfg.scheduler),
@@ -150,10 +125,7 @@ def resumable(
         raise UserError(f"{path}: was trained on {encoder.feature_names}, this run reads {rows.feature_names}")
     if encoder.target_name != rows.target_name:
         raise UserError(f"{path}: learned {encoder.target_name!r}, the target of this run is {rows.target_name!r}")
-    try:
-        module.net.load_state_dict({n.removeprefix("net."): value for n, value in state["state_dict"].items()})
-    except RuntimeError as error:
-        raise UserError(f"{path}: does not fit this run's model ({_in_one_line(error)})") from None
+    _fill(module.net, state["state_dict"], f"{path}: does not fit this run's model")
     before, now = state.get("Run"), origin(cfg, rows)
     if before is None:
         log.warning("%s: an older checkpoint, which does not say what rows it was trained on: not checked", path)
@@ -206,18 +178,39 @@ def _nothing_left(
 
 def _read(path: Path, *parts: str) -> "tuple[dict[str, Any], Encoder]":
     """A checkpoint that holds these parts, and its encoder."""
-    import torch
-
     from src.data.encoder import Encoder
+    from src.training.checkpoint_reading import read
 
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        state = read(path)
         for part in parts:
             state[part]
         return state, Encoder.from_state_dict(state["DataModule"])
+    except UserError as error:
+        raise UserError(f"{path}: does not hold the encoder of a run ({error})") from None
     except Exception as error:
         # A truncated file shows as any of a dozen errors, by where it was cut.
         raise UserError(f"{path}: is not a whole checkpoint ({type(error).__name__})") from None
+
+
+def _fill(net: "nn.Module", weights: Any, said: str) -> None:
+    """Loads a checkpoint's weights into a net of the same form and precision.
+
+    Raises:
+        UserError: they are others; ``said`` begins the message.
+    """
+    from torch import Tensor
+
+    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
+        raise UserError(f"{said} (its weights are no tensors)")
+    named = {str(name).removeprefix("net."): value for name, value in weights.items()}
+    for name, own in net.state_dict().items():
+        if name in named and named[name].dtype != own.dtype:
+            raise UserError(f"{said} ({name} is of {named[name].dtype}, expected {own.dtype})")
+    try:
+        net.load_state_dict(named)
+    except RuntimeError as error:
+        raise UserError(f"{said} ({_in_one_line(error)})") from None
 
 
 def _in_one_line(error: Exception) -> str:

@@ -46,7 +46,6 @@ def continued(cfg: DictConfig, overrides: Sequence[str], trust: Collection[str] 
     """
     folder = RunFolder.existing(cfg.resume, "resume")
     before = load_config(folder, tuple(KINDS), trust, key="resume")
-    _refuse_interpolations(before, f"resume={folder.path}")
     now = deepcopy(before)
     OmegaConf.resolve(cfg)
     with open_dict(now):
@@ -153,13 +152,6 @@ def _why_not_of_the_optimizer(name: str, old: Any, target: str) -> str | None:
         return "its state says nothing to another optimizer"
     new_state = name in ("amsgrad", "centered") or (name == "momentum" and target.endswith(".RMSprop") and not old)
     return "the optimizer would need what it has not kept" if new_state else None
-
-
-def _refuse_interpolations(cfg: DictConfig, run: str) -> None:
-    """A run resolves what it saves; here, what it would read is this process's."""
-    for key, value in flatten(unresolved(cfg)).items():
-        if "${" in str(value):
-            raise UserError(f"{run}: {key}: expected a value, found the interpolation {value!r}")
 
 
 def _said(value: Any) -> str:

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
+from src.adapters.rich_console import Console
 from src.training.task import METRICS
 
 _SLOPES = 40  # parameters that a terminal shows

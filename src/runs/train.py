@@ -21,7 +21,7 @@ from src.config.kinds import packages
 from src.config.objective import objective
 from src.config.values import container, flatten
 from src.data.described import described
-from src.errors import NothingLeft, UserError
+from src.errors import NothingLeft, UserError, log_printable
 from src.runs.folder import RunFolder, run_command
 from src.runs.lock import claimed
 from src.runs.resume import continued
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 resolvers.register()
+log_printable()  # as a door does; a worker has none
 
 PrunerOf = Callable[[Any, str, bool, int, int], "Pruner | None"]
 Fit = Callable[..., dict[str, Any]]

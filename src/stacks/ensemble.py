@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from src.config.objective import objectives
 from src.config.values import Config, Values, container, flatten
-from src.config.yaml_files import dump
+from src.config.yaml_files import dump, masked_yaml
 from src.data.encoder import Shape
 from src.data.table import Table
 from src.runs import baselines, ensemble
@@ -117,9 +117,9 @@ def _alone(rows: Table, hydra: str, job: Job) -> dict[str, Any]:
 def _files(job: Job, hydra: str) -> dict[str, str]:
     """.hydra/ of a member: its own configuration, and the run's record of how it was started."""
     return {
-        ".hydra/config.yaml": dump(container(job.cfg)),
+        ".hydra/config.yaml": masked_yaml(dump(container(job.cfg))),
         ".hydra/hydra.yaml": hydra,
-        ".hydra/overrides.yaml": dump(job.overrides),
+        ".hydra/overrides.yaml": masked_yaml(dump(job.overrides)),
     }
 
 

@@ -12,7 +12,7 @@ from src.config import build
 from src.config.objective import objective
 from src.config.resolvers import within
 from src.config.values import Config, container
-from src.config.yaml_files import dump
+from src.config.yaml_files import dump, masked_yaml
 from src.data.table import Table
 from src.stacks.grouping import model
 from src.stacks.job import Job
@@ -103,9 +103,9 @@ class HydraFiles:
             "runtime": hydra["runtime"] | {"output_dir": str(job.folder.path)},
         }
         return {
-            ".hydra/config.yaml": dump(container(job.cfg)),
-            ".hydra/hydra.yaml": text + indent(dump(own), "  "),
-            ".hydra/overrides.yaml": dump(job.overrides),
+            ".hydra/config.yaml": masked_yaml(dump(container(job.cfg))),
+            ".hydra/hydra.yaml": masked_yaml(text + indent(dump(own), "  ")),
+            ".hydra/overrides.yaml": masked_yaml(dump(job.overrides)),
         }
 
 

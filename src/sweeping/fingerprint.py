@@ -4,6 +4,7 @@ from omegaconf import DictConfig
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from src.config.values import flatten, unresolved
+from src.secrets import masked
 
 # What shows or names runs and changes none of their figures.
 _SHOWING = ("callbacks.progress", "callbacks.checkpoints")
@@ -25,7 +26,7 @@ def fingerprint(
         | {name: describe(distribution) for name, distribution in space.items()}
         | ({"custom_search_space": custom} if custom else {})
         | {
-            key: "null" if value is None else str(value)
+            key: "null" if value is None else str(masked(value, key))
             for key, value in kept
             if not any(f"{key}.".startswith(f"{part}.") for part in (*_LEFT_OUT, *space))
         }

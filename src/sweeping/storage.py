@@ -13,9 +13,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import OmegaConf
+from omegaconf import ListConfig
 
 from src.errors import UserError, first_line
+from src.secrets import masked_text
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -26,7 +27,7 @@ JOURNAL = "study.journal"
 def directions_of(sweeper: Any) -> list[str]:
     """What a sweeper's configuration says of each objective, minimize or maximize; [] where it says nothing."""
     given = sweeper.get("direction")
-    items = given if OmegaConf.is_list(given) else [] if given is None else [given]
+    items = given if isinstance(given, (list, ListConfig)) else [] if given is None else [given]
     return [str(item).rpartition(".")[2] for item in items]
 
 
@@ -35,7 +36,7 @@ def location(storage: str | None, folder: Path) -> str:
     if not storage:
         return str((folder / JOURNAL).absolute())
     if "://" not in storage:
-        return str(Path(storage).absolute())
+        return str(Path(storage).expanduser().absolute())
     # SQLAlchemy's default driver for the bare name is the one that is no longer developed.
     return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", storage)
 
@@ -47,7 +48,7 @@ def is_file(where: str) -> bool:
 
 def shown(where: str) -> str:
     """A storage as it may be printed: without its password."""
-    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", where)
+    return masked_text(where)
 
 
 def open_storage(where: str) -> "BaseStorage":

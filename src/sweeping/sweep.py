@@ -19,6 +19,7 @@ from src.errors import UserError, first_line
 from src.runs.folder import RunFolder
 from src.runs.lock import claimed
 from src.runs.status import PRUNED, is_over
+from src.secrets import masked_overrides
 from src.sweeping.plan import Plan
 from src.sweeping.progress import Progress
 from src.training.task import objectives_of, rankable
@@ -171,7 +172,8 @@ class Sweep:
             summary: dict[str, Any] = {}
             with suppress(UserError):
                 summary = folder.read_summary()
-            ours = is_over(summary.get("status")) and summary.get("overrides") == self._commands.get(trial.number, ())
+            asked = masked_overrides(self._commands.get(trial.number, ()))
+            ours = is_over(summary.get("status")) and summary.get("overrides") == asked
             values = list(objectives_of(summary).values()) if ours else []
             if ours and (done := self._ended(folder, summary["status"], values)):
                 self._close(trial, done)

@@ -17,11 +17,11 @@ straight line, 10,000 rows (1 thread)  78         2.9   6.9   7.2    13
 With one thread on busy cores the first row falls to 1.2 at a width of 8, 0.99 at 16 and 0.77 at 64.
 """
 
-import os
-
 import torch
 from lightning.pytorch.utilities.memory import is_oom_error
 from torch import Tensor, nn
+
+from src.adapters.memory import available
 
 _CACHE = 6 << 20  # bytes of hidden values of a step on a CPU; at the widths it gives, no shape above lost to lone runs
 _SHARE = 4  # a stack takes at most this part of the free memory: 1 / 4
@@ -73,12 +73,7 @@ def free_memory(device: str) -> int:
     """Bytes that are free on a device, ``cpu`` or ``cuda…``."""
     if device.startswith("cuda"):
         return int(torch.cuda.mem_get_info(device)[0])
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:
-            line = next(line for line in file if line.startswith("MemAvailable"))
-        return int(line.split()[1]) << 10
-    except (OSError, StopIteration):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2 if hasattr(os, "sysconf") else 4 << 30
+    return available()
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -85,10 +85,10 @@ def test_a_program_takes_a_matrix(scene: Path, tmp_path: Path) -> None:
     parts = [reader.read(c.name, pa.chunked_array([table[c.name].tolist()]), c.kind) for c in columns]
     raw = recoded(np.column_stack([numbers for _, numbers in parts]), [own for own, _ in parts], columns)
     own = predicted(scene / "folds", scene / "new.csv", tmp_path)["y_predicted"].to_numpy()
-    np.testing.assert_allclose(run(torch.from_numpy(raw)).numpy(), own, rtol=1e-12)
-    assert run(torch.from_numpy(raw[:1])).shape == (1,)
+    np.testing.assert_allclose(run(torch.from_numpy(raw)).numpy()[:, 0], own, rtol=1e-12)
+    assert run(torch.from_numpy(raw[:1])).shape == (1, 1)
     raw[0, 1] = np.nan  # a gap where training had none
-    assert np.isnan(run(torch.from_numpy(raw)).numpy()).nonzero()[0].tolist() == [0]
+    assert np.isnan(run(torch.from_numpy(raw)).numpy()[:, 0]).nonzero()[0].tolist() == [0]
 
 
 @pytest.mark.parametrize(

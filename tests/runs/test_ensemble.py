@@ -155,8 +155,8 @@ def test_nothing_of_a_left_out_row_reaches_a_model(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (["folds=1"], "folds must be a whole number from 2 on or null, found 1"),
-        (["ensemble=two"], "ensemble must be a whole number from 2 on or null, found 'two'"),
+        (["folds=1"], "folds must be a whole number from 2 to 10000 or null, found 1"),
+        (["ensemble=two"], "ensemble must be a whole number from 2 to 10000 or null, found 'two'"),
         (["fold=1"], "fold=1 needs folds above it, as in folds=5 fold=0, found folds=null"),
         (["folds=3", "fold=3"], "fold=3 needs folds above it, as in folds=5 fold=0, found folds=3"),
         (["folds=3", "ensemble=2"], "folds=3 and ensemble=2: the models of folds are an ensemble, leave one out"),

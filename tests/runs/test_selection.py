@@ -112,7 +112,7 @@ def again(call: Call, tmp_path: Path, folder: RunFolder, summary: dict[str, Any]
     assert call("report", "sweep=s").code == 0
     assert folder.summary.stat().st_mtime_ns == before
     folder.write_summary(summary | {"weights": [1.0]})
-    with pytest.raises(UserError, match="models for 3 folds, and summary"):
+    with pytest.raises(UserError, match="asks for 3 members, found 6"):
         predictions(folder.path)
     assert call("report", "sweep=s").code == 0
     assert folder.read_summary()["weights"] == summary["weights"]

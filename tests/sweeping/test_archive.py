@@ -24,5 +24,5 @@ def test_what_was_moved_aside_can_still_be_reported_on(storage: str | None, tmp_
     assert not folder.exists()
     forget()
     for number, value in ((1, 1.0), (2, 2.0)):
-        found = read(tmp_path / f"sweep-before-{number}")
+        found = read(tmp_path / f"sweep-before-{number}", storage)
         assert [row.values for row in found.rows] == [[value]]

@@ -1,0 +1,97 @@
+"""What no file and no line of a log shall hold: passwords, tokens, keys, and where somebody's home is.
+
+A folder is meant to be handed on. What an override or the environment calls a secret stands in it as ``***``, the
+password of a URL likewise, and the home folder as ``~``.
+"""
+
+import os
+import re
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+HIDDEN = "***"
+
+_WORD = r"passw(?:or)?d|passphrase|passwd|pwd|secret|token|api[-_]?key|access[-_]?key|private[-_]?key|credentials?"
+# A whole part of a key, as in db.password, WANDB_API_KEY or aws_secret_access_key; not tokenizer or n_tokens.
+_KEY = re.compile(rf"(?:^|[._@/+~-])(?:{_WORD})(?:$|[._@/-])", re.I)
+_URL = re.compile(r"([a-z][a-z0-9+.-]*://[^\s/?#@:'\"]*):[^\s/?#'\"]*@", re.I)
+_IN_TEXT = re.compile(
+    rf"((?:^|[\s'\"?&+~,{{(])[\w.@/-]*(?<![a-z0-9])(?:{_WORD})(?![a-z0-9])[\w.@/-]*[=:])(?!\*\*\*)('[^']*'|\"[^\"]*\"|[^\s&,'\")}}\]]+)",
+    re.I | re.M,
+)
+_HINT = re.compile(rf"{_WORD}|://[^\s/]*@", re.I)
+_SHORT = 6  # characters; a value of fewer may stand anywhere by chance
+
+
+def is_secret(key: str, value: Any = "") -> bool:
+    """Whether a key's name says that its value is a secret; a number is none, it may count a net's tokens."""
+    if value is None or isinstance(value, bool | int | float) or not _KEY.search(key):
+        return False
+    return not (
+        isinstance(value, str) and re.fullmatch(r"|null|true|false|\?\?\?|[+-]?[\d._]+", value) and "token" in key
+    )
+
+
+def masked_text(text: str) -> str:
+    """Text without passwords in URLs, values of ``secret=…``, values of secret environment variables, and home."""
+    if _HINT.search(text):
+        text = _URL.sub(rf"\1:{HIDDEN}@", text)
+        text = _IN_TEXT.sub(
+            lambda found: found[1] + (HIDDEN if is_secret(_last(found[1]), found[2]) else found[2]), text
+        )
+    for value in _of_the_environment():
+        text = text.replace(value, HIDDEN)
+    home = _home()
+    if not home or home not in text:
+        return text
+    # "~" by itself is null to YAML.
+    return re.sub(rf"(?<![\w./-]){re.escape(home)}(/|(?![\w.-]))", lambda found: "~/" if found[1] else "~/.", text)
+
+
+def masked_overrides(overrides: Sequence[str]) -> list[str]:
+    """KEY=VALUE texts, each with its secret hidden."""
+    return [_masked_override(str(each)) for each in overrides]
+
+
+def masked(value: Any, key: str = "") -> Any:
+    """Plain values, nested in dicts and lists: what a key calls secret, and in texts what ``masked_text`` hides."""
+    if isinstance(value, dict):
+        return {name: masked(inner, str(name)) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [masked(inner, key) for inner in value]
+    if is_secret(key, value):
+        return HIDDEN
+    return _masked_override(value) if isinstance(value, str) else value
+
+
+def concerns(text: str) -> bool:
+    """Whether ``masked`` may find something in what a text was written from."""
+    home = _home()
+    return bool(_HINT.search(text) or (home and home in text) or any(each in text for each in _of_the_environment()))
+
+
+def _masked_override(text: str) -> str:
+    key, equals, value = text.partition("=")
+    if equals and not re.search(r"\s", key) and is_secret(key.lstrip("+~"), value):
+        return f"{key}={HIDDEN}"
+    return masked_text(text)
+
+
+def _last(prefix: str) -> str:
+    return prefix.lstrip(" \t\n'\"?&+~,{(").rstrip("=:")
+
+
+@cache
+def _home() -> str:
+    try:
+        home = str(Path.home())
+    except RuntimeError:
+        return ""
+    return home if len(home) > 1 else ""
+
+
+def _of_the_environment() -> list[str]:
+    found = {value for name, value in os.environ.items() if _KEY.search(name) and len(value) >= _SHORT}
+    return sorted(found, key=len, reverse=True)
