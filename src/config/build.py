@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_STARTED_FROM = 1 << 22  # numbers of training rows from which bins and the line at the start are worked out
 _OURS = ("standardize", "scaling", "start")  # keys of model that its constructor does not take
 _MODULE_KEYS = (
     *("batch_size", "shuffle", "val_fraction", "test_fraction", "split_seed"),
@@ -191,10 +192,11 @@ def start(net: "nn.Module", part: "Partition", cfg: Config) -> "nn.Module":
     if not isinstance(net, (Spread, Straight)):
         return net
     net = deepcopy(net)
+    most = _STARTED_FROM // part.encoder.shape.width
     if isinstance(net, Spread):
-        fit_bins(net, part.encoded("train")[0])
+        fit_bins(net, part.some("train", most)[0])
         return net
-    net.start(part.encoded("train"), part.encoded("val") if len(part.rows["val"]) else None, levels(cfg))
+    net.start(part.some("train", most), part.some("val", most) if len(part.rows["val"]) else None, levels(cfg))
     return net
 
 

@@ -60,7 +60,9 @@ class Cells:
             own = cells.type
         if pa.types.is_integer(own) or pa.types.is_floating(own) or pa.types.is_decimal(own) or pa.types.is_null(own):
             if kind in (None, NUMBER):
-                numbers = np.asarray(pc.cast(cells, pa.float64()).to_numpy(zero_copy_only=False), np.float64)
+                numbers = np.asarray(
+                    pc.cast(cells, pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64
+                )
                 return self._numbers(name, numbers)
             if pa.types.is_floating(own) and not bool(pc.any(pc.not_equal(cells, pc.round(cells))).as_py()):
                 cells = pc.cast(pc.if_else(pc.is_nan(cells), None, cells), pa.int64())  # 3.0 beside a gap was a 3

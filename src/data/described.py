@@ -8,6 +8,7 @@ from src.data.categories import columns_of
 from src.data.table import BOOLEAN, CATEGORY, NUMBER, Column, Table
 
 _SHOWN = 40  # columns; of more the first are told
+_COUNTED = 1 << 17  # rows up to which different numbers are counted in any case
 _WIDTH = 24  # characters of a name or of a value
 
 
@@ -30,6 +31,12 @@ def described(table: Table) -> Iterator[str]:
 
 
 def _row(column: Column, numbers: np.ndarray) -> tuple[str, ...]:
+    if column.kind == NUMBER and len(numbers) > _COUNTED:
+        some = np.unique(numbers[:: len(numbers) // _COUNTED])
+        if len(some) > _COUNTED // 2:  # to sort them all takes longer than to read them
+            gaps = int(np.isnan(numbers).sum())
+            span = f"{np.nanmin(numbers):.6g} to {np.nanmax(numbers):.6g}"
+            return _cut(column.name), column.kind, "many", str(gaps or ""), span, _use(column)
     gap = np.isnan(numbers)
     found, counts = np.unique(numbers[~gap], return_counts=True)
     if column.kind == CATEGORY:

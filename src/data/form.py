@@ -14,6 +14,7 @@ from src.errors import UserError, first_line, nearest
 _LOOK = 1 << 18  # bytes that are looked at
 _LINE = 1 << 26  # characters of a line, of some million columns
 _MARKS = ((".", ""), (",", ""), (".", ","), (",", "."))  # decimal and thousands; of equal evidence the first is taken
+PACKED = (".gz", ".zst", ".bz2", ".lz4")  # ends of names of compressed files
 _PARQUET = (".parquet", ".pq")
 
 
@@ -117,7 +118,7 @@ def opened(path: Path) -> Any:
 
 def is_plain(path: Path, form: Form) -> bool:
     """Whether a file may be cut where its lines end: its bytes are UTF-8 text."""
-    return form.encoding in ("utf-8", "utf8") and path.suffix not in (".gz", ".zst", ".bz2", ".lz4")
+    return form.encoding in ("utf-8", "utf8") and path.suffix not in PACKED
 
 
 def lines(path: Path, form: Form) -> Iterator[tuple[int, list[str]]]:

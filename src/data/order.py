@@ -1,5 +1,7 @@
 """Which rows come when: splits and row orders as functions of the seed, recomputed and never stored."""
 
+from math import ceil
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -47,15 +49,18 @@ def split(
         free, ends = _ordered(table, free, seed)
         for part in sorted(wanted, reverse=table.time is None):  # of times the last are for the test
             if share := wanted[part]:
-                later = ends[ends > start]
-                near = np.abs(later - start - max(round(rows * share), 1)).argmin() if len(later) else 0
-                stop = int(later[near]) if len(later) else rows
+                stop = start + max(round(rows * share), 1)
+                if ends is not None:
+                    later = ends[ends > start]
+                    stop = _nearest(later, stop) if len(later) else rows
+                stop = min(stop, rows)
                 found[part] = np.sort(free[start:stop])
                 start = stop
     free = np.sort(free[start:])
     if fold is not None:
         order, ends = _ordered(table, free, seed)
-        start, stop = (_nearest(ends, len(free) * place / fold[1]) for place in (fold[0], fold[0] + 1))
+        shares = [len(free) * place / fold[1] for place in (fold[0], fold[0] + 1)]
+        start, stop = (_nearest(ends, share) if share else 0 for share in shares)
         if start == stop:
             raise UserError(f"folds={fold[1]}: expected at most as many as there are groups of rows")
         found["val"], free = np.sort(order[start:stop]), np.sort(np.delete(order, slice(start, stop)))
@@ -67,15 +72,16 @@ def split(
     return free, found.get("val", free[:0]), found.get("test", free[:0])
 
 
-def _nearest(ends: np.ndarray, wanted: float) -> int:
-    return int(ends[np.abs(ends - wanted).argmin()]) if wanted else 0
+def _nearest(ends: np.ndarray | None, wanted: float) -> int:
+    """The end that is nearest to a number of rows, of two the smaller."""
+    return max(ceil(wanted - 0.5), 1) if ends is None else int(ends[np.abs(ends - wanted).argmin()])
 
 
-def _ordered(table: Table, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows in the order in which they are handed out, and after how many of them a part may end."""
+def _ordered(table: Table, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """Rows in the order in which they are handed out, and after how many of them a part may end; None: after each."""
     generator = np.random.default_rng(_seed(_SPLIT, seed))
     if table.group is None and table.time is None:
-        return generator.permutation(rows), np.arange(1, len(rows) + 1)
+        return generator.permutation(rows), None
     if table.group is None:
         rank = -np.asarray(table.time)[rows]
     else:

@@ -90,6 +90,11 @@ class Partition:
         """The first training rows, as the net sees them."""
         return self._rows(self.rows["train"][:rows])
 
+    def some(self, name: str, most: int) -> tuple[Tensor, Tensor]:
+        """The same of at most so many rows, evenly taken."""
+        rows = self.rows[name]
+        return self.encoded(name) if len(rows) <= most else self._rows(rows[:: -(-len(rows) // most)])
+
     @cached_property
     def scale(self) -> tuple[Tensor, Tensor]:
         """Up to a few thousand encoded training rows, evenly taken, to measure a loss by."""

@@ -11,7 +11,9 @@ from numpy.typing import DTypeLike
 
 from src.adapters.memory import check_room
 from src.data.arrow_csv import parsed_csv
-from src.data.form import Form, is_parquet, lines, number_pattern
+from src.data.form import PACKED, Form, is_parquet, lines, number_pattern
+from src.data.matrix import Matrix, is_for_disk
+from src.data.parquet import numeric_batches, rows_of
 from src.errors import UserError, first_line, nearest
 
 if TYPE_CHECKING:
@@ -50,11 +52,19 @@ class Source:
         """The decimal and the thousands mark."""
         return self.forms[0].decimal or ".", self.forms[0].thousands or ""
 
+    def size(self, row: int) -> int:
+        """About how many bytes its rows take in memory, one of which takes ``row``."""
+        # What a CSV file spells takes more room than the numbers do; compressed it takes a tenth.
+        return sum(
+            rows_of(path) * row if is_parquet(path) else path.stat().st_size * (10 if path.suffix in PACKED else 1)
+            for path in self.paths
+        )
+
     def numbers(self, columns: list[str], fits: DTypeLike) -> Iterator[np.ndarray]:
         """The rows of these columns from front to back, float64 (columns, some rows).
 
         Raises:
-            NoNumbers: a cell is empty, text, NaN, infinite or larger than ``fits`` holds; or the file is no CSV.
+            NoNumbers: a cell is empty, text, NaN, infinite or larger than ``fits`` holds.
             UserError: as ``check``.
         """
         import pyarrow as pa
@@ -62,10 +72,14 @@ class Source:
         self.check(columns)
         largest, rows = np.finfo(np.dtype(fits)).max, 0
         for path, form, header in zip(self.paths, self.forms, self._headers, strict=True):
-            if is_parquet(path) or form.thousands:
+            if form.thousands:
                 raise NoNumbers
             try:
-                for batch in parsed_csv(path, form, header, dict.fromkeys(columns, pa.float64()), ()):
+                for batch in (
+                    numeric_batches(path, columns)
+                    if is_parquet(path)
+                    else parsed_csv(path, form, header, dict.fromkeys(columns, pa.float64()), ())
+                ):
                     # to_numpy() would import pandas.
                     block = np.stack([np.from_dlpack(column) for column in batch.columns])
                     if not (np.abs(block) <= largest).all():
@@ -107,6 +121,8 @@ class Source:
         if is_parquet(path):
             import pyarrow.parquet as parquet
 
+            rows = rows_of(path)
+            check_room(8 * rows * len(columns), f"{path}: of {rows:,} rows")
             return parquet.read_table(path, columns=columns, use_threads=False)
         words = pa.dictionary(pa.int32(), pa.string())
         kinds = {name: pa.float64() if name in numeric else words for name in columns}
@@ -161,10 +177,8 @@ def _header(path: Path, form: Form) -> list[str]:
 
         try:
             header: list[str] | None = parquet.read_schema(path).names
-            rows = parquet.read_metadata(path).num_rows
         except (OSError, pa.ArrowInvalid) as error:
             raise UserError(f"{path}: is not a Parquet file ({first_line(error)})") from None
-        check_room(8 * rows * len(header or ""), f"{path}: of {rows:,} rows")
     else:
         _, header = next(lines(path, form), (0, None))
     if not header:
@@ -187,19 +201,18 @@ def read_rows(source: Source, features: list[str], target: str, dtype: DTypeLike
         NoNumbers, UserError: as ``Source.numbers``.
     """
     width = len(features)
-    numbers, wanted = np.empty((0, width), dtype), np.empty(0)
+    on_disk = is_for_disk(source.size(width * np.dtype(dtype).itemsize + 8), source.paths[0])
+    numbers, wanted = Matrix(width, dtype, on_disk), Matrix(1, np.float64, on_disk)
     low, high, rounding = np.full(width, np.inf), np.full(width, -np.inf), np.zeros(width)
     for block in source.numbers([*features, target], dtype):
         exact, rounded = block[:-1], block[:-1].astype(dtype)
-        first, rows = len(wanted), len(wanted) + block.shape[1]
-        numbers.resize((rows, width), refcheck=False)  # the kernel moves pages, so no table is there twice
-        wanted.resize(rows, refcheck=False)
-        numbers[first:], wanted[first:] = rounded.T, block[-1]
+        numbers.add(rounded.T)
+        wanted.add(block[-1:].T)
         low, high = np.minimum(low, exact.min(axis=1)), np.maximum(high, exact.max(axis=1))
         rounding = np.maximum(rounding, np.abs(exact - rounded).max(axis=1))
     if (rounding > 1e-6 * (high - low))[high > low].any():
         return read_rows(source, features, target, np.float64)
-    return numbers, wanted
+    return numbers.values(), wanted.values()[:, 0]
 
 
 def ragged(path: Path, form: Form) -> str | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from src.data.columns import Cells
+from src.data.matrix import kept
 from src.data.table import CATEGORY, NUMBER, Column, Table
 from src.errors import UserError, nearest
 
@@ -86,7 +87,7 @@ class Roles:
         why = {} if self.features else _useless(columns, lambda place: numbers[:, place], target)
         keep = [place for place, name in enumerate(names) if name not in why]
         if why:
-            numbers = numbers[:, keep]
+            numbers = kept(numbers, keep)
         return self._table([columns[place] for place in keep], numbers, target, why, **said)
 
     def of_cells(self, names: list[str], cells: "ArrowTable", reader: Cells, **said: Any) -> Table:
