@@ -156,7 +156,7 @@ def _limits(subject: Subject) -> Iterator[str]:
     yield "- Beyond the ranges above the model extrapolates: nothing tells how far off it is there."
     if any(column.kind == CATEGORY for column in subject.whole.columns):
         yield "- A word not met in training counts as unknown: no column of its own, or the embedding that all of them"
-        yield "  share. Words are compared as they stand, spaces and capitals included."
+        yield "  share. Capitals count, blanks around a word do not."
     yield "- A gap is filled as the table says. Of a row with one where training had none, with a number that is not"
     yield "  finite or with a date or a boolean that cannot be read, the prediction is NaN."
     yield "- The figures above are of rows like those it learned from: of another time or place they need not hold."

@@ -70,6 +70,17 @@ def test_raw_columns_go_in(scene: Path, tmp_path: Path) -> None:
     assert (said["target"], said["source"]) == ("y", "rows.csv")
 
 
+def test_a_row_of_gaps(scene: Path, tmp_path: Path) -> None:
+    """A row alone, in which no word is left."""
+    rows = varied().drop(columns="y").iloc[:1].astype(object)
+    rows.loc[:, rows.columns != "raw"] = " "
+    rows.iloc[:, 0] = ""
+    rows.to_csv(tmp_path / "new.csv", index=False)
+    own = predicted(scene / "folds", tmp_path / "new.csv", tmp_path)["y_predicted"].to_numpy()
+    found = by_onnx(scene / "out" / "model.onnx", tmp_path / "new.csv")["y_predicted"]
+    assert found == pytest.approx(own, rel=1e-6)
+
+
 def test_a_program_takes_a_matrix(scene: Path, tmp_path: Path) -> None:
     """Of raw numbers, in the order and with the places of words that it says; to the bit what predict says."""
     said = {"plumbline.json": ""}
@@ -171,7 +182,11 @@ def test_dates_are_read_as_files_are() -> None:
         [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.DOUBLE, ["rows", 1])],
         graph.constants,
     )
-    opsets = [onnx.helper.make_opsetid("", 20), onnx.helper.make_opsetid("ai.onnx.ml", 4)]
+    opsets = [
+        onnx.helper.make_opsetid("", 20),
+        onnx.helper.make_opsetid("ai.onnx.ml", 4),
+        onnx.helper.make_opsetid("com.microsoft", 1),
+    ]
     model = onnx.helper.make_model(proto, opset_imports=opsets, ir_version=10)
     session = onnxruntime.InferenceSession(model.SerializeToString())
     [found] = session.run(None, {"d": np.array([*words, *bad, "", "NA"], object)[:, None]})
