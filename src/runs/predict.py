@@ -53,7 +53,7 @@ def predict(
     half = half_width_of(folder, interval)
     cfg = load_config(folder, ("model",), trust)
     written = {name: cfg.data.get(name) for name in vars(Form()) if cfg.data.get(name) is not None}
-    paths = files(input)
+    paths = files(str(input))
     source = Stream(paths, Form(**written))
     predictor = load_predictor(folder, cfg, checkpoint, trust)
     encoder = predictor.encoder
@@ -61,7 +61,7 @@ def predict(
     names = [name] if half is None else [name, f"{encoder.target_name}_low", f"{encoder.target_name}_high"]
     if taken := next((each for each in names if each in source.names), None):
         raise UserError(f"{input}: has a column {taken!r} already")
-    target = Path(output) if output else folder.path / "predictions" / f"{paths[0].stem}.csv"
+    target = Path(str(output)) if output else folder.path / "predictions" / f"{paths[0].stem}.csv"
     shown: pd.DataFrame | None = None
     counts = Counts()
     try:

@@ -288,6 +288,16 @@ def test_what_is_missing_is_named(scene: Path, tmp_path: Path, monkeypatch: pyte
     assert everything_under(tmp_path) == set()
 
 
+def test_what_diverged(call: Call) -> None:
+    """Its predictions are no numbers; a file named by a number is one."""
+    for run, lr in (("wild", 0.1), ("tame", 0.02)):
+        assert call("train", f"optimizer.lr={lr}", "logger=none", f"hydra.run.dir={run}").code == int(run == "wild")
+    answer = call("export", "run=wild", "output=7")
+    assert (answer.code, answer.lines) == (2, ["run=wild: diverged, which leaves nothing to export"])
+    assert call("export", "run=tame", "output=7").code == 0
+    assert everything_under(Path("7")) == {"model.onnx", "MODEL_CARD.md"}
+
+
 def test_rows_that_went_away(scene: Path, tmp_path: Path, capsys: Any) -> None:
     """rows=FILE says where they are; others than the run's are told."""
     frame = varied()
