@@ -221,7 +221,7 @@ def test_the_card_says_what_there_is(scene: Path, monkeypatch: pytest.MonkeyPatc
     assert text.startswith("# Model card: model\n")
     assert str(scene) not in text
     frame = varied()
-    assert f"| `raw` | number | feature | {frame['raw'].min():.6g} to {frame['raw'].max():.6g} |" in text
+    assert f"| `raw` | number | feature | {frame['raw'].min()} to {frame['raw'].max()} |" in text
     assert f"SHA-256 {summary['data']['sha256']}" in text
     for name in ("oof", "train", "val"):
         [line] = [line for line in text.splitlines() if line.startswith(f"| {name} |")]
