@@ -41,7 +41,7 @@ _COMMANDS = {
         "Predictions go to predictions/ inside the run's folder, or to output=FILE.",
     ),
     "export": (
-        "Writes a run as a file that predicts without it, checked, with a model card.",
+        "Writes a run as a file that predicts by itself.",
         """\
         python -m src.export run=last
         python -m src.export run=best output=DIR

@@ -184,7 +184,7 @@ def _dates(words: "Array", ways: Sequence[int] | None = None) -> np.ndarray | No
     import pyarrow.compute as pc
 
     # Of four digits, or scores such as 1-2 would be months of early years.
-    if not pc.all(pc.match_substring_regex(words, r"\b\d{4}\b")).as_py():
+    if pc.all(pc.match_substring_regex(words, r"\b\d{4}\b")).as_py() is False:  # None where there are gaps alone
         return None
     every = _ways()
     for way in range(len(every)) if ways is None else ways:

@@ -73,10 +73,10 @@ def _columns(subject: Subject) -> Iterator[str]:
     yield "| --- | --- | --- | --- | --- |"
     for place, column in enumerate(subject.whole.columns):
         own = table.columns[place]
-        met = _met(own, table.features[rows, place].astype(np.float64))
+        met = _met(own, table.features[rows, place])
         yield f"| {_code(column.name)} | {column.kind} | feature | {met} | {_gap(column)} |"
     target = table.target[rows]
-    yield f"| {_code(subject.target)} | number | target | {target.min():.6g} to {target.max():.6g} | |"
+    yield f"| {_code(subject.target)} | number | target | {target.min()!s} to {target.max()!s} | |"
     for name, reason in table.left_out.items():
         yield f"| {_code(name)} | | left out | {_cell(str(reason))} | |"
 
@@ -99,7 +99,7 @@ def _met(column: Column, numbers: np.ndarray) -> str:
         return "nothing but gaps"
     low, high = numbers.min(), numbers.max()
     if column.kind == NUMBER:
-        return f"{low:.6g} to {high:.6g}"
+        return f"{low!s} to {high!s}"  # all digits that its precision has, and no more
     if column.kind == BOOLEAN:
         return f"true in {numbers.mean():.0%}"
     if column.kind == CATEGORY:
@@ -160,7 +160,7 @@ def _limits(subject: Subject) -> Iterator[str]:
     yield "- Beyond the ranges above the model extrapolates: nothing tells how far off it is there."
     if any(column.kind == CATEGORY for column in subject.whole.columns):
         yield "- A word not met in training counts as unknown: no column of its own, or the embedding that all of them"
-        yield "  share. Words are compared as they stand, spaces and capitals included."
+        yield "  share. Capitals count, blanks around a word do not."
     yield "- A gap is filled as the table says. Of a row with one where training had none, with a number that is not"
     yield "  finite or with a date or a boolean that cannot be read, the prediction is NaN."
     yield "- The figures above are of rows like those it learned from: of another time or place they need not hold."
@@ -204,7 +204,7 @@ def _versions(subject: Subject) -> Iterator[str]:
     yield "- trained with " + ", ".join(f"{name} {value}" for name, value in known.items())
     yield f"- exported with torch {version('torch')}" + "".join(f", {name} {v}" for name, v in _runtimes())
     for name in _KEYS:
-        if subject.cfg.get(name):
+        if (subject.cfg.get(name) or {}).get("_target_"):
             yield f"- {name}: {_code(_plain(container(subject.cfg[name])))}"
     scaling, target = build.scalings(subject.cfg)
     yield f"- features scaled by {scaling}, the target by {target}"

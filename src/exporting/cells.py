@@ -1,8 +1,9 @@
 """Columns as ONNX takes them, one input each, to the raw columns that a ``Whole`` takes, in ONNX's own operations.
 
 Numbers come as double, because a float of 1e9 has no digits left behind the point. Booleans, words and dates come as
-strings, as they stand in a file. A gap is NaN, or a word that means one; what ``predict`` would refuse becomes
-infinite, for which a ``Whole`` gives NaN.
+strings, as they stand in a file, blanks around them included, which one operation of onnxruntime's own takes off: the
+standard has none that can. A gap is NaN, or a word that means one; what ``predict`` would refuse becomes infinite, for
+which a ``Whole`` gives NaN.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from src.data.columns import FLAGS
+from src.data.columns import FLAGS, GAPS
 from src.data.table import BOOLEAN, CATEGORY, NUMBER, Column
 
 _LEAP = r"(?:\d\d(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)"
@@ -23,6 +24,7 @@ _ZONE = r"(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)"
 _ISO = rf"{_DAY}(?:[T ](?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{{1,6}})?)?{_ZONE}?)?"
 _MONTHS = np.cumsum([0.0, 0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30])  # days before each, from 1 on
 _MICROS = 86_400e6  # of a day
+_BLANK = r"\s\v\x1c-\x1f\x{85}\pZ"  # what Arrow takes off words, in a class of RE2's
 _WAYS = (str.lower, str.title, str.upper)  # in which True and False are written
 
 
@@ -54,6 +56,14 @@ class Graph:
             self.constants.append(numpy_helper.from_array(np.asarray(value), name))
         return name
 
+    def trimmed(self, text: str) -> str:
+        """Strings without blanks around them; one of nothing else becomes a gap."""
+        blank = self("RegexFullMatch", text, pattern=f"[{_BLANK}]*")
+        text = self("Where", blank, self.constant(GAPS[1]), text)  # else no row might have a token
+        once = f"(?s)[^{_BLANK}](?:.*[^{_BLANK}])?"
+        more = {"mark": 0, "mincharnum": 1, "pad_value": "", "tokenexp": once}
+        return self("Gather", self("Tokenizer", text, domain="com.microsoft", **more), self.constant(0), axis=-1)
+
     def lookup(self, text: str, values: dict[str, float], other: float) -> str:
         """Strings as numbers, double."""
         keys = _strings("keys", list(values), [len(values)])
@@ -80,14 +90,16 @@ def raw(graph: Graph, columns: Sequence[Column], gaps: Sequence[str]) -> str:
     for column in columns:
         if column.kind == NUMBER:
             parts.append(column.name)
-        elif column.kind == BOOLEAN:
+            continue
+        text = graph.trimmed(column.name)
+        if column.kind == BOOLEAN:
             known = {way(word): value for flags in FLAGS for word, value in flags.items() for way in _WAYS}
-            parts.append(graph.lookup(column.name, known | nan, np.inf))
+            parts.append(graph.lookup(text, known | nan, np.inf))
         elif column.kind == CATEGORY:
             known = {value: float(place) for place, value in enumerate(column.values)}
-            parts.append(graph.lookup(column.name, known | nan, -1.0))
+            parts.append(graph.lookup(text, known | nan, -1.0))
         else:
-            parts.append(_days(graph, column.name, graph.lookup(column.name, nan, 0.0)))
+            parts.append(_days(graph, text, graph.lookup(text, nan, 0.0)))
     return graph("Concat", *parts, axis=1)
 
 

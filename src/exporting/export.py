@@ -53,7 +53,9 @@ def export(
     if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not 0 < tolerance < 1:
         raise UserError(f"tolerance must be a number between 0 and 1, both excluded, found {tolerance!r}")
     folder, checkpoint = RunFolder.with_checkpoint(run, checkpoint)
-    targets = _targets(folder, output, formats)
+    targets, summary = _targets(folder, output, formats), folder.read_summary()
+    if summary.get("status") == "diverged":
+        raise UserError(f"run={run}: diverged, which leaves nothing to export")
 
     from src.exporting.card import card
     from src.exporting.check import ALTERED, largest_difference
@@ -63,7 +65,7 @@ def export(
 
     cfg = load_config(folder, ("model", "data"), trust)
     predictor = load_predictor(folder, cfg, checkpoint, trust)
-    table, summary = _table(cfg, rows), folder.read_summary()
+    table = _table(cfg, rows)
     if [(c.name, c.kind) for c in predictor.encoder.columns] != [(c.name, c.kind) for c in table.columns]:
         raise UserError(f"{table.source}: its columns are not those that the run learned")
     if (before := summary.get("data", {}).get("sha256")) and before != table.sha256:
@@ -116,7 +118,7 @@ def _targets(folder: RunFolder, output: str | None, formats: list[str]) -> dict[
     Raises:
         UserError: the output's name is another format's, or a card of something else lies there.
     """
-    place = folder.path / "export" if output is None else Path(output)
+    place = folder.path / "export" if output is None else Path(str(output))
     named = next((each for each, suffix in FORMATS.items() if place.suffix == suffix), None)
     if named and named not in formats:
         raise UserError(f"output={output}: format={formats[0]} writes {FORMATS[formats[0]]}")

@@ -89,6 +89,7 @@ def model(whole: Whole, outputs: Sequence[Output], gaps: Sequence[str], said: Ma
         [*graph.constants, *body.graph.initializer],
     )
     opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", OPSET_ML)]
+    opsets += [helper.make_opsetid("com.microsoft", 1)]
     found = helper.make_model(graph_of, opset_imports=opsets, functions=list(body.functions), producer_name="plumbline")
     found.ir_version = _IR
     helper.set_model_props(found, {key: v if isinstance(v, str) else json.dumps(v) for key, v in said.items()})

@@ -56,14 +56,14 @@ def predict(
 
     cfg = load_config(folder, ("model",), trust)
     written = {name: cfg.data.get(name) for name in vars(Form()) if cfg.data.get(name) is not None}
-    paths = files(input)
+    paths = files(str(input))
     source = Stream(paths, Form(**written))
     predictor = load_predictor(folder, cfg, checkpoint, trust)
     encoder = predictor.encoder
     columns = outputs(encoder.target_name, predictor.levels, ends_of(folder, predictor.levels, interval))
     if taken := next((name for name, *_ in columns if name in source.names), None):
         raise UserError(f"{input}: has a column {taken!r} already")
-    target = Path(output) if output else folder.path / "predictions" / f"{paths[0].stem}.csv"
+    target = Path(str(output)) if output else folder.path / "predictions" / f"{paths[0].stem}.csv"
     if not output and (link := next((path for path in (target.parent, target) if path.is_symlink()), None)):
         raise UserError(f"run={run}: {link} is a link, which may lead anywhere: output=FILE says where to write")
     shown: pd.DataFrame | None = None

@@ -4,7 +4,7 @@ Prints the most memory that each training took, what its file weighs, and the se
 """
 
 import argparse
-import resource
+import os
 import subprocess
 import sys
 import tempfile
@@ -45,16 +45,12 @@ def main() -> None:
         run = ["data=csv", f"data.path={table}", "data.target=y", "data.batch_size=4096", "trainer.max_epochs=1"]
         for name, before in {"in memory": "", "on disk": _ON_DISK}.items():
             started = time.perf_counter()
-            child = subprocess.run(
-                [sys.executable, "-c", before + _TRAIN, *run, f"hydra.run.dir={folder}/{name.replace(' ', '-')}"],
-                stdout=subprocess.DEVNULL,
-                preexec_fn=None,
-                check=True,
-            )
-            # Of all children so far the largest; the second is known only where it is larger.
-            most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
-            assert child.returncode == 0
-            print(f"{name}: at most {most:.2f} GiB, {time.perf_counter() - started:.0f} s")
+            place = f"hydra.run.dir={folder}/{name.replace(' ', '-')}"
+            child = subprocess.Popen([sys.executable, "-c", before + _TRAIN, *run, place], stdout=subprocess.DEVNULL)
+            _, status, used = os.wait4(child.pid, 0)
+            if status:
+                sys.exit(f"{name}: failed")
+            print(f"{name}: at most {used.ru_maxrss / 2**20:.2f} GiB, {time.perf_counter() - started:.0f} s")
 
 
 if __name__ == "__main__":

@@ -49,6 +49,8 @@ def altered(frame: pd.DataFrame) -> pd.DataFrame:
     new = frame.drop(columns="y").iloc[::2].reset_index(drop=True)
     new.loc[::3, "prediction"] = "sunlight"
     new.loc[::4, "net.weight"] = "atlantis"
+    new.loc[1::4, "net.weight"] = new["net.weight"] + " \t"
+    new.loc[::6, "plumbline/0"] = "\u00a02021-01-05 "
     new.loc[::5, "plumbline/0"] = "2024-02-29"
     new.loc[1::5, "b,c|`d`"] = "1999-12-31T23:59:59.999999"
     new.loc[2::7, new.columns[0]] = None

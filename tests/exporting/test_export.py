@@ -70,6 +70,17 @@ def test_raw_columns_go_in(scene: Path, tmp_path: Path) -> None:
     assert (said["target"], said["source"]) == ("y", "rows.csv")
 
 
+def test_a_row_of_gaps(scene: Path, tmp_path: Path) -> None:
+    """A row alone, in which no word is left."""
+    rows = varied().drop(columns="y").iloc[:1].astype(object)
+    rows.loc[:, rows.columns != "raw"] = " "
+    rows.iloc[:, 0] = ""
+    rows.to_csv(tmp_path / "new.csv", index=False)
+    own = predicted(scene / "folds", tmp_path / "new.csv", tmp_path)["y_predicted"].to_numpy()
+    found = by_onnx(scene / "out" / "model.onnx", tmp_path / "new.csv")["y_predicted"]
+    assert found == pytest.approx(own, rel=1e-6)
+
+
 def test_a_program_takes_a_matrix(scene: Path, tmp_path: Path) -> None:
     """Of raw numbers, in the order and with the places of words that it says; to the bit what predict says."""
     said = {"plumbline.json": ""}
@@ -128,7 +139,7 @@ def test_the_lessons_line(call: Call, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("module", "name", "bug"),
-    [(encoding, "YEAR", 365.0), (cells, "_MONTHS", np.arange(13.0) * 30), (onnx_file, "GAPS", ("NA",))],
+    [(encoding, "YEAR", 365.0), (cells, "_MONTHS", np.arange(13.0) * 30), (onnx_file, "GAPS", ("",))],
 )
 def test_what_differs_is_not_kept(
     module: Any, name: str, bug: Any, scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -171,7 +182,11 @@ def test_dates_are_read_as_files_are() -> None:
         [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.DOUBLE, ["rows", 1])],
         graph.constants,
     )
-    opsets = [onnx.helper.make_opsetid("", 20), onnx.helper.make_opsetid("ai.onnx.ml", 4)]
+    opsets = [
+        onnx.helper.make_opsetid("", 20),
+        onnx.helper.make_opsetid("ai.onnx.ml", 4),
+        onnx.helper.make_opsetid("com.microsoft", 1),
+    ]
     model = onnx.helper.make_model(proto, opset_imports=opsets, ir_version=10)
     session = onnxruntime.InferenceSession(model.SerializeToString())
     [found] = session.run(None, {"d": np.array([*words, *bad, "", "NA"], object)[:, None]})
@@ -190,10 +205,9 @@ def test_a_net_of_ones_own(scene: Path, tmp_path: Path) -> None:
         trained(tmp_path / name, *asked(scene), *own, "~model.dropout")
     with pytest.raises(UserError, match="trust=PACKAGE"):
         export(str(tmp_path / "Attentive"), "best", "onnx", None)
-    model, program, _ = export(str(tmp_path / "Attentive"), "best", "all", None, ["tests"])
+    model, _ = export(str(tmp_path / "Attentive"), "best", "onnx", None, ["tests"])
     own_words = predicted(tmp_path / "Attentive", scene / "new.csv", tmp_path, trust=["tests"])["y_predicted"]
     agree(by_onnx(model, scene / "new.csv")["y_predicted"], own_words.to_numpy())
-    assert program.is_file()
     for form, said in (("onnx", "differs from the run's own predictions"), ("torch", "torch.export cannot trace")):
         with pytest.raises(UserError, match=said):
             export(str(tmp_path / "Counting"), "best", form, None, ["tests"])
@@ -207,7 +221,7 @@ def test_the_card_says_what_there_is(scene: Path, monkeypatch: pytest.MonkeyPatc
     assert text.startswith("# Model card: model\n")
     assert str(scene) not in text
     frame = varied()
-    assert f"| `raw` | number | feature | {frame['raw'].min():.6g} to {frame['raw'].max():.6g} |" in text
+    assert f"| `raw` | number | feature | {frame['raw'].min()} to {frame['raw'].max()} |" in text
     assert f"SHA-256 {summary['data']['sha256']}" in text
     for name in ("oof", "train", "val"):
         [line] = [line for line in text.splitlines() if line.startswith(f"| {name} |")]
@@ -271,6 +285,16 @@ def test_what_is_missing_is_named(scene: Path, tmp_path: Path, monkeypatch: pyte
     with pytest.raises(UserError, match=r"format=onnx needs onnx and onnxruntime .*pip install .*'\.\[export\]'"):
         export(str(scene / "folds"), "best", "onnx", str(tmp_path))
     assert everything_under(tmp_path) == set()
+
+
+def test_what_diverged(call: Call) -> None:
+    """Its predictions are no numbers; a file named by a number is one."""
+    for run, lr in (("wild", 0.1), ("tame", 0.02)):
+        assert call("train", f"optimizer.lr={lr}", "logger=none", f"hydra.run.dir={run}").code == int(run == "wild")
+    answer = call("export", "run=wild", "output=7")
+    assert (answer.code, answer.lines) == (2, ["run=wild: diverged, which leaves nothing to export"])
+    assert call("export", "run=tame", "output=7").code == 0
+    assert everything_under(Path("7")) == {"model.onnx", "MODEL_CARD.md"}
 
 
 def test_rows_that_went_away(scene: Path, tmp_path: Path, capsys: Any) -> None:

@@ -11,6 +11,7 @@ from pyarrow import parquet
 
 from src.data import matrix
 from src.data.described import described
+from src.data.form import Form
 from src.data.order import _nearest, _ordered, split
 from src.data.reader import Source, read_rows
 from src.data.sources import csv
@@ -82,16 +83,9 @@ def test_a_run_on_disk_is_the_one_in_memory(files: Files, tmp_path: Path, monkey
 def test_a_disk_without_room_is_said(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before anything is read, with the way out."""
     monkeypatch.setattr(matrix.shutil, "disk_usage", lambda place: SimpleNamespace(free=1))
-    source = Source(files(), matrix_form())
-    with pytest.raises(UserError, match="more than memory holds, and .* TMPDIR names another folder"):
+    source = Source(files(), Form())
+    with pytest.raises(UserError, match=r"more than memory holds, and .* TMPDIR names another folder"):
         read_rows(source, ["a"], "y", np.float32)
-
-
-def matrix_form() -> object:
-    """How a CSV file is written when nothing is said of it."""
-    from src.data.form import Form
-
-    return Form()
 
 
 @pytest.mark.parametrize(
