@@ -9,7 +9,10 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import LogFormatter
+
+from src.errors import printable
 
 Predict = Callable[[np.ndarray], np.ndarray]  # raw features (rows, features) to predictions (rows,)
 
@@ -140,7 +143,9 @@ FIGURES: dict[str, Callable[[Run], Figure | None]] = {
 
 
 def png(figure: Figure) -> bytes:
-    """The picture's bytes."""
+    """The picture's bytes. A control character in a name is spelled out: matplotlib's warning would print it."""
+    for text in figure.findobj(Text):
+        text.set_text(printable(text.get_text()))
     buffer = BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()

@@ -20,6 +20,7 @@ import torch.distributed
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 
+from src.adapters.rendezvous import by_file, meet
 from src.config.values import Config, container
 from src.errors import printable
 from src.runs.folder import RunFolder
@@ -114,6 +115,8 @@ def ranks(trainer: Trainer, cfg: Config, folder: RunFolder) -> Iterator[None]:
     launcher = trainer.strategy.launcher
     others = isinstance(launcher, _SubprocessScriptLauncher)
     if not isinstance(launcher, _SubprocessScriptLauncher) or launcher.cluster_environment.creates_processes_externally:
+        if others:
+            meet(trainer.strategy)
         yield
         if others:
             _part()
@@ -122,8 +125,10 @@ def ranks(trainer: Trainer, cfg: Config, folder: RunFolder) -> Iterator[None]:
     started = Ranks(launcher, cfg, folder)
     trainer.strategy._launcher = started
     try:
-        yield
-        started.wait()
+        with by_file():
+            meet(trainer.strategy)
+            yield
+            started.wait()
     except Exception as error:
         if message := started.failed(1.0):  # it breaks the connection by which this one noticed as it ends
             raise RuntimeError(message) from error

@@ -139,8 +139,11 @@ def resumable(
                 f"{path}: was trained on other rows, SHA-256 {before['sha256'][:12]}… of {before['rows']}, "
                 f"found {now['sha256'][:12]}… of {now['rows']}"
             )
-    epochs = int(state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
-    steps = int(state["global_step"])
+    try:
+        epochs = int(state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
+        steps = int(state["global_step"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: is not a whole checkpoint ({type(error).__name__})") from None
     if said := _nothing_left(cfg, state, epochs, steps, callbacks):
         raise NothingLeft(f"resume={cfg.resume}: {said}")
     if before is not None and not before["whole"]:

@@ -167,3 +167,14 @@ def test_a_line_names_the_checkpoint(finished: Path, call: Call, tmp_path: Path)
         assert_refused(
             call("evaluate", "run=run"), "best.ckpt: does not fit the run's model (its weights are no tensors)"
         )
+
+
+@pytest.mark.parametrize("value", ["???", None, [1]])
+def test_a_step_that_is_no_number(value: Any, finished: Path, call: Call, tmp_path: Path) -> None:
+    """A run that goes on from it starts nothing."""
+    shutil.copytree(finished, tmp_path / "run")
+    path = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    torch.save(torch.load(path, weights_only=True) | {"global_step": value}, path)
+    answer = call("train", "resume=run", "trainer.max_epochs=9", "hydra.run.dir=more")
+    assert_refused(answer, "last.ckpt: is not a whole checkpoint")
+    assert not (tmp_path / "more").exists()

@@ -129,6 +129,8 @@ def try_table(file: tuple[str, bytes], scratch: Path) -> tuple[str, str]:
     name, content = file
     (scratch / name).write_bytes(content)
     said = answered("train", "data=csv", f"data.path={name}", "data.target=y", *SHORT, "hydra.run.dir=run")
+    if _diverged(scratch / "run"):
+        return "diverged", ""
     if said[0] == "refused" and everything_under(scratch) != {name} and not (scratch / "run" / "summary.json").exists():
         return "left", f"refused, and left {sorted(everything_under(scratch) - {name})[:3]}"
     for door in (("evaluate", "run=run"), ("predict", "run=run", f"input={name}")) if said[0] == "success" else ():
@@ -153,7 +155,9 @@ def try_folder(made: tuple[str, random.Random], scratch: Path, whole: Path) -> t
         door = draw.choice((("evaluate", "run=run"), ("predict", "run=run", "input=new.csv"), ("train", "resume=run")))
         more = ("trainer.max_epochs=4", "hydra.run.dir=more") if door[0] == "train" else ()
         said = answered(*door, *more)
-        outside |= {"more"} if said[0] == "success" or _diverged(scratch / "more") else set()
+        if _diverged(scratch / "more"):  # which is a result, told on standard output, and exit code 1
+            said = "diverged", ""
+        outside |= {"more"} if said[0] in ("success", "diverged") else set()
     left = {path.name for path in scratch.iterdir()} - outside
     if left:
         return "left", f"left {left} after {what}"

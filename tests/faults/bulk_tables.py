@@ -28,28 +28,30 @@ _cells: dict[str, st.SearchStrategy[str]] = {
 @st.composite
 def csv_bytes(draw: Any) -> bytes:
     """A CSV of a few columns, mostly with a target y of numbers."""
-    names = draw(st.lists(st.sampled_from(NAMES), max_size=4, unique=draw(st.integers(0, 9)) > 0))
+    names = draw(st.lists(st.sampled_from(NAMES), max_size=4, unique=draw(st.integers(0, 19)) > 0))
     names.insert(draw(st.integers(0, len(names))), "y")
     kinds = [draw(st.sampled_from(list(_cells))) for _ in names]
     if draw(st.integers(0, 9)):
         kinds[names.index("y")] = draw(st.sampled_from(["whole", "whole", "float", "same"]))
-    rows = draw(st.integers(0, 30))
+    rows = draw(st.integers(0, 40))
     mark = draw(st.sampled_from([",", ",", ";", "\t", "|"]))
-    quote = draw(st.booleans())
+    quote = draw(st.integers(0, 3)) > 0
     end = draw(st.sampled_from(["\n", "\n", "\r\n", "\r", "\n\n"]))
 
     def line(cells: list[str]) -> str:
-        shown = [f'"{cell}"'.replace('"', '""')[1:-1] if quote else cell for cell in cells]
+        shown = ['"' + cell.replace('"', '""') + '"' if quote else cell for cell in cells]
         return mark.join(shown) + end
 
     gaps = draw(st.integers(0, 3)) == 0
     text = line(names)
     for _ in range(rows):
         cells = ["" if gaps and draw(st.integers(0, 4)) == 0 else draw(_cells[kind]) for kind in kinds]
-        if draw(st.integers(0, 60)) == 0:
+        if draw(st.integers(0, 400)) == 0:
             cells = cells[:-1] if draw(st.booleans()) else [*cells, "9"]
         text += line(cells)
-    encoding = draw(st.sampled_from(["utf-8", "utf-8", "utf-8", "utf-8-sig", "utf-16", "cp1252", "latin-1"]))
+    encoding = draw(
+        st.sampled_from(["utf-8", "utf-8", "utf-8", "utf-8", "utf-8", "utf-8-sig", "utf-16", "cp1252", "latin-1"])
+    )
     return text.encode(encoding, "replace")
 
 
@@ -97,12 +99,12 @@ def parquet_bytes(draw: Any) -> bytes:
 @st.composite
 def table_file(draw: Any) -> tuple[str, bytes]:
     """A file's name and content."""
-    kind = draw(st.sampled_from(["csv", "csv", "csv", "parquet", "noise"]))
+    kind = draw(st.sampled_from(["csv", "csv", "csv", "csv", "parquet", "parquet", "noise"]))
     content = draw({"csv": csv_bytes(), "parquet": parquet_bytes(), "noise": st.binary(max_size=200)}[kind])
     name = {"csv": "rows.csv", "parquet": "rows.parquet"}.get(kind) or draw(st.sampled_from(["rows.csv", "r.parquet"]))
     if kind == "csv" and draw(st.integers(0, 7)) == 0:
         name, content = draw(st.sampled_from([("rows.csv.gz", gzip.compress(content)), ("rows.tsv", content)]))
-    if content and draw(st.integers(0, 7)) == 0:
+    if content and draw(st.integers(0, 9)) == 0:
         place = draw(st.integers(0, len(content) - 1))
         damage = draw(st.sampled_from(["cut", "flip", "null"]))
         if damage == "cut":
