@@ -41,14 +41,14 @@ _COMMANDS = {
         "Predictions go to predictions/ inside the run's folder, or to output=FILE.",
     ),
     "report": (
-        "Ranks and draws the runs of a sweep, finished or not.",
+        "A page on a run, on several side by side, or on a sweep, finished or not.",
         """\
-        python -m src.report sweep=last
+        python -m src.report
+        python -m src.report run=outputs/train/DATE/TIME-NAME
+        python -m src.report runs=[outputs/train/DATE/TIME-NAME,outputs/train/DATE/TIME-NAME]
         python -m src.report sweep=outputs/sweeps/mlp-cars
-        python -m src.report sweep=outputs/sweeps/DATE/TIME-NAME
-        python -m src.report sweep=outputs/sweeps/lr-cars
         python -m src.report sweep=SOMEBODYS/multirun/DATE/TIME""",
-        "leaderboard.csv, sweep.json, report.html and figures/ go to the sweep's folder.",
+        "report.html goes to the folder of the run; with leaderboard.csv, sweep.json and figures/ to that of the sweep.",
     ),
 }
 

@@ -5,14 +5,17 @@ import math
 import shlex
 import sys
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src.errors import UserError
 from src.reports.compare import compare
 from src.reports.leaderboard import Row, names_of, print_table, ranked, table
+from src.reports.pages.subject import summary_of
 from src.reports.sweep_folder import Found, read
-from src.runs.folder import write_text
+from src.runs.folder import RunFolder, write_text
+from src.runs.folder import shown_path as _shown
 from src.runs.status import FAILED
 from src.sweeping.storage import forget, open_storage, shown
 
@@ -23,8 +26,13 @@ _DASHBOARD = "dashboard.journal"  # a grid has no study; this one is made of its
 _MOST = 2000  # runs that are written there
 
 
-def report(folder: Path) -> list[Row]:
+def report(folder: Path, ignore: Collection[str] = (), trust: Collection[str] = ()) -> list[Row]:
     """Writes and prints the report of the sweep at ``folder``, finished or not, ours or any other multirun.
+
+    Args:
+        folder: of the sweep.
+        ignore: codes of checks that are not told.
+        trust: packages of the user's own whose nets a run may name.
 
     Returns:
         The leaderboard.
@@ -41,13 +49,16 @@ def report(folder: Path) -> list[Row]:
         write_text(folder / "leaderboard.csv", table(rows).to_csv(index=False))
         write_text(folder / "sweep.json", json.dumps(_sweep(rows, found, commands), indent=2) + "\n")
 
-        from src.reports.page import page
+        from src.reports.page import page, sweep_findings
 
-        write_text(folder / "report.html", page(title, study, rows, names, commands))
+        write_text(folder / "report.html", page(title, study, rows, names, commands, (), folder, ignore, trust))
     except OSError as error:
         raise UserError(f"sweep={folder}: the report cannot be written ({error.strerror})") from error
     place = _shown(folder)
     print_table(rows, f"{title}: {', '.join(names)}")
+    summary = summary_of(RunFolder(folder / rows[0].folder))
+    for finding in sweep_findings(study, rows, names, summary, ignore):
+        print(finding)
     for said, line in commands.items():
         print(f"{said}: {line}")
     print(f"report: {place / 'report.html'}, {place / 'leaderboard.csv'}")
@@ -61,11 +72,6 @@ def _commands(rows: list[Row], where: str) -> dict[str, str]:
     again = {"train the best again": rows[0].command} if rows[0].rank and rows[0].command else {}
     storage = shown(where) if "://" in where else str(_shown(Path(where)))
     return again | {"dashboard": f"optuna-dashboard {shlex.quote(storage)}"}
-
-
-def _shown(path: Path) -> Path:
-    path = path.absolute()
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _sweep(rows: list[Row], found: Found, commands: dict[str, str]) -> dict[str, Any]:

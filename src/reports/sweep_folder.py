@@ -1,6 +1,7 @@
 """Reads a sweep folder, ours or any other Hydra multirun: the runs, and the study if there is one."""
 
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,7 @@ def read(folder: Path) -> Found:
         note = str(error)
     rows = [_trial_row(trial, folder) for trial in study.get_trials(deepcopy=False)] if study else []
     known = {row.folder for row in rows}
-    rows += _folder_rows([path for path in paths if str(path.relative_to(folder)) not in known], folder)
+    rows += folder_rows([path for path in paths if str(path.relative_to(folder)) not in known], folder)
     if not rows:
         raise UserError(f"sweep={folder}: holds no runs of a multirun")
     names = next((row.names for row in rows if row.names), [])
@@ -116,7 +117,8 @@ def _trial_row(trial: "FrozenTrial", folder: Path) -> Row:
     return row
 
 
-def _folder_rows(paths: list[Path], folder: Path) -> list[Row]:
+def folder_rows(paths: Sequence[Path], folder: Path) -> list[Row]:
+    """A row for each run folder, named by its path from ``folder``; ``params`` are what their overrides differ in."""
     rows, asked = [], []
     for index, path in enumerate(paths):
         summary = _summary(path)
