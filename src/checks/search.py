@@ -59,13 +59,11 @@ def _edge(name: str, value: Any, space: Space) -> str | None:
     place = (scale(value) - scale(low)) / (scale(high) - scale(low))
     if place >= 1 - _EDGE:
         further = high * high / low if space.log and low > 0 else 2 * high - low
-        return f"{name}={value:.4g} is at the upper end of {low:g} to {high:g}: widen it upwards, to {further:.3g} say"
+        return f"{name}={value:.4g} is at the upper end of {low:g} to {high:g}: widen it up, to {further:.3g} say"
     if place <= _EDGE and low != 0:
         further = low * low / high if space.log and low > 0 else 2 * low - high
         further = low / 2 if low > 0 >= further else further  # a width or a rate stays positive
-        return (
-            f"{name}={value:.4g} is at the lower end of {low:g} to {high:g}: widen it downwards, to {further:.3g} say"
-        )
+        return f"{name}={value:.4g} is at the lower end of {low:g} to {high:g}: widen it down, to {further:.3g} say"
     return None
 
 

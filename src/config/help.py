@@ -48,7 +48,7 @@ _COMMANDS = {
         python -m src.report runs=[outputs/train/DATE/TIME-NAME,outputs/train/DATE/TIME-NAME]
         python -m src.report sweep=outputs/sweeps/mlp-cars
         python -m src.report sweep=SOMEBODYS/multirun/DATE/TIME""",
-        "report.html goes to the folder of the run; with leaderboard.csv, sweep.json and figures/ to that of the sweep.",
+        "report.html goes to the run's folder; leaderboard.csv, sweep.json and figures/ beside it to a sweep's.",
     ),
 }
 

@@ -184,14 +184,13 @@ def against_tiles(summary: Mapping[str, Any]) -> list[Tile]:
         if found:
             best = min(found, key=lambda name: found[name])
             said = f"{number(own)} against {number(found[best])} on {split} rows"
-            tiles.append(Tile(f"Error to {best}'s", f"{own / found[best]:.3g} ×" if found[best] else "–", said))
+            tiles.append(Tile(f"Error against {best}", f"{own / found[best]:.3g} ×" if found[best] else "–", said))
         elif split == "train" and (summary.get("reference") or {}).get("mse"):
             known = summary["reference"]["mse"] ** 0.5
-            tiles.append(
-                Tile("Error to least squares'", f"{own / known:.3g} ×", f"{number(own)} against {number(known)}")
-            )
+            said = f"{number(own)} against {number(known)} on training rows"
+            tiles.append(Tile("Error against least squares", f"{own / known:.3g} ×", said))
         if r2 is not None:
-            tiles.append(Tile("Against the mean", f"{r2:.1%}", f"of the variance of {split} rows explained"))
+            tiles.append(Tile("Variance explained", f"{r2:.1%}", f"of {split} rows; their mean explains none"))
         return tiles
     return []
 

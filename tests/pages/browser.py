@@ -1,4 +1,4 @@
-"""Chromium through its debugging pipe: a page at any width, light or dark, and what it says, asks for and looks like."""
+"""Chromium through its debugging pipe: a page at any width, light or dark, what it says, asks for and looks like."""
 
 import base64
 import contextlib
@@ -108,7 +108,7 @@ def browser() -> Iterator[Browser]:
     with tempfile.TemporaryDirectory(prefix="plumbline-", ignore_cleanup_errors=True) as profile:
         line = [str(CHROMIUM), *_OPTIONS, f"--user-data-dir={profile}"]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        with subprocess.Popen(line, preexec_fn=place, pass_fds=(3, 4), **quiet) as process:  # noqa: PLW1509
+        with subprocess.Popen(line, preexec_fn=place, pass_fds=(3, 4), **quiet) as process:
             os.close(theirs)
             os.close(yours)
             try:

@@ -1,6 +1,7 @@
 """Charts of arrays: curves, points, bars and parallel coordinates, as SVG."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup, escape
@@ -8,11 +9,12 @@ from markupsafe import Markup, escape
 from src.reports.pages import svg
 from src.reports.pages.svg import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Scale, across, number, up
 
-Curve = tuple[Sequence[float], Sequence[float]]  # places and values
+Curve = tuple[Sequence[float] | np.ndarray, Sequence[float] | np.ndarray]  # places and values
 
 _POINTS = 240  # of a curve: more than a picture has room for
-_ROW, _LABEL = 24, 150  # a bar's height with its space, and the room for its name
+_ROW, _LABEL = 24, 136  # a bar's height with its space, and the room for its name
 _STEP = 118  # between two parallel axes
+_MANY = 200  # trials whose lines are drawn fainter
 
 
 def curves(lines: Mapping[str, Curve], x_name: str, y_name: str, kinds: Sequence[str] = ()) -> Markup | None:
@@ -37,7 +39,7 @@ def curves(lines: Mapping[str, Curve], x_name: str, y_name: str, kinds: Sequence
     return svg.plot(said, x, y, (x_name, y_name), lambda *_: marks)
 
 
-def _thinned(x: Sequence[float], y: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+def _thinned(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What is finite, and of many points an even share with the last."""
     a, b = np.asarray(x, float), np.asarray(y, float)
     there = np.isfinite(a) & np.isfinite(b) & (np.abs(b) < 1e12)
@@ -109,7 +111,7 @@ def bars(values: Mapping[str, float], said: str, unit: str = "", spreads: Mappin
     parts = []
     for place, (name, value) in enumerate(values.items()):
         top, end = 4 + place * _ROW, float(x([max(value, 0)])[0])
-        parts.append(f'<text class="name end" x="{_LABEL - 8}" y="{top + 15}">{escape(svg.cut(name, 22))}</text>')
+        parts.append(f'<text class="name end" x="{_LABEL - 8}" y="{top + 15}">{escape(svg.cut(name, 18))}</text>')
         parts.append(f'<path class="bar" d="M{_LABEL} {top + 3}H{max(end, _LABEL + 1):.1f}v{_ROW - 8}H{_LABEL}z"/>')
         if spread := spreads.get(name):
             low, high = x([value - spread, value + spread])
@@ -121,15 +123,18 @@ def bars(values: Mapping[str, float], said: str, unit: str = "", spreads: Mappin
 
 
 def points(
-    x_values: Sequence[float] | Sequence[str], y_values: np.ndarray, names: tuple[str, str], log: tuple[bool, bool],
+    x_values: Sequence[Any],
+    kinds: Sequence[str],
+    y_values: np.ndarray,
+    names: tuple[str, str],
+    log: tuple[bool, bool],
     best: int,
-) -> Markup:  # fmt: skip
-    """A point for each trial: a parameter, a number or a word, against the objective; ``best`` is marked."""
-    if all(isinstance(value, (int, float)) for value in x_values):
+) -> Markup:
+    """A point for each trial: a parameter, a number or one of ``kinds``, against the objective; ``best`` is marked."""
+    if not kinds:
         places = np.asarray(x_values, float)
         x = across(places, log[0])
     else:
-        kinds = sorted({str(value) for value in x_values})
         x = svg.words(kinds, LEFT, WIDTH - RIGHT)
         where = {kind: place for place, kind in enumerate(kinds)}
         # Beside each other, not upon each other: a golden-ratio sequence is even and the same each time.
@@ -148,12 +153,12 @@ def parallel(axes: Mapping[str, tuple[Scale, np.ndarray]], fifths: np.ndarray) -
         axes: by name a scale from bottom to top and a value (trials,) each; nan where a trial has none.
         fifths: (trials,), 0 the best; -1 for the best trial itself.
     """
-    width, height, floor = max(WIDTH, 90 + _STEP * (len(axes) - 1)), 330, 330 - 56
+    width, height, floor = max(1000, 92 + _STEP * (len(axes) - 1)), 330, 330 - 56
     across_ = np.linspace(46, width - 46, len(axes))
     paths = np.stack([axis(values) for axis, values in axes.values()], axis=1)
     parts = []
     for trial in np.argsort(-fifths, kind="stable"):
-        kind = "best" if fifths[trial] < 0 else f"q{fifths[trial]}"
+        kind = "best" if fifths[trial] < 0 else f"q{fifths[trial]}" + (" many" if len(fifths) > _MANY else "")
         parts.append(svg.line(across_, paths[trial], kind))
     for place, (name, (axis, _)) in zip(across_, axes.items(), strict=True):
         parts.append(f'<path class="axis" d="M{place:.1f} 14V{floor}"/>')

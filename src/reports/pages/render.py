@@ -14,7 +14,7 @@ _FILES = Path(__file__).parent
 
 
 def render(page: Page) -> str:
-    """The HTML. Jinja escapes every text; ``Markup`` is made by src/reports/pages/svg.py alone, which escapes its own."""
+    """The HTML. Jinja escapes every text but ``Markup``, which is made by svg.py alone and escapes its own."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(

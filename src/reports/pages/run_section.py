@@ -1,11 +1,12 @@
 """What a page shows of one run: its curves, what it predicts, where it is wrong, and what it is made of."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
-from src.data.described import column_cut
+from src.data.described import cut
 from src.errors import UserError
 from src.reports.pages import charts
 from src.reports.pages.model import Figure, Grid, Section
@@ -19,6 +20,7 @@ _WORST = 10
 _COLUMNS = 12  # features of the worst rows
 _BARS = 20  # columns of the permutation importance
 _SLOPES = 60  # parameters of a line
+_MEMBERS = 10  # models whose curves are drawn
 _CURVES = ("train/loss", "val/mse")
 
 
@@ -41,13 +43,25 @@ def parameter_figures(columns: Mapping[str, list[float]]) -> list[Figure]:
     ]
 
 
+def member_figures(folder: RunFolder) -> list[Figure]:
+    """The validation error of each model of a run of several; none where nothing was logged."""
+    lines: dict[str, charts.Curve] = {}
+    for member in folder.members()[:_MEMBERS]:
+        with suppress(OSError, ValueError):  # one curve less
+            columns = member.read_metrics()
+            name = "val/mse" if "val/mse" in columns else "train/loss"
+            lines[f"model {member.path.name}"] = (columns["epoch"], columns[name])
+    drawn = charts.curves(lines, "epoch", name) if lines else None
+    return [Figure("Learning curves", drawn, "", {f"c{n}": said for n, said in enumerate(lines)})] if drawn else []
+
+
 def metrics_grid(summary: Mapping[str, Any], title: str) -> Grid:
     """Figures by split, the run's own and those of what it is held against."""
     metrics, baselines = summary.get("metrics") or {}, summary.get("baselines") or {}
     rows = []
     for split in ("oof", *SPLITS):
         for who, found in {"this run": metrics, **baselines}.items():
-            if found.get(f"{split}/mse") is not None:
+            if found.get(f"{split}/mse") is not None and not (split == "val" and "oof/mse" in found):
                 figures = [found.get(f"{split}/{name}") for name in METRICS]
                 rows.append([split, who, *("" if value is None else f"{value:.6g}" for value in figures)])
     reference = summary.get("reference") or {}
@@ -71,7 +85,7 @@ def run_section(
         columns = {}
     aim = str((summary.get("objective") or {}).get("name"))
     curve = curve_figure(columns, aim)
-    figures = [curve, *parameter_figures(columns)] if curve else []
+    figures = [curve, *parameter_figures(columns)] if curve else member_figures(folder)
     grids = [*_parameters(summary), *_members(summary)]
     if summary.get("status") in ("diverged", "failed") or not summary.get("metrics"):
         said = str(summary.get("message") or "This run came to no result, so there is nothing to predict with.")
@@ -90,8 +104,8 @@ def _predicted(subject: Subject, summary: Mapping[str, Any]) -> list[Figure]:
     judged, name = subject.judged, subject.table.target_name
     some = slice(None, None, max(1, -(-len(judged.rows) // _DRAWN)))
     target, prediction = judged.target[some], judged.prediction[some]
-    worst = np.argsort(-np.abs(target - prediction))[:_WORST]
-    marks = {"data": judged.said, "worst": "ten largest errors"}
+    worst = np.argsort(-np.abs(target - prediction))[: min(_WORST, len(target) // 4)]
+    marks = {"data": judged.said} | ({"worst": "largest errors"} if len(worst) else {})
     found = [_fit(subject, summary)] if subject.table.is_numeric and len(subject.table.feature_names) == 1 else []
     found += [
         Figure("Predicted against true", charts.against(target, prediction, name, worst), "", marks),
@@ -115,7 +129,7 @@ def _fit(subject: Subject, summary: Mapping[str, Any]) -> Figure:
     rows = subject.part.rows["train"][:: max(1, -(-len(subject.part.rows["train"]) // _DRAWN))]
     feature, target = table.features[rows, 0].astype(float), table.target[rows].astype(float)
     grid = np.linspace(table.features.min(), table.features.max(), 160, dtype=table.features.dtype)
-    lines = {}
+    lines: dict[str, charts.Curve] = {}
     keys = {"data": "training rows"}
     reference = summary.get("reference") or {}
     if "slope" in reference:
@@ -134,10 +148,10 @@ def worst_grid(subject: Subject) -> Grid:
     for place in np.argsort(-np.abs(judged.residual), kind="stable")[:_WORST]:
         row = int(judged.rows[place])
         figures = (judged.target[place], judged.prediction[place], judged.residual[place])
-        cells = [column_cut(cell(column, float(table.features[row, i]))) for i, column in enumerate(columns)]
+        cells = [cut(cell(column, float(table.features[row, i]))) for i, column in enumerate(columns)]
         rows.append([str(row), *(f"{value:.6g}" for value in figures), *cells])
     more = f", the first {_COLUMNS} of {len(table.columns)} columns" if len(table.columns) > _COLUMNS else ""
-    caption = f"The ten worst of {judged.said} (counted from 0{more})"
+    caption = f"Largest errors of {judged.said} (rows are counted from 0{more})"
     head = ["row", f"{table.target_name}, true", "predicted", "true − predicted", *(column.name for column in columns)]
     return Grid(caption, head, rows)
 

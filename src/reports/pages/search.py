@@ -1,6 +1,7 @@
 """What a page shows of a search: importance, history, slices, parallel coordinates and learning curves."""
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 _LINES = 1000  # trials that are drawn one by one
-_WIDE = 30  # the largest ratio of two objectives on a linear axis
+_WIDE = 10  # the largest ratio of two objectives on a linear axis
 _TOP = 10  # runs whose curves are drawn
+_FEW = 10  # whole numbers that stand beside each other, as words do
 _PANELS = 12  # parameters that have a slice
 
 
@@ -48,7 +50,7 @@ def spaces_of(study: "Study") -> dict[str, Space]:
     return found
 
 
-def importance(study: "Study", index: int, name: str) -> Figure:
+def importance(study: "Study", index: int, name: str, sign: int) -> Figure:
     """Optuna's importance of each parameter."""
     from optuna.importance import get_param_importances
 
@@ -56,13 +58,15 @@ def importance(study: "Study", index: int, name: str) -> Figure:
     if len({key for trial in study.get_trials(deepcopy=False) for key in trial.params}) < 2:
         return Figure(title, None, "Not drawn: a lone parameter is all there is.")
     try:
-        found = get_param_importances(study, target=lambda trial: trial.values[index])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that low targets count as good, which the sign sees to
+            found = get_param_importances(study, target=lambda trial: sign * trial.values[index])
     except (ValueError, RuntimeError, ZeroDivisionError) as error:
         return Figure(title, None, f"Not drawn: {first_line(error)}")
     if not any(math.isfinite(value) and value > 0 for value in found.values()):
         return Figure(title, None, "Not drawn: the trials show no difference.")
     names = short_names(list(found))
-    bars = charts.bars({names[key]: value for key, value in found.items()}, title)
+    bars = charts.bars({names[key]: round(100 * value, 1) for key, value in found.items()}, title, " %")
     return Figure(title, bars, "The share of the differences between good trials and all that each parameter explains.")
 
 
@@ -103,17 +107,21 @@ def slices(
         params = [trial.params[key] for trial in having]
         if len(having) < 2 or len({str(value) for value in params}) < 2:
             continue
-        places: Any = (
-            params if _are_numbers(params) and not _are_few(spaces[key]) else [short(value) for value in params]
-        )
+        kinds = _kinds(params, spaces[key])
+        places: Any = [short(value) for value in params] if kinds else params
         log = (spaces[key].log, _is_wide(values))
         best = int(np.argmin(sign * values))
-        found.append(Figure(names[key], charts.points(places, values, (names[key], name), log, best)))
+        found.append(Figure(names[key], charts.points(places, kinds, values, (names[key], name), log, best)))
     return found
 
 
-def _are_few(space: Space) -> bool:
-    return bool(space.choices)
+def _kinds(values: Sequence[Any], space: Space) -> list[str]:
+    """The words of an axis, numbers among them in their order; [] for numbers that lie between two ends."""
+    several = dict.fromkeys(space.choices or values)
+    if not _are_numbers(list(several)):
+        return list(dict.fromkeys(map(short, several)))
+    whole = all(isinstance(value, int) for value in several) and len(several) <= _FEW
+    return [short(value) for value in sorted(several)] if space.choices or whole else []
 
 
 def _are_numbers(values: Sequence[Any]) -> bool:
@@ -139,16 +147,13 @@ def parallel(
     for key, space in list(spaces.items())[:_PANELS]:
         params = [trial.params.get(key) for trial in trials]
         there = [value for value in params if value is not None]
-        if _are_numbers(there) and not _are_few(space):
+        if kinds := _kinds(there, space):
+            where = {kind: float(place) for place, kind in enumerate(kinds)}
+            places = np.array([math.nan if value is None else where[short(value)] for value in params])
+            axes[key] = (charts.vertical_words(kinds), places)
+        else:
             places = np.array([math.nan if value is None else float(value) for value in params])
             axes[key] = (charts.vertical(places[np.isfinite(places)].tolist(), space.log), places)
-        else:
-            kinds = [short(choice) for choice in space.choices] or sorted({short(value) for value in there})
-            where = {kind: float(place) for place, kind in enumerate(kinds)}
-            axes[key] = (
-                charts.vertical_words(kinds),
-                np.array([math.nan if v is None else where.get(short(v), math.nan) for v in params]),
-            )
     axes[name] = (charts.vertical(values.tolist(), _is_wide(values)), values)
     keys = {"best": "the best trial", "q0": "best fifth", "q2": "middle fifth", "q4": "worst fifth"}
     return Figure("Parallel coordinates", charts.parallel(axes, fifths), "", keys, wide=True)
@@ -164,7 +169,7 @@ def learning(folder: Path, rows: Sequence[Row], name: str) -> list[Figure]:
             continue
         if columns.get("epoch"):
             tables[f"{row.folder}, rank {row.rank}"] = columns
-    found = []
+    found: list[Figure] = []
     for shown in dict.fromkeys((name, "val/mse", "train/loss")):
         lines = {said: (columns["epoch"], columns[shown]) for said, columns in tables.items() if shown in columns}
         if lines and len(found) < 2 and (drawn := charts.curves(lines, "epoch", shown)):
@@ -187,7 +192,7 @@ def sections(study: "Study", rows: Sequence[Row], names: Sequence[str]) -> list[
                 Section(f"search{place}", f"Search{suffix}", "Not drawn: fewer than two trials have a result.")
             )
             continue
-        figures = [importance(study, index, name), history(trials, index, name, sign)]
+        figures = [importance(study, index, name, sign), history(trials, index, name, sign)]
         if len(names) > 1 and not index:
             figures.append(front(trials, names, rows))
         found.append(Section(f"importance{place}", f"Importance{suffix}", "", figures))

@@ -1,4 +1,4 @@
-"""A run as its page looks at it: the rows that judge it, what it predicts for them, and what it makes of each column."""
+"""A run as its page looks at it: the rows that judge it, what it predicts for them, and what each column adds."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass

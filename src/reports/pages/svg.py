@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup, escape
 
-WIDTH, HEIGHT = 440, 270  # of a picture: on a phone it is shown a fifth smaller, and its words stay readable
-LEFT, RIGHT, TOP, BOTTOM = 58, 14, 12, 44
+WIDTH, HEIGHT = 380, 250  # of a picture: about as wide as a phone, so that its words stay readable there
+LEFT, RIGHT, TOP, BOTTOM = 56, 12, 10, 44
 _TICKS = 5
 _LONG = 14  # characters of a name on an axis
 
@@ -77,7 +77,7 @@ def _round(low: float, high: float) -> list[float]:
 
 def _decades(low: float, high: float) -> list[float]:
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    factors = (1,) if last - first > 3 else (1, 3) if last - first > 1 else (1, 2, 3, 5)
+    factors = (1,) if last - first > 3 else (1, 3) if last - first > 2 else (1, 2, 5)
     every = max(1, (last - first) // 6)
     found = [factor * 10.0**power for power in range(first, last + 1, every) for factor in factors]
     inside = [value for value in found if low <= value <= high]
