@@ -74,6 +74,7 @@ class Browser:
 
     def open(self, path: Path, width: int, scheme: str = "light", medium: str = "") -> None:
         """Shows a file, 900 px high."""
+        self.do("Emulation.setScrollbarsHidden", hidden=True)  # as on a phone, where they lie above the page
         self.do("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.do("Emulation.setEmulatedMedia", media=medium, features=features)
