@@ -95,31 +95,31 @@ def too_few(metrics: Figures, baselines: Mapping[str, Figures], rows: Mapping[st
 
 
 def of_run(
-    summary: Mapping[str, Any], columns: Mapping[str, Sequence[float]], ignore: Collection[str]
+    summary: Mapping[str, Any], columns: Mapping[str, Sequence[float]], ignore: Collection[str] = ()
 ) -> list[Finding]:
-    """The findings of a run's own figures: P01, P02, P03, P05, P06.
+    """The findings of ``answers``."""
+    return fired(answers(summary, columns), ignore)
+
+
+def answers(summary: Mapping[str, Any], columns: Mapping[str, Sequence[float]]) -> dict[str, str | None]:
+    """What the checks of a run's own figures say: P01, P02, P03, P05, P06.
 
     Args:
         summary: summary.json.
         columns: of metrics.csv; {} for a run of several models.
-        ignore: codes.
     """
     metrics, rows = summary.get("metrics") or {}, split_rows(summary)
     baselines = summary.get("baselines") or {}
-    aim = str(summary.get("objective", {}).get("name"))
-    name = (
-        aim
-        if aim in columns and not aim.endswith("/r2")
-        else next((each for each in ("val/mse", "train/loss") if each in columns), "")
-    )
-    answers = {
+    aim = str((summary.get("objective") or {}).get("name"))
+    figures = [name for name in (aim, "val/mse", "train/loss") if name in columns and not name.endswith("/r2")]
+    name = figures[0] if figures else ""
+    return {
         "P01": overfitting(metrics, rows),
         "P02": underfitting(metrics),
         "P03": no_better(metrics, baselines),
         "P05": still_improving(columns.get(name, ()), name, str(summary.get("status"))),
         "P06": too_few(metrics, baselines, rows),
     }
-    return fired(answers, ignore)
 
 
 def split_rows(summary: Mapping[str, Any]) -> dict[str, int]:

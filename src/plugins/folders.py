@@ -106,7 +106,7 @@ class Folders(Callback):
             from src.reports.report import report
 
             try:
-                report(folder)
+                report(folder, OmegaConf.select(config, "checks.ignore") or ())
             except UserError as error:
                 if not ending:
                     refuse(error)

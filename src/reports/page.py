@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from src.checks import search as search_checks
 from src.checks.codes import Finding, fired
-from src.checks.training import split_rows
+from src.checks.training import no_better, split_rows
 from src.reports.leaderboard import Row, short, table
 from src.reports.pages import search
 from src.reports.pages.model import Grid, Page, Section, Tile
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _ROWS = 1000  # of the leaderboard on the page; the CSV has all
 _SECTIONS = 3  # runs that have a chapter of their own
+_MANY = 10  # runs of which the median says something
 _BASELINE = "baseline"  # the status of a row of the leaderboard that is no run
 
 
@@ -53,7 +54,7 @@ def page(
     """
     best = next((row for row in rows if row.rank == 1), None)
     opened = RunFolder(folder / best.folder) if folder and best else None
-    summary = summary_of(opened) if opened else {}
+    summary = (summary_of(opened) if opened else {}) | _baselines(rows)
     sections = search.sections(study, rows, names) if study else []
     runs, answers, judged = _chapters(folder, rows, trust) if folder else ([], {}, None)
     if folder:
@@ -92,17 +93,25 @@ def sweep_findings(
 def sweep_answers(
     study: "Study | None", rows: Sequence[Row], names: Sequence[str], summary: Mapping[str, Any]
 ) -> dict[str, str | None]:
-    """P04 and P06 of a leaderboard; ``summary`` is of its first run."""
+    """P03, P04 and P06 of a leaderboard; ``summary`` is of its first run."""
     done = [row for row in rows if row.rank is not None]
     if not done or len(names) > 1:
         return {}
     split = names[0].partition("/")[0]
     ranks = {row.rank: row.values[0] if row.average is None else row.average for row in done}
     judging = split_rows(summary).get(split, 0)
+    against = (_baselines(rows) or summary).get("baselines") or {}
     return {
+        "P03": no_better(summary.get("metrics") or {}, against),
         "P04": search_checks.at_edge(done[0].params, search.spaces_of(study), len(done)) if study else None,
         "P06": search_checks.too_few(names[0], list(ranks.values()), judging),
     }
+
+
+def _baselines(rows: Sequence[Row]) -> dict[str, Any]:
+    """What the best run is held against where the leaderboard has it, as summary.json has it; else {}."""
+    found = {str(row.message).partition(",")[0]: row.metrics for row in rows if row.status == _BASELINE}
+    return {"baselines": found} if found else {}
 
 
 def board(rows: Sequence[Row], names: Sequence[str]) -> Grid:
@@ -153,7 +162,7 @@ def _tiles(rows: Sequence[Row], names: Sequence[str], summary: Mapping[str, Any]
     tiles.append(Tile("Best run", best.folder, best.status))
     ranks = [row for row in rows if row.rank is not None]
     values = sorted(row.values[0] for row in ranks)
-    if len(values) > 2 and len(names) == 1:
+    if len(values) >= _MANY and len(names) == 1:
         tiles.append(Tile("Median of all", number(values[len(values) // 2]), f"{len(values):,} runs with a result"))
     tiles += against_tiles(summary)
     seconds = sum(row.seconds for row in rows if row.seconds and math.isfinite(row.seconds))

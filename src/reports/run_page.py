@@ -5,7 +5,6 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from src.checks.codes import Finding, fired
-from src.checks.training import of_run
 from src.errors import UserError
 from src.reports.leaderboard import names_of, print_table, ranked
 from src.reports.page import about_data, against_tiles, interval_note, page
@@ -38,11 +37,7 @@ def report_run(
         raise UserError(f"run={folder.path}: has no summary.json yet, so there is nothing to report on")
     title = f"{(summary.get('data') or {}).get('source', 'run')}: {(summary.get('data') or {}).get('target', '')}"
     chapter, answers, judged = run_section(folder, summary, Opener(trust), "run", "The run")
-    try:
-        columns = folder.read_metrics()
-    except ValueError:
-        columns = {}
-    findings = sorted([*of_run(summary, columns, ignore), *fired(answers, ignore)], key=lambda found: found.code)
+    findings = fired(answers, ignore)
     aim = summary.get("objective") or {}
     value = aim.get("value")
     name = str(aim.get("name", "objective"))

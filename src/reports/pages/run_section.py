@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from src.checks.training import answers
 from src.data.described import cut
-from src.errors import UserError
+from src.errors import UserError, first_line
 from src.reports.pages import charts
 from src.reports.pages.model import Figure, Grid, Section
 from src.reports.pages.subject import Judged, Opener, Subject, cell, looked_at, permuted
@@ -75,7 +76,7 @@ def metrics_grid(summary: Mapping[str, Any], title: str) -> Grid:
 def run_section(
     folder: RunFolder, summary: Mapping[str, Any], opener: Opener, id: str, title: str, lead: str = ""
 ) -> tuple[Section, dict[str, str | None], Judged | None]:
-    """The run's chapter, the answers of the checks that look at its rows, and these rows with its predictions.
+    """The run's chapter, what the checks say of it, and the rows that judge it with its predictions.
 
     What cannot be shown, of a net that a folder may not name say, is said in a line.
     """
@@ -87,16 +88,20 @@ def run_section(
     curve = curve_figure(columns, aim)
     figures = [curve, *parameter_figures(columns)] if curve else member_figures(folder)
     grids = [*_parameters(summary), *_members(summary)]
+    found = answers(summary, columns)
     if summary.get("status") in ("diverged", "failed") or not summary.get("metrics"):
         said = str(summary.get("message") or "This run came to no result, so there is nothing to predict with.")
-        return Section(id, title, lead, figures, grids, said), {}, None
+        return Section(id, title, lead, figures, grids, said), found, None
     try:
         subject = opener.open(folder)
+        figures = [*_predicted(subject, summary), *figures]
+        grids = [worst_grid(subject), *grids]
+        return Section(id, title, lead, figures, grids), found | looked_at(subject), subject.judged
     except UserError as error:
-        return Section(id, title, lead, figures, grids, f"Fit and residuals are left out: {error}"), {}, None
-    figures = [*_predicted(subject, summary), *figures]
-    grids = [worst_grid(subject), *grids]
-    return Section(id, title, lead, figures, grids), looked_at(subject), subject.judged
+        said = str(error)
+    except Exception as error:  # of a net of somebody's own, or a foreign folder: the rest of the page stands
+        said = f"{type(error).__name__}: {first_line(error)}"
+    return Section(id, title, lead, figures, grids, f"Fit and residuals are left out: {said}"), found, None
 
 
 def _predicted(subject: Subject, summary: Mapping[str, Any]) -> list[Figure]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _LINES = 1000  # trials that are drawn one by one
 _WIDE = 10  # the largest ratio of two objectives on a linear axis
+_OWN_UNIT = "As each run learned it: the levels of runs with other losses or scalings do not compare."
 _TOP = 10  # runs whose curves are drawn
 _FEW = 10  # whole numbers that stand beside each other, as words do
 _PANELS = 12  # parameters that have a slice
@@ -174,7 +175,8 @@ def learning(folder: Path, rows: Sequence[Row], name: str) -> list[Figure]:
         lines = {said: (columns["epoch"], columns[shown]) for said, columns in tables.items() if shown in columns}
         if lines and len(found) < 2 and (drawn := charts.curves(lines, "epoch", shown)):
             keys = {f"c{place}": said for place, said in enumerate(lines)}
-            found.append(Figure(f"{shown} of the first {len(lines)}", drawn, "", keys))
+            note = _OWN_UNIT if shown == "train/loss" and len(lines) > 1 else ""
+            found.append(Figure(f"{shown} of the first {len(lines)}", drawn, note, keys))
     return found
 
 
