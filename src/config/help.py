@@ -41,14 +41,14 @@ _COMMANDS = {
         "Predictions go to predictions/ inside the run's folder, or to output=FILE.",
     ),
     "report": (
-        "A page on a run, on several side by side, or on a sweep, finished or not.",
+        "Makes a page of a run, of several, or of a sweep.",
         """\
         python -m src.report
         python -m src.report run=outputs/train/DATE/TIME-NAME
-        python -m src.report runs=[outputs/train/DATE/TIME-NAME,outputs/train/DATE/TIME-NAME]
+        python -m src.report runs=[DIR,DIR]
         python -m src.report sweep=outputs/sweeps/mlp-cars
         python -m src.report sweep=SOMEBODYS/multirun/DATE/TIME""",
-        "report.html goes to the run's folder; leaderboard.csv, sweep.json and figures/ beside it to a sweep's.",
+        "report.html goes to the run's folder, or with leaderboard.csv to the sweep's.",
     ),
 }
 

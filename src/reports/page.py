@@ -16,6 +16,7 @@ from src.reports.pages.render import render
 from src.reports.pages.run_section import run_section
 from src.reports.pages.subject import Judged, Opener, config_text, summary_of
 from src.reports.pages.svg import number
+from src.reports.sweep_folder import asked
 from src.runs.folder import RunFolder
 from src.training.task import METRICS, larger_is_better
 
@@ -64,7 +65,7 @@ def page(
         Page(
             title=title,
             kind="sweep" if study else "comparison",
-            asked="",
+            asked=asked(folder) if folder and study else "",
             about=_about(rows, names, summary),
             tiles=_tiles(rows, names, summary, judged),
             remarks=remarks,

@@ -1,6 +1,7 @@
 """Reads a sweep folder, ours or any other Hydra multirun: the runs, and the study if there is one."""
 
 import json
+import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ from src.training.task import direction_of, objectives_of
 if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial
+
+
+_ADDED = ("hydra.mode=", "hydra.sweep.dir=", "hydra.sweeper.direction=", "hydra.sweeper.study_name=")
 
 
 @dataclass
@@ -84,6 +88,16 @@ def _sweeper(folder: Path, runs: list[Path]) -> DictConfig:
             if isinstance(sweeper, DictConfig):
                 return sweeper
     return OmegaConf.create()
+
+
+def asked(folder: Path) -> str:
+    """The command of a sweep, without what its start adds to it; empty where multirun.yaml does not tell."""
+    try:
+        given: Any = OmegaConf.to_container(OmegaConf.load(folder / "multirun.yaml").hydra.overrides, resolve=False)
+        words = [str(word) for key in ("task", "hydra") for word in given[key]]
+    except Exception:  # no such file, or not Hydra's
+        return ""
+    return shlex.join(["python", "-m", "src.train", "-m", *(word for word in words if not word.startswith(_ADDED))])
 
 
 def _study(where: str, sweeper: DictConfig) -> "Study | None":

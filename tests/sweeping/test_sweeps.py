@@ -212,6 +212,7 @@ def test_a_plain_grid_gets_the_same_report(command: Command, tmp_path: Path) -> 
         f'<section id="{part}">' in page for part in ("leaderboard", "importance", "slices", "parallel", "curves")
     )
     assert "Run 2, rank 1" in page
+    assert "<code>python -m src.train -m optimizer.lr=0.01,0.02 seed=0,1 " in page
 
 
 def test_a_sweep_that_hydra_refuses_leaves_nothing(command: Command, tmp_path: Path, capfd: Any) -> None:
