@@ -1,6 +1,7 @@
 """report.html of one run, and of runs side by side."""
 
 import os
+import shlex
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -48,13 +49,15 @@ def report_run(
     seconds = (summary.get("seconds") or {}).get("total")
     if seconds is not None:
         tiles.append(Tile("Time", f"{seconds:.3g} s", f"{summary['seconds'].get('fit', 0):.3g} s of it training"))
-    shown = shown_path(folder.path)
+    shown = shlex.quote(str(shown_path(folder.path)))
     commands = {"train it again": str(summary.get("command", ""))} if summary.get("command") else {}
     commands |= {
         "its figures again": f"python -m src.evaluate run={shown}",
         "predict": f"python -m src.predict run={shown} input=FILE.csv",
-        "go on": f"python -m src.train resume={shown} trainer.max_epochs={2 * int(summary.get('epochs') or 1)}",
     }
+    if "members" not in summary:  # which are resumed one by one
+        longer = 2 * int(summary.get("epochs") or 1)
+        commands["go on"] = f"python -m src.train resume={shown} trainer.max_epochs={longer}"
     text = render(
         Page(
             title=title.rstrip(": "),
