@@ -1,4 +1,4 @@
-"""python -m src.report sweep=DIR: the leaderboard and the plots of a sweep again."""
+"""python -m src.report [run=DIR | runs=[DIR,…] | sweep=DIR]: a page on a run, on several, or on a sweep."""
 
 import hydra
 from omegaconf import DictConfig
@@ -8,11 +8,10 @@ from src.config.cli import ALLOWED, door
 
 @hydra.main(config_path="../conf/report", config_name="report", execution_whitelist=ALLOWED)
 def report(cfg: DictConfig) -> None:
-    """Reports on a sweep folder, finished or not."""
-    from src.reports.report import report
-    from src.runs.find import find
+    """Reports on a run, several or a sweep, finished or not; on the newest of them where none is named."""
+    from src.reports.choose import report_on
 
-    report(find(str(cfg.sweep), "sweep"), cfg.storage)
+    report_on(cfg)
 
 
 if __name__ == "__main__":

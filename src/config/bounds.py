@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from src.checks.codes import complaint
+
 
 @dataclass(frozen=True)
 class Number:
@@ -97,4 +99,12 @@ class Character:
         return None if value is None or (isinstance(value, str) and len(value) == 1) else "one character or null"
 
 
-Rule = Number | Choice | Each | Text | Auto | Character
+class Codes:
+    """A list of codes of checks; the nearest one is named where one is of none."""
+
+    def complaint(self, value: Any) -> str | None:
+        """What was expected, where the value is not it."""
+        return complaint(value)
+
+
+Rule = Number | Choice | Each | Text | Auto | Character | Codes

@@ -51,14 +51,14 @@ _COMMANDS = {
         "model.onnx, model.pt2 and MODEL_CARD.md go to export/ inside the run's folder, or to output=DIR.",
     ),
     "report": (
-        "Ranks and draws the runs of a sweep, finished or not.",
+        "Makes a page of a run, of several, or of a sweep.",
         """\
-        python -m src.report sweep=last
+        python -m src.report
+        python -m src.report run=outputs/train/DATE/TIME-NAME
+        python -m src.report runs=[DIR,DIR]
         python -m src.report sweep=outputs/sweeps/mlp-cars
-        python -m src.report sweep=outputs/sweeps/DATE/TIME-NAME
-        python -m src.report sweep=outputs/sweeps/lr-cars
         python -m src.report sweep=SOMEBODYS/multirun/DATE/TIME""",
-        "leaderboard.csv, sweep.json, report.html and figures/ go to the sweep's folder.",
+        "report.html goes to the run's folder, or with leaderboard.csv to the sweep's.",
     ),
 }
 

@@ -1,6 +1,6 @@
 """What each value of the configuration may be."""
 
-from src.config.bounds import Auto, Character, Choice, Each, Number, Rule, Text
+from src.config.bounds import Auto, Character, Choice, Codes, Each, Number, Rule, Text
 
 _any = Number("a number", lambda v: True)
 _positive = Number("a number above 0", lambda v: v > 0)
@@ -129,6 +129,7 @@ RULES: dict[str, dict[str, Rule]] = {
         "interval": _interval,
     },
     "study": {"new": _flag},
+    "checks": {"ignore": Codes()},
     "trainer": {
         "accelerator": Choice(("auto", "cpu", "gpu", "cuda", "mps", "tpu")),
         "steps_per_execution": Auto(_count),

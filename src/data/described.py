@@ -19,7 +19,7 @@ def described(table: Table) -> Iterator[str]:
         rows.append(_row(column, table.features[:, place]))
     rows.append((*_row(Column(table.target_name), table.target)[:5], "the target"))
     for name, reason in list(table.left_out.items())[:_SHOWN]:
-        rows.append((_cut(name), "", "", "", "", f"left out: {reason}"))
+        rows.append((cut(name), "", "", "", "", f"left out: {reason}"))
     widths = [max(len(row[place]) for row in rows) for place in range(5)]
     for row in rows:
         yield "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[5]]).rstrip()
@@ -36,12 +36,12 @@ def _row(column: Column, numbers: np.ndarray) -> tuple[str, ...]:
         if len(some) > _COUNTED // 2:  # to sort them all takes longer than to read them
             gaps = int(np.isnan(numbers).sum())
             span = f"{np.nanmin(numbers):.6g} to {np.nanmax(numbers):.6g}"
-            return _cut(column.name), column.kind, "many", str(gaps or ""), span, _use(column)
+            return cut(column.name), column.kind, "many", str(gaps or ""), span, _use(column)
     gap = np.isnan(numbers)
     found, counts = np.unique(numbers[~gap], return_counts=True)
     if column.kind == CATEGORY:
         often = np.argsort(-counts, kind="stable")[:3]
-        span = ", ".join(f"{_cut(column.values[int(found[i])])} ({counts[i]})" for i in often)
+        span = ", ".join(f"{cut(column.values[int(found[i])])} ({counts[i]})" for i in often)
     elif not len(found):
         span = ""
     elif column.kind in (NUMBER, BOOLEAN):
@@ -49,7 +49,14 @@ def _row(column: Column, numbers: np.ndarray) -> tuple[str, ...]:
     else:
         first, last = (np.datetime64(0, "D") + np.timedelta64(int(days), "D") for days in found[[0, -1]])
         span = f"{first} to {last}"
-    return _cut(column.name), column.kind, str(len(found)), str(int(gap.sum())) if gap.any() else "", span, _use(column)
+    return (
+        cut(column.name),
+        column.kind,
+        str(len(found)),
+        str(int(gap.sum())) if gap.any() else "",
+        span,
+        _use(column),
+    )
 
 
 def _use(column: Column) -> str:
@@ -60,6 +67,7 @@ def _use(column: Column) -> str:
     return ("a number" if column.kind in (NUMBER, BOOLEAN) else "parts of a date") + flag
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
+    """A name or a value in one line, no longer than a column of a table has room for."""
     line = " ".join(text.split())
     return line if len(line) <= _WIDTH else f"{line[: _WIDTH - 1]}…"

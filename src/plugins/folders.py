@@ -110,7 +110,8 @@ class Folders(Callback):
 
             try:
                 storage = config.hydra.sweeper.get("storage")
-                report(folder, storage, whole=not isinstance(ending, KeyboardInterrupt))
+                ignore = OmegaConf.select(config, "checks.ignore") or ()
+                report(folder, storage, not isinstance(ending, KeyboardInterrupt), ignore)
             except UserError as error:
                 if not ending:
                     refuse(error)

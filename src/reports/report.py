@@ -5,6 +5,7 @@ import math
 import shlex
 import sys
 from collections import Counter
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +15,12 @@ from src.errors import UserError, printable
 from src.reports.compare import compare
 from src.reports.leaderboard import Row, names_of, print_table, ranked, table
 from src.reports.mixture import mixture
+from src.reports.pages.subject import summary_of
 from src.reports.pairs import comparison
 from src.reports.sweep_folder import Found, read
 from src.reports.winner import Winner, winner
-from src.runs.folder import MIXTURE, write_text
+from src.runs.folder import MIXTURE, RunFolder, write_text
+from src.runs.folder import shown_path as _shown
 from src.runs.status import FAILED
 from src.sweeping.storage import JOURNAL, forget, open_storage, shown
 
@@ -29,13 +32,21 @@ _OURS = ("figures", *(name + end for name in (_DASHBOARD, JOURNAL) for end in ("
 _MOST = 2000  # runs that are written there
 
 
-def report(folder: Path, storage: str | None = None, whole: bool = True) -> list[Row]:
+def report(
+    folder: Path,
+    storage: str | None = None,
+    whole: bool = True,
+    ignore: Collection[str] = (),
+    trust: Collection[str] = (),
+) -> list[Row]:
     """Writes and prints the report of the sweep at ``folder``, finished or not, ours or any other multirun.
 
     Args:
         folder: the sweep's.
         storage: of its study; None for what lies in the folder.
         whole: whether to fit baselines and put runs together as well, for which who pressed Ctrl-C does not wait.
+        ignore: codes of checks that are not told.
+        trust: packages of the user's own whose nets a run may name.
 
     Returns:
         The leaderboard.
@@ -59,15 +70,19 @@ def report(folder: Path, storage: str | None = None, whole: bool = True) -> list
         write_text(folder / "leaderboard.csv", harmless_table(table(board)).to_csv(index=False))
         write_text(folder / "sweep.json", json.dumps(_sweep(rows, found, commands, best, remarks), indent=2) + "\n")
 
-        from src.reports.page import page
+        from src.reports.page import page, sweep_findings
 
-        write_text(folder / "report.html", page(title, study, board, names, commands, remarks))
+        page_ = page(title, study, board, names, commands, remarks, folder, ignore, trust)
+        write_text(folder / "report.html", page_)
     except OSError as error:
         raise UserError(f"sweep={folder}: the report cannot be written ({error.strerror})") from error
     place = _shown(folder)
     print_table(rows, f"{title}: {', '.join(names)}", baselines)
     for line in remarks:
         print(printable(line))
+    summary = summary_of(RunFolder(folder / rows[0].folder))
+    for finding in sweep_findings(study, board, names, summary, ignore):
+        print(printable(str(finding)))
     for said, line in commands.items():
         print(printable(f"{said}: {line}"))
     print(printable(f"report: {place / 'report.html'}, {place / 'leaderboard.csv'}"))
@@ -89,11 +104,6 @@ def _commands(rows: list[Row], folder: Path, where: str) -> dict[str, str]:
         again[said] = f"python -m src.predict run={shlex.quote(str(_shown(path)))} input=FILE.csv"
     storage = shown(where) if "://" in where else str(_shown(Path(where)))
     return again | {"dashboard": f"optuna-dashboard {shlex.quote(storage)}"}
-
-
-def _shown(path: Path) -> Path:
-    path = path.absolute()
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _before(folder: Path) -> dict[str, Any]:

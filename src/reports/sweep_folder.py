@@ -1,6 +1,8 @@
 """Reads a sweep folder, ours or any other Hydra multirun: the runs, and the study if there is one."""
 
 import json
+import shlex
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,9 @@ from src.training.task import direction_of, objectives_of
 if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial
+
+
+_ADDED = ("hydra.mode=", "hydra.sweep.dir=", "hydra.sweeper.direction=", "hydra.sweeper.study_name=")
 
 
 @dataclass
@@ -57,7 +62,7 @@ def read(folder: Path, storage: str | None = None) -> Found:
         note = f"the folder says that its study is at {shown(str(own))}, which storage=URL opens"
     rows = [_trial_row(trial, folder) for trial in study.get_trials(deepcopy=False)] if study else []
     known = {row.folder for row in rows}
-    rows += _folder_rows([path for path in paths if str(path.relative_to(folder)) not in known], folder)
+    rows += folder_rows([path for path in paths if str(path.relative_to(folder)) not in known], folder)
     if not rows:
         raise UserError(f"sweep={folder}: holds no runs of a multirun" + (f"; {note}" if note else ""))
     names = next((row.names for row in rows if row.names), [])
@@ -94,6 +99,16 @@ def _sweeper(folder: Path, runs: list[Path]) -> dict[str, Any]:
     return {}
 
 
+def asked(folder: Path) -> str:
+    """The command of a sweep, without what its start adds to it; empty where multirun.yaml does not tell."""
+    try:
+        given: Any = load(folder / "multirun.yaml")["hydra"]["overrides"]
+        words = [str(word) for key in ("task", "hydra") for word in given[key]]
+    except Exception:  # no such file, or not Hydra's
+        return ""
+    return shlex.join(["python", "-m", "src.train", "-m", *(word for word in words if not word.startswith(_ADDED))])
+
+
 def _study(where: str, sweeper: dict[str, Any]) -> "Study | None":
     import optuna
 
@@ -126,7 +141,8 @@ def _trial_row(trial: "FrozenTrial", folder: Path) -> Row:
     return row
 
 
-def _folder_rows(paths: list[Path], folder: Path) -> list[Row]:
+def folder_rows(paths: Sequence[Path], folder: Path) -> list[Row]:
+    """A row for each run folder, named by its path from ``folder``; ``params`` are what their overrides differ in."""
     rows, asked = [], []
     for index, path in enumerate(paths):
         summary = _summary(path)

@@ -104,7 +104,6 @@ def _hold(found: Winner, cfg: "Config", table: "Table", best: Row, names: list[s
     """Fits the baselines, once for a sweep whose best stays the same."""
     from src.config import build
     from src.runs import ensemble
-    from src.runs.baselines import verdict
     from src.runs.outcome import Reference
 
     found.fitted_for = {"run": best.folder, "sha256": table.sha256, "names": names}
@@ -114,8 +113,6 @@ def _hold(found: Winner, cfg: "Config", table: "Table", best: Row, names: list[s
         found.baselines = ensemble.baselines(ensemble.partition_of(cfg, table), bool(cfg.folds), names)
     else:
         found.baselines = Reference(build.partition(cfg, table)).baselines(names)
-    if note := verdict({name: value for name, value in best.metrics.items() if value is not None}, found.baselines):
-        found.remarks.append(f"run {best.folder}: {note}")
     if "seed" in best.params and cfg.data.get("split_seed") is None and cfg.data.val_fraction:
         found.remarks.append(
             f"each seed keeps other rows from training, and baselines have those of run {best.folder}; "

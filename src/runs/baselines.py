@@ -110,21 +110,3 @@ def asked(setting: bool | str | None, unless: bool = False) -> list[str]:
     """The baselines that ``baselines=`` asks for: all by true, a straight line by line; of null ``unless`` decides."""
     setting = unless if setting is None else setting
     return [LINE] if setting == "line" else list(BASELINES) if setting else []
-
-
-def verdict(own: dict[str, float], others: dict[str, dict[str, float]]) -> str | None:
-    """One line on the baselines that have less error than a model, best first; None where none has.
-
-    Args:
-        own: figures by SPLIT/METRIC; the test rows judge, else those that folds left out, else validation.
-        others: the same of each baseline.
-    """
-    figure = next((name for name in ("test/rmse", "oof/rmse", "val/rmse") if name in own), None)
-    if figure is None:
-        return None
-    better = sorted((found[figure], name) for name, found in others.items() if found[figure] < own[figure])
-    if not better:
-        return None
-    values, names = (", ".join(words) for words in zip(*((f"{v:.6g}", name) for v, name in better), strict=True))
-    verb = "has" if len(better) == 1 else "have"
-    return f"{names} {verb} less error than this model: {figure} {values} against {own[figure]:.6g}"

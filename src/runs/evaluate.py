@@ -63,7 +63,7 @@ def _evaluate_together(
     judged = ensemble.judge(predicts, parts, bool(cfg.folds))
     found: dict[str, Any] = {"metrics": judged.figures, "deviations": judged.deviations}
     found["baselines"] = ensemble.baselines(parts, bool(cfg.folds), asked(cfg.get("baselines"), True))
-    if "weights" in (summary := folder.read_summary()):
-        found["note"] = summary["note"]
     print_models(found, len(folder.members()), rows.source, rows.target_name)
+    if "weights" in (summary := folder.read_summary()):
+        print(printable(f"note: {summary['note']}"))
     return judged.figures

@@ -1,6 +1,7 @@
 """The runs that words stand for: ``last``, the newest run, and ``best``, the best of the newest sweep."""
 
 import csv
+from contextlib import suppress
 from pathlib import Path
 
 from src.errors import UserError
@@ -21,6 +22,22 @@ def find(word: str, key: str) -> Path:
         sweep = _newest(_SWEEPS, "multirun.yaml", f"{key}={word}")
         return sweep if key == "sweep" else _best(sweep, f"{key}={word}")
     return _newest(_RUNS, ".hydra/config.yaml", f"{key}={word}")
+
+
+def newest() -> Path:
+    """The run or the sweep that began last.
+
+    Raises:
+        UserError: there is none yet.
+    """
+    found = []
+    for under, file in ((_RUNS, ".hydra/config.yaml"), (_SWEEPS, "multirun.yaml")):
+        with suppress(UserError):
+            folder = _newest(under, file, "")
+            found.append(((folder / file).stat().st_mtime, folder))
+    if not found:
+        raise UserError(f"there is no run in {_RUNS}/ and no sweep in {_SWEEPS}/ yet: run=DIR or sweep=DIR names one")
+    return max(found)[1]
 
 
 def _newest(under: Path, file: str, said: str) -> Path:

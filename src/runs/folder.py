@@ -26,6 +26,7 @@ OWNED = (
     "predictions_oof.csv",
 )  # what a run writes, and a second attempt replaces
 MIXTURE = "ensemble"  # in a sweep's folder, a run that is put together from its runs
+_QUICK = 1 << 18  # bytes of metrics.csv that a run's end may read again
 _SIGNATURE = "src.plugins.folders.Folders"  # what Hydra's record of a job of ours names, and nobody else's
 
 
@@ -172,6 +173,10 @@ class RunFolder:
         """Adds rows (rows,) by column to metrics.csv; a validation figure that was not due stays empty."""
         append(self.metrics, table, [name for name in table if name.startswith("val/")])
 
+    def metrics_are_few(self) -> bool:
+        """Whether metrics.csv is read within some milliseconds."""
+        return self.metrics.is_file() and self.metrics.stat().st_size <= _QUICK
+
     def read_metrics(self) -> dict[str, list[float]]:
         """The columns of metrics.csv; nan where a row has no figure. {} where there is no such file.
 
@@ -184,6 +189,12 @@ class RunFolder:
             return read(self.metrics)
         except (OSError, ValueError) as error:
             raise UserError(first_line(error)) from None
+
+
+def shown_path(path: Path) -> Path:
+    """A path as short as it can be said from the current folder."""
+    path = path.absolute()
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def write_text(path: Path, text: str) -> None:

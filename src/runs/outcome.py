@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from src.checks.training import no_better
 from src.config import build
 from src.config.objective import objectives
 from src.config.values import Config
 from src.data.executions import step_rows
 from src.data.partition import Partition
 from src.models.least_squares import Line, largest_stable_lr, least_squares
-from src.runs.baselines import LINE, asked, fitted, is_wide, on_design, verdict
+from src.runs.baselines import LINE, asked, fitted, is_wide, on_design
 from src.runs.folder import RunFolder
 from src.training.history import History
 from src.training.predictor import Predictor, figures_of
@@ -150,7 +151,7 @@ def summarize(member: Member, history: History, trained: "Members", net: "nn.Mod
         summary["objectives"] = [objective_of(result["metrics"], aim) for aim in aims]
     if result["metrics"] and (names := asked(cfg.get("baselines"))):
         summary["baselines"] = member.reference.baselines(names)
-        if note := verdict(result["metrics"], summary["baselines"]):
+        if note := no_better(result["metrics"], summary["baselines"]):
             summary["note"] = note
     if said:
         summary["message"] = said + advice(cfg, member.reference.part)

@@ -1,24 +1,28 @@
 """The table at the end of a run."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
 from src.adapters.rich_console import Console
+from src.checks.codes import Finding
 from src.training.task import METRICS
 
 _SLOPES = 40  # parameters that a terminal shows
 
 
-def print_summary(summary: dict[str, Any], folder: Path) -> None:
-    """Metrics by split, the learned line beside the least-squares one, time, folder and what to do next."""
+def print_summary(summary: dict[str, Any], folder: Path, findings: Sequence[Finding] = ()) -> None:
+    """Metrics by split, the learned line beside the least-squares one, what to beware of, time, folder, what next."""
     data = summary["data"]
     if "members" in summary:
         print_models(summary, len(summary["members"]), data["source"], data["target"])
     else:
         print_metrics(summary, data["source"], data["target"], list(data["splits"]))
     console = _console()
+    for finding in findings:
+        console.print(str(finding))
     seconds = summary["seconds"]
     best = f", best at epoch {summary['best_epoch']}" if "best_epoch" in summary else ""
     console.print(
@@ -50,8 +54,6 @@ def print_models(result: dict[str, Any], models: int, source: str, target: str) 
     if "coverage" in (interval := result.get("interval", {})):
         said = f"{interval['level']:.0%} interval: ± {interval['half_width']:.6g}"
         console.print(f"{said}, which holds {interval['coverage']:.0%} of the test rows")
-    if "note" in result:
-        console.print(f"note: {result['note']}")
 
 
 def print_metrics(result: dict[str, Any], source: str, target: str, splits: list[str]) -> None:
@@ -88,8 +90,6 @@ def print_metrics(result: dict[str, Any], source: str, target: str, splits: list
         console.print(table)
         if len(learned) > _SLOPES:
             console.print(f"{len(learned) - _SLOPES} more slopes: summary.json")
-    if "note" in result:
-        console.print(f"note: {result['note']}")
 
 
 def _console() -> Console:

@@ -3,7 +3,7 @@
 import logging
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -126,7 +126,7 @@ def _run(
         raise
     if not summary:
         return math.nan  # the first of several processes has more to say
-    return show(summary, folder, alone)
+    return show(summary, folder, alone, cfg.checks.ignore)
 
 
 def target_remark(cfg: DictConfig) -> str | None:
@@ -156,16 +156,18 @@ def _is_first() -> bool:
     return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
-def show(summary: dict[str, Any], folder: RunFolder, alone: bool) -> float | list[float]:
-    """Prints what came out, and ends the process where a single run went wrong."""
+def show(summary: dict[str, Any], folder: RunFolder, alone: bool, ignore: Collection[str] = ()) -> float | list[float]:
+    """Prints what came out, checks included but for those to ignore; ends the process where a single run went wrong."""
     objective: float = summary["objective"]["value"]
     status = summary["status"]
     if status == "diverged":
         log.warning("diverged: %s", summary["message"])
     if alone:
+        from src.checks.training import of_run
         from src.runs.terminal import print_summary
 
-        print_summary(summary, folder.path)
+        columns = folder.read_metrics() if folder.metrics_are_few() else {}
+        print_summary(summary, folder.path, of_run(summary, columns, ignore))
     else:
         name = summary["objective"]["name"]
         log.info("%s: %s = %.6g in %.2f s", status, name, objective, summary["seconds"]["total"])

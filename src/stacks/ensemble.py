@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from src.checks.training import no_better
 from src.config.objective import objectives
 from src.config.values import Config, Values, container, flatten
 from src.config.yaml_files import dump, masked_yaml
@@ -161,6 +162,6 @@ def _summary(
         summary["objectives"] = [objective_of(found["metrics"], aim) for aim in aims]
     if without is not None and "message" in summaries[without]:
         summary["message"] = f"members/{without}: {summaries[without]['message']}"
-    elif note := baselines.verdict(found["metrics"], found["baselines"]):
+    elif note := no_better(found["metrics"], found["baselines"]):
         summary["note"] = note
     return summary

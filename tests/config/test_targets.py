@@ -40,7 +40,7 @@ BASES: dict[str, Any] = {
 # Modules from which a folder may have something built.
 HOMES = {
     "model": ("torch.nn.modules", "src.models"),
-    "loss": ("torch.nn.modules",),
+    "loss": ("src.training.quantile", "torch.nn.modules"),
     "optimizer": ("torch.optim",),
     "scheduler": ("torch.optim.lr_scheduler",),
     "callbacks": ("src.training", "lightning.pytorch.callbacks.early_stopping"),

@@ -44,7 +44,7 @@ def test_a_net_that_loses_to_a_straight_line_is_told_so(call: Call, tmp_path: Pa
     own = found["metrics"]["test/rmse"]
     said = f"least squares has less error than this model: test/rmse {line['test/rmse']:.6g} against {own:.6g}"
     assert found["note"] == said
-    assert [each for each in answer.out.splitlines() if said in each] == [f"note: {said}"]
+    assert [each for each in answer.out.splitlines() if said in each] == [f"P03 no better than a baseline: {said}"]
 
 
 def test_all_of_them_where_they_are_asked_for(tmp_path: Path, table: tuple[str, ...], capsys: Any) -> None:

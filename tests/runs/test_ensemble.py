@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from src.checks.training import no_better
 from src.config.check import check, settle
 from src.errors import UserError
-from src.runs.baselines import verdict
 from src.runs.evaluate import evaluate
 from src.runs.folder import RunFolder
 from src.runs.interval import half_width, read_out_of_fold
@@ -100,8 +100,8 @@ def test_baselines_stand_on_the_same_rows(folds: tuple[RunFolder, dict[str, Any]
     assert set(names.split(", ")) == {"least squares", "ridge"}, "a run that loses to two lines is told of both"
     best, worst = (float(value) for value in values.split(" against ")[0].split(", "))
     assert best <= worst < summary["metrics"]["test/rmse"]
-    assert verdict({"oof/rmse": 1.0}, summary["baselines"]) is None
-    assert verdict({"train/rmse": 1.0}, summary["baselines"]) is None
+    assert no_better({"oof/rmse": 1.0}, summary["baselines"]) is None
+    assert no_better({"train/rmse": 1.0}, summary["baselines"]) is None
 
 
 def test_an_ensemble_differs_in_seeds_only(tmp_path: Path) -> None:

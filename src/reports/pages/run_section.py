@@ -1,0 +1,191 @@
+"""What a page shows of one run: its curves, what it predicts, where it is wrong, and what it is made of."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from src.checks.training import answers
+from src.data.described import cut
+from src.errors import UserError, first_line
+from src.reports.pages import charts
+from src.reports.pages.model import Figure, Grid, Section
+from src.reports.pages.subject import Judged, Opener, Subject, cell, looked_at, permuted
+from src.reports.pages.svg import number
+from src.runs.folder import RunFolder
+from src.training.task import METRICS, SPLITS
+
+_DRAWN = 2000  # points that a picture can show apart
+_WORST = 10
+_COLUMNS = 12  # features of the worst rows
+_BARS = 20  # columns of the permutation importance
+_SLOPES = 60  # parameters of a line
+_MEMBERS = 10  # models whose curves are drawn
+_CURVES = ("train/loss", "val/mse")
+
+
+def curve_figure(columns: Mapping[str, list[float]], aim: str) -> Figure | None:
+    """The loss and what the run is judged by, over epochs; None where nothing was logged."""
+    names = list(dict.fromkeys(name for name in (*_CURVES, aim) if name in columns))[:3]
+    if not columns.get("epoch") or not names:
+        return None
+    lines = {name: (columns["epoch"], columns[name]) for name in names}
+    drawn = charts.curves(lines, "epoch", names[0] if len(names) == 1 else "loss")
+    return Figure("Learning curve", drawn, keys={f"c{place}": name for place, name in enumerate(names)})
+
+
+def parameter_figures(columns: Mapping[str, list[float]]) -> list[Figure]:
+    """Slope and intercept over epochs, where a line of one feature was learned."""
+    return [
+        Figure(name.capitalize(), charts.curves({name: (columns["epoch"], columns[name])}, "epoch", name))
+        for name in ("slope", "intercept")
+        if columns.get(name)
+    ]
+
+
+def member_figures(folder: RunFolder) -> list[Figure]:
+    """The validation error of each model of a run of several; none where nothing was logged."""
+    lines: dict[str, charts.Curve] = {}
+    for member in folder.members()[:_MEMBERS]:
+        with suppress(OSError, ValueError):  # one curve less
+            columns = member.read_metrics()
+            name = "val/mse" if "val/mse" in columns else "train/loss"
+            lines[f"model {member.path.name}"] = (columns["epoch"], columns[name])
+    drawn = charts.curves(lines, "epoch", name) if lines else None
+    return [Figure("Learning curves", drawn, "", {f"c{n}": said for n, said in enumerate(lines)})] if drawn else []
+
+
+def metrics_grid(summary: Mapping[str, Any], title: str) -> Grid:
+    """Figures by split, the run's own and those of what it is held against."""
+    metrics, baselines = summary.get("metrics") or {}, summary.get("baselines") or {}
+    rows = []
+    for split in ("oof", *SPLITS):
+        for who, found in {"this run": metrics, **baselines}.items():
+            if found.get(f"{split}/mse") is not None and not (split == "val" and "oof/mse" in found):
+                figures = [found.get(f"{split}/{name}") for name in METRICS]
+                rows.append([split, who, *("" if value is None else f"{value:.6g}" for value in figures)])
+    reference = summary.get("reference") or {}
+    if reference.get("mse") is not None:
+        known = {"mse": reference["mse"], "rmse": reference["mse"] ** 0.5, "r2": reference.get("r2")}
+        figures = [known.get(name) for name in METRICS]
+        rows.append(["train", "least squares", *("" if value is None else f"{value:.6g}" for value in figures)])
+    return Grid(title, ["rows", "model", *METRICS], rows)
+
+
+def run_section(
+    folder: RunFolder, summary: Mapping[str, Any], opener: Opener, id: str, title: str, lead: str = ""
+) -> tuple[Section, dict[str, str | None], Judged | None]:
+    """The run's chapter, what the checks say of it, and the rows that judge it with its predictions.
+
+    What cannot be shown, of a net that a folder may not name say, is said in a line.
+    """
+    try:
+        columns = folder.read_metrics()
+    except ValueError:  # a damaged file is one picture less
+        columns = {}
+    aim = str((summary.get("objective") or {}).get("name"))
+    curve = curve_figure(columns, aim)
+    figures = [curve, *parameter_figures(columns)] if curve else member_figures(folder)
+    grids = [*_parameters(summary), *_members(summary)]
+    found = answers(summary, columns)
+    if summary.get("status") in ("diverged", "failed") or not summary.get("metrics"):
+        said = str(summary.get("message") or "This run came to no result, so there is nothing to predict with.")
+        return Section(id, title, lead, figures, grids, said), found, None
+    try:
+        subject = opener.open(folder)
+        figures = [*_predicted(subject, summary), *figures]
+        grids = [worst_grid(subject), *grids]
+        return Section(id, title, lead, figures, grids), found | looked_at(subject), subject.judged
+    except UserError as error:
+        said = str(error)
+    except Exception as error:  # of a net of somebody's own, or a foreign folder: the rest of the page stands
+        said = f"{type(error).__name__}: {first_line(error)}"
+    return Section(id, title, lead, figures, grids, f"Fit and residuals are left out: {said}"), found, None
+
+
+def _predicted(subject: Subject, summary: Mapping[str, Any]) -> list[Figure]:
+    """Fit, predicted against true, residuals, their spread, permutation importance."""
+    judged, name = subject.judged, subject.table.target_name
+    some = slice(None, None, max(1, -(-len(judged.rows) // _DRAWN)))
+    target, prediction = judged.target[some], judged.prediction[some]
+    worst = np.argsort(-np.abs(target - prediction))[: min(_WORST, len(target) // 4)]
+    marks = {"data": judged.said} | ({"worst": "largest errors"} if len(worst) else {})
+    found = [_fit(subject, summary)] if subject.table.is_numeric and len(subject.table.feature_names) == 1 else []
+    found += [
+        Figure("Predicted against true", charts.against(target, prediction, name, worst), "", marks),
+        Figure("Residuals", charts.residuals(prediction, target - prediction, name, worst), "", marks),
+        Figure("How large residuals are", charts.spread(judged.residual, name)),
+    ]
+    if len(subject.table.feature_names) > 1:
+        grown = dict(list(permuted(subject).items())[:_BARS])
+        bars = charts.bars(
+            {each: mean for each, (mean, _) in grown.items()},
+            "Growth of the error where a column is shuffled",
+            spreads={each: spread for each, (_, spread) in grown.items()},
+        )
+        note = f"By how much the RMSE of {judged.said} grows, in the unit of {name}, where a column is shuffled."
+        found.append(Figure("Permutation importance", bars, note))
+    return found
+
+
+def _fit(subject: Subject, summary: Mapping[str, Any]) -> Figure:
+    table = subject.table
+    rows = subject.part.rows["train"][:: max(1, -(-len(subject.part.rows["train"]) // _DRAWN))]
+    feature, target = table.features[rows, 0].astype(float), table.target[rows].astype(float)
+    grid = np.linspace(table.features.min(), table.features.max(), 160, dtype=table.features.dtype)
+    lines: dict[str, charts.Curve] = {}
+    keys = {"data": "training rows"}
+    reference = summary.get("reference") or {}
+    if "slope" in reference:
+        lines["reference"] = (grid, reference["slope"] * grid.astype(float) + reference["intercept"])
+        keys["reference"] = "least squares"
+    lines["fitted"] = (grid, subject.predict(grid[:, None]))
+    keys["fitted"] = "this run"
+    return Figure("Fit", charts.fit(feature, target, lines, (table.feature_names[0], table.target_name)), "", keys)
+
+
+def worst_grid(subject: Subject) -> Grid:
+    """The ten rows with the largest errors, and what they are like."""
+    table, judged = subject.table, subject.judged
+    columns = table.columns[:_COLUMNS]
+    rows = []
+    for place in np.argsort(-np.abs(judged.residual), kind="stable")[:_WORST]:
+        row = int(judged.rows[place])
+        figures = (judged.target[place], judged.prediction[place], judged.residual[place])
+        cells = [cut(cell(column, float(table.features[row, i]))) for i, column in enumerate(columns)]
+        rows.append([str(row), *(f"{value:.6g}" for value in figures), *cells])
+    more = f", the first {_COLUMNS} of {len(table.columns)} columns" if len(table.columns) > _COLUMNS else ""
+    caption = f"Largest errors of {judged.said} (rows are counted from 0{more})"
+    head = ["row", f"{table.target_name}, true", "predicted", "true − predicted", *(column.name for column in columns)]
+    return Grid(caption, head, rows)
+
+
+def _parameters(summary: Mapping[str, Any]) -> list[Grid]:
+    learned, reference = summary.get("parameters") or {}, summary.get("reference") or {}
+    rows = [
+        [name, f"{value:.6g}", *(("", "") if reference.get(name) is None else _beside(value, reference[name]))]
+        for name, value in list(learned.items())[:_SLOPES]
+        if value is not None
+    ]
+    more = f" (the first {_SLOPES} of {len(learned)})" if len(learned) > _SLOPES else ""
+    return [Grid(f"Parameters{more}", ["parameter", "learned", "least squares", "gap"], rows)] if rows else []
+
+
+def _beside(value: float, known: float) -> tuple[str, str]:
+    return f"{known:.6g}", f"{value - known:+.4g}"
+
+
+def _members(summary: Mapping[str, Any]) -> list[Grid]:
+    members = summary.get("members") or []
+    names = list(dict.fromkeys(name for each in members for name in each.get("metrics") or {} if name.endswith("rmse")))
+    rows = [
+        [
+            str(each.get("folder", place)),
+            str(each.get("status", "")),
+            str(each.get("best_epoch", "")),
+            *(number(value) if (value := (each.get("metrics") or {}).get(name)) is not None else "" for name in names),
+        ]
+        for place, each in enumerate(members)
+    ]
+    return [Grid("Models that predict together", ["model", "status", "best epoch", *names], rows)] if rows else []
