@@ -24,7 +24,7 @@ def join() -> None:
         import_lightning()
         from src.runs.fit import fit
 
-        fit(cfg, build.table(cfg), RunFolder(said["folder"]), "", [], figures=False)
+        fit(cfg, build.table(cfg), RunFolder(said["folder"]), "", [], figures=False, own=said["own"])
     except BaseException:
         traceback.print_exc()
         sys.stderr.flush()

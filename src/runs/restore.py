@@ -1,7 +1,6 @@
 """A run folder back to a predictor and its data, from any working directory."""
 
-import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,16 +9,13 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from src.config.kinds import check_folder
 from src.config.values import Config, container
 from src.data.table import Table
-from src.errors import NothingLeft, UserError, first_line
+from src.errors import UserError, first_line
 from src.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from src.data.encoder import Encoder
     from src.runs.ensemble import Ensemble
-    from src.training.plain import Plain
     from src.training.predictor import Predictor
-
-log = logging.getLogger(__name__)
 
 
 def load_config(
@@ -84,13 +80,13 @@ def load_one(folder: RunFolder, cfg: Config, checkpoint: str) -> "Predictor":
     from src.config import build
     from src.training.predictor import Predictor
 
-    state, encoder = _read(path, "state_dict")
+    state, encoder = read_checkpoint(path, "state_dict")
     weights = {name.removeprefix("net."): value for name, value in state["state_dict"].items()}
     net = build.net(cfg, encoder.shape)
     try:
         net.load_state_dict(weights)
     except RuntimeError as error:
-        raise UserError(f"{path}: does not fit the run's model ({_in_one_line(error)})") from None
+        raise UserError(f"{path}: does not fit the run's model ({in_one_line(error)})") from None
     return Predictor(net, encoder)
 
 
@@ -104,86 +100,7 @@ def origin(cfg: Config, rows: Table) -> dict[str, Any]:
     }
 
 
-def resumable(
-    cfg: Config, target: Path, module: "Plain", rows: Table, batches: int, callbacks: Mapping[str, Any]
-) -> Path:
-    """The checkpoint that a run goes on from; ``cfg.resume`` names its folder.
-
-    Args:
-        cfg, module, rows: of the run.
-        target: where it goes.
-        batches: optimizer steps of its epochs.
-        callbacks: of the run, by name.
-
-    Raises:
-        NothingLeft: it has all the epochs or steps that this run asks for.
-        UserError: ``resume`` is no run folder or ``target`` itself, or its last checkpoint is missing, damaged
-            or of a run with another model, other rows or another optimizer or scheduler.
-    """
-    folder = RunFolder.existing(cfg.resume, "resume")
-    if folder.path.resolve() == target.resolve():
-        raise UserError(f"resume={cfg.resume}: is this run's own folder, expected another one")
-    path = folder.checkpoint("last")
-    state, encoder = _read(path, "state_dict", "loops", "optimizer_states", "lr_schedulers")
-    if encoder.feature_names != rows.feature_names:
-        raise UserError(f"{path}: was trained on {encoder.feature_names}, this run reads {rows.feature_names}")
-    if encoder.target_name != rows.target_name:
-        raise UserError(f"{path}: learned {encoder.target_name!r}, the target of this run is {rows.target_name!r}")
-    try:
-        module.net.load_state_dict({n.removeprefix("net."): value for n, value in state["state_dict"].items()})
-    except RuntimeError as error:
-        raise UserError(f"{path}: does not fit this run's model ({_in_one_line(error)})") from None
-    before, now = state.get("Run"), origin(cfg, rows)
-    if before is None:
-        log.warning("%s: an older checkpoint, which does not say what rows it was trained on: not checked", path)
-    else:
-        for group in ("optimizer", "scheduler"):
-            found, asked = (each[group].get("_target_") for each in (before, now))
-            if found != asked:
-                raise UserError(f"{path}: was trained with {group}._target_={found}, this run asks for {asked}")
-        if before["sha256"] != now["sha256"]:
-            raise UserError(
-                f"{path}: was trained on other rows, SHA-256 {before['sha256'][:12]}… of {before['rows']}, "
-                f"found {now['sha256'][:12]}… of {now['rows']}"
-            )
-    epochs = int(state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
-    steps = int(state["global_step"])
-    if said := _nothing_left(cfg, state, epochs, steps, callbacks):
-        raise NothingLeft(f"resume={cfg.resume}: {said}")
-    if before is not None and not before["whole"]:
-        raise UserError(
-            f"{path}: trainer.max_steps ended it within epoch {epochs}, after optimizer step {steps}: "
-            "only a run of whole epochs can be gone on from"
-        )
-    if cfg.trainer.max_steps != -1 and steps != epochs * batches:
-        raise UserError(
-            f"{path}: trainer.max_steps={cfg.trainer.max_steps} counts {batches} optimizer steps an epoch, "
-            f"the run had {steps} in {epochs}: trainer.max_epochs says how long it is"
-        )
-    return path
-
-
-def _nothing_left(
-    cfg: Config, state: dict[str, Any], epochs: int, steps: int, callbacks: Mapping[str, Any]
-) -> str | None:
-    """Why the training of a checkpoint is over, and what makes it longer; None where it is not over."""
-    from src.training.early_stopping import EarlyStopping
-
-    for name, done in (("epochs", epochs), ("steps", steps)):
-        most = cfg.trainer[f"max_{name}"]
-        if most != -1 and done >= most:
-            return f"has {done} {name} already, nothing is left to do; a larger trainer.max_{name} than {most} goes on"
-    for name, callback in callbacks.items():
-        waited = state["callbacks"].get(callback.state_key, {}).get("waited", 0)
-        if isinstance(callback, EarlyStopping) and waited >= callback.patience:
-            return (
-                f"stopped early after {epochs} epochs, nothing is left to do; "
-                f"a larger callbacks.{name}.patience than {callback.patience} goes on"
-            )
-    return None
-
-
-def _read(path: Path, *parts: str) -> "tuple[dict[str, Any], Encoder]":
+def read_checkpoint(path: Path, *parts: str) -> "tuple[dict[str, Any], Encoder]":
     """A checkpoint that holds these parts, and its encoder."""
     import torch
 
@@ -199,6 +116,6 @@ def _read(path: Path, *parts: str) -> "tuple[dict[str, Any], Encoder]":
         raise UserError(f"{path}: is not a whole checkpoint ({type(error).__name__})") from None
 
 
-def _in_one_line(error: Exception) -> str:
+def in_one_line(error: Exception) -> str:
     """The first two lines of a message: PyTorch's heading names the class, the next line what is wrong."""
     return " ".join(" ".join(str(error).splitlines()[:2]).split())

@@ -22,9 +22,11 @@ from src.config.objective import objective
 from src.config.values import container, flatten
 from src.data.described import described
 from src.errors import NothingLeft, UserError
-from src.runs.folder import RunFolder, run_command
+from src.runs.again import asked, is_own, note, note_overrides
+from src.runs.folder import RunFolder, run_command, write_text
 from src.runs.lock import claimed
 from src.runs.resume import continued
+from src.runs.status import FAILED, INTERRUPTED
 from src.training.task import larger_is_better, objectives_of
 
 if TYPE_CHECKING:
@@ -58,30 +60,35 @@ def run(cfg: DictConfig, pruner_of: PrunerOf, together: Fit) -> float | list[flo
     overrides: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)  # as they were given, ${…} and all
     if cfg.get("resume") is not None:  # see unbound in src.train
         overrides = [override.removeprefix("++") for override in overrides]
-    command = run_command(overrides, swept=not alone)
     if alone or not _is_first():
         # src.plugins.folders holds the folder, or the first of several processes does.
-        return _run(cfg, folder, alone, command, overrides, pruner_of, together)
+        return _run(cfg, folder, alone, overrides, pruner_of, together)
     with claimed(folder.path, str(folder.path), overrides):
-        return _run(cfg, folder, alone, command, overrides, pruner_of, together)
+        return _run(cfg, folder, alone, overrides, pruner_of, together)
 
 
 def _run(
     cfg: DictConfig,
     folder: RunFolder,
     alone: bool,
-    command: str,
     overrides: list[str],
     pruner_of: PrunerOf,
     together: Fit,
 ) -> float | list[float]:
     hydra = HydraConfig.get()
     first = _is_first()
+    source, own = cfg.get("resume"), alone and is_own(cfg.get("resume"), folder.path)
+    asked_for = asked(folder, overrides) if own else overrides
+    command = run_command(asked_for, swept=not alone)
     try:
         check_keys(cfg)
         OmegaConf.resolve(cfg)
-        if cfg.resume is not None:
-            cfg = continued(cfg, overrides, packages(cfg.trust))
+        if own and hydra.output_subdir is not None:  # nothing was begun there; see src.plugins.folders
+            cfg.resume, own = None, False
+            log.info("%s: nothing was begun there, the run begins", folder.path)
+            note_overrides(folder, asked_for)
+        elif cfg.resume is not None:
+            cfg = continued(cfg, overrides, packages(cfg.trust), own)
         settle(cfg)
         check(cfg)
         way.check_accelerator(cfg)
@@ -89,9 +96,11 @@ def _run(
         if alone and first and "path" in cfg.data:
             for line in described(rows):
                 log.info("%s", line)
-        if first:
+        if first and own:
+            note(folder, cfg, asked_for)
+        elif first:
             # Resolved, so that the folder can be read where Hydra's own resolvers are not.
-            OmegaConf.save(cfg, folder.config)
+            write_text(folder.config, OmegaConf.to_yaml(cfg), durable=True)
         import_lightning()
         from src.runs.ensemble import is_several
         from src.runs.fit import fit
@@ -105,22 +114,32 @@ def _run(
         models = (cfg.folds or cfg.ensemble) if several else 1
         pruner = pruner_of(hydra, aim, larger_is_better(aim), cfg.trainer.max_epochs, models)
         train = together if several else fit
-        summary = train(cfg, rows, folder, command, overrides, drawn, pruner)
+        summary = train(cfg, rows, folder, command, asked_for, drawn, pruner, own)
+    except KeyboardInterrupt:
+        if first and (folder.begun() or folder.metrics.exists()) and not folder.summary.exists():
+            _end(folder, {"status": INTERRUPTED, "command": command, "overrides": asked_for})
+        raise
     except Exception as error:
         mistake = _told(error, cfg)
         if first and alone and isinstance(mistake, NothingLeft):
             log.info("%s", mistake)
-            return RunFolder(str(cfg.resume)).read_summary().get("objective", {}).get("value", math.nan)
-        refused = alone and mistake and not (folder.checkpoints.exists() or folder.metrics.exists())
+            return RunFolder(str(source)).read_summary().get("objective", {}).get("value", math.nan)
+        refused = alone and mistake and (own or not (folder.checkpoints.exists() or folder.metrics.exists()))
         if first and not refused:
             said = str(mistake or f"{type(error).__name__}: {error}")
-            folder.write_summary({"status": "failed", "message": said, "command": command, "overrides": overrides})
+            _end(folder, {"status": FAILED, "message": said, "command": command, "overrides": asked_for})
         if mistake:
             raise mistake from error
         raise
     if not summary:
         return math.nan  # the first of several processes has more to say
     return show(summary, folder, alone)
+
+
+def _end(folder: RunFolder, summary: dict[str, Any]) -> None:
+    """Says how a run ended that came to nothing; where there is no room for that, or no folder, it goes without."""
+    with suppress(OSError):
+        folder.write_summary(summary)
 
 
 def _told(error: Exception, cfg: DictConfig) -> UserError | None:

@@ -41,6 +41,7 @@ def fit_together(
     overrides: Sequence[str],
     figures: bool,
     pruner: "Pruner | None" = None,
+    own: bool = False,
 ) -> dict[str, Any]:
     """Trains each model in members/ of the run's folder and writes what they come to together, summary.json last.
 
