@@ -132,4 +132,7 @@ def _check_models(cfg: Config) -> None:
     if folds is not None and ensemble is not None:
         raise UserError(f"folds={folds} and ensemble={ensemble}: the models of folds are an ensemble, leave one out")
     if cfg.resume is not None and (ensemble is not None or (folds is not None and fold is None)):
-        raise UserError(f"resume={cfg.resume}: models that predict together are resumed one by one, from members/")
+        raise UserError(
+            f"resume={cfg.resume}: models that predict together go on in their own folder, hydra.run.dir={cfg.resume}, "
+            "or one by one from members/"
+        )

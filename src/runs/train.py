@@ -116,7 +116,7 @@ def _run(
         train = together if several else fit
         summary = train(cfg, rows, folder, command, asked_for, drawn, pruner, own)
     except KeyboardInterrupt:
-        if first and (folder.begun() or folder.metrics.exists()) and not folder.summary.exists():
+        if first and any(each.begun() for each in (folder, *folder.members())) and not folder.read_summary():
             _end(folder, {"status": INTERRUPTED, "command": command, "overrides": asked_for})
         raise
     except Exception as error:
@@ -171,7 +171,9 @@ def show(summary: dict[str, Any], folder: RunFolder, alone: bool) -> float | lis
     else:
         name = summary["objective"]["name"]
         log.info("%s: %s = %.6g in %.2f s", status, name, objective, summary["seconds"]["total"])
-    if status == "interrupted":
+    if status == INTERRUPTED:
+        if alone:
+            log.info("goes on by: python -m src.train hydra.run.dir=%s resume=%s", folder.path, folder.path)
         raise KeyboardInterrupt
     if alone and status == "diverged":
         raise SystemExit(1)

@@ -11,11 +11,12 @@ from src.config.values import Config, Values, container, flatten
 from src.config.yaml_files import dump
 from src.data.encoder import Shape
 from src.data.table import Table
+from src.errors import NothingLeft
 from src.runs import ensemble
 from src.runs.fit import fit
-from src.runs.folder import RunFolder
+from src.runs.folder import RunFolder, run_command, write_text
 from src.runs.outcome import elapsed
-from src.runs.status import has_result
+from src.runs.status import INTERRUPTED, has_result
 from src.stacks.grouping import why_alone
 from src.stacks.job import Job
 from src.stacks.members import write
@@ -52,6 +53,7 @@ def fit_together(
         command, overrides: how this run was asked for.
         figures: whether to draw each model.
         pruner: asked after each epoch for the models together.
+        own: whether to go on with what an earlier process left of this very run in the folder.
 
     Returns:
         The summary.
@@ -60,7 +62,10 @@ def fit_together(
         UserError: something in the configuration cannot be built, or no model came to a result.
     """
     started = time.perf_counter() - rows.seconds
-    folder.clear(overrides)
+    if own:
+        folder.tidy()
+    else:
+        folder.clear(overrides)
     jobs = [
         Job(
             place,
@@ -73,6 +78,8 @@ def fit_together(
     hydra = folder.hydra.read_text(encoding="utf-8") if folder.hydra.is_file() else ""
     reason = why_alone(flatten(jobs[0].cfg), Values.of(jobs[0].cfg))
     summaries: list[dict[str, Any]] = []
+    if own and any(job.folder.begun() for job in jobs):
+        reason = "they go on from where each was stopped"
     if not reason:
         try:
             summaries = _stacked(rows, jobs, hydra, pruner)
@@ -80,7 +87,7 @@ def fit_together(
             reason = str(why)
     if reason:
         log.info("model by model: %s", reason)
-        summaries = [_alone(rows, job, hydra) for job in jobs]
+        summaries = [_alone(rows, job, hydra, own) for job in jobs]
     trained = time.perf_counter()
     summary = _summary(cfg, rows, folder, jobs, summaries)
     summary |= {"command": command, "overrides": list(overrides)}
@@ -99,14 +106,19 @@ def _stacked(rows: Table, jobs: list[Job], hydra: str, pruner: "Pruner | None") 
     return [found[job.number] for job in jobs]
 
 
-def _alone(rows: Table, job: Job, hydra: str) -> dict[str, Any]:
-    from src.runs.folder import run_command
-
+def _alone(rows: Table, job: Job, hydra: str, own: bool) -> dict[str, Any]:
     for name, text in _files(job, hydra).items():
         path = job.folder.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    return fit(job.cfg, rows, job.folder, run_command(job.overrides, swept=False), job.overrides, job.cfg.figures)
+        write_text(path, text)
+    command = run_command(job.overrides, swept=False)
+    try:
+        summary = fit(job.cfg, rows, job.folder, command, job.overrides, job.cfg.figures, own=own)
+    except NothingLeft:
+        return job.folder.read_summary()
+    if summary["status"] == INTERRUPTED:
+        raise KeyboardInterrupt
+    return summary
 
 
 def _files(job: Job, hydra: str) -> dict[str, str]:
