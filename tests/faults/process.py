@@ -5,7 +5,9 @@ import signal
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -39,22 +41,28 @@ class Forked:
         where: the folder that it is started in.
         arguments: of the command.
         before: called in the process first, to break something.
+        output: where what it prints goes.
     """
 
-    def __init__(self, where: Path, *arguments: str, before: Callable[[], None] | None = None) -> None:
-        self.log = where / "output.txt"
+    def __init__(
+        self, where: Path, *arguments: str, before: Callable[[], None] | None = None, output: Path | None = None
+    ) -> None:
+        self.log = output or where / "output.txt"
         self.code: int | None = None
         sys.stdout.flush()
         sys.stderr.flush()
         self.pid = os.fork()
         if not self.pid:
             self._be(where, arguments, before)
+        with suppress(OSError):
+            os.setpgid(self.pid, self.pid)  # whichever of the two comes first
 
     def _be(self, where: Path, arguments: tuple[str, ...], before: Callable[[], None] | None) -> None:
         code = 70
         try:
-            os.setsid()
+            os.setpgid(0, 0)
             os.chdir(where)
+            warnings.simplefilter("ignore")
             target = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             os.dup2(target, 1)
             os.dup2(target, 2)
