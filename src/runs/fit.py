@@ -48,7 +48,7 @@ def fit(
     overrides: Sequence[str],
     figures: bool,
     pruner: Pruner | None = None,
-    own: bool = False,
+    own: Callable[[], None] | None = None,
 ) -> dict[str, Any]:
     """Trains, evaluates, draws, and writes summary.json last.
 
@@ -59,7 +59,7 @@ def fit(
         command, overrides: how this run was asked for.
         figures: whether to draw.
         pruner: asked after each epoch whether to prune.
-        own: whether to go on with what an earlier process left of this very run in the folder.
+        own: given where the run in the folder is to go on there; called before anything of it is changed.
 
     Returns:
         The summary; {} in all but the first of several processes.
@@ -100,6 +100,7 @@ def fit(
     point = resumable(cfg, source, module, rows, steps, named, source is folder) if source else None
     if trainer.is_global_zero:
         if own:
+            own()
             folder.reopen(point.epochs if point else 0)
         else:
             folder.clear(overrides)
@@ -118,7 +119,7 @@ def fit(
         point.finish(member, part, history)
         live.again(trainer, last=True)
     else:
-        with ending, quiet(), threads(number), ranks(trainer, cfg, folder, own):
+        with ending, quiet(), threads(number), ranks(trainer, cfg, folder, own is not None):
             _train(trainer, module, data, point)
     if not trainer.is_global_zero:
         return {}

@@ -5,6 +5,7 @@ import math
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -96,9 +97,7 @@ def _run(
         if alone and first and "path" in cfg.data:
             for line in described(rows):
                 log.info("%s", line)
-        if first and own:
-            note(folder, cfg, asked_for)
-        elif first:
+        if first and not own:
             # Resolved, so that the folder can be read where Hydra's own resolvers are not.
             write_text(folder.config, OmegaConf.to_yaml(cfg), durable=True)
         import_lightning()
@@ -114,7 +113,8 @@ def _run(
         models = (cfg.folds or cfg.ensemble) if several else 1
         pruner = pruner_of(hydra, aim, larger_is_better(aim), cfg.trainer.max_epochs, models)
         train = together if several else fit
-        summary = train(cfg, rows, folder, command, asked_for, drawn, pruner, own)
+        accepted = partial(note, folder, cfg, asked_for) if own else None
+        summary = train(cfg, rows, folder, command, asked_for, drawn, pruner, accepted)
     except KeyboardInterrupt:
         if first and any(each.begun() for each in (folder, *folder.members())) and not folder.read_summary():
             _end(folder, {"status": INTERRUPTED, "command": command, "overrides": asked_for})

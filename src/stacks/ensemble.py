@@ -3,7 +3,7 @@
 import logging
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from src.config.objective import objectives
@@ -42,7 +42,7 @@ def fit_together(
     overrides: Sequence[str],
     figures: bool,
     pruner: "Pruner | None" = None,
-    own: bool = False,
+    own: Callable[[], None] | None = None,
 ) -> dict[str, Any]:
     """Trains each model in members/ of the run's folder and writes what they come to together, summary.json last.
 
@@ -53,7 +53,7 @@ def fit_together(
         command, overrides: how this run was asked for.
         figures: whether to draw each model.
         pruner: asked after each epoch for the models together.
-        own: whether to go on with what an earlier process left of this very run in the folder.
+        own: see ``fit``.
 
     Returns:
         The summary.
@@ -63,6 +63,7 @@ def fit_together(
     """
     started = time.perf_counter() - rows.seconds
     if own:
+        own()
         folder.tidy()
     else:
         folder.clear(overrides)
@@ -87,7 +88,7 @@ def fit_together(
             reason = str(why)
     if reason:
         log.info("model by model: %s", reason)
-        summaries = [_alone(rows, job, hydra, own) for job in jobs]
+        summaries = [_alone(rows, job, hydra, own is not None) for job in jobs]
     trained = time.perf_counter()
     summary = _summary(cfg, rows, folder, jobs, summaries)
     summary |= {"command": command, "overrides": list(overrides)}
@@ -113,7 +114,9 @@ def _alone(rows: Table, job: Job, hydra: str, own: bool) -> dict[str, Any]:
         write_text(path, text)
     command = run_command(job.overrides, swept=False)
     try:
-        summary = fit(job.cfg, rows, job.folder, command, job.overrides, job.cfg.figures, own=own)
+        summary = fit(
+            job.cfg, rows, job.folder, command, job.overrides, job.cfg.figures, own=(lambda: None) if own else None
+        )
     except NothingLeft:
         return job.folder.read_summary()
     if summary["status"] == INTERRUPTED:

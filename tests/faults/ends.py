@@ -30,9 +30,14 @@ DIVERGING: dict[str, tuple[str, ...]] = {
     "one epoch at lr=9e18": ("optimizer.lr=9e18", "trainer.max_epochs=1"),
     "weights past all bounds, the loss flat": ("loss=mae", "optimizer.lr=9e18", "trainer.max_epochs=1"),
     "a loss of 5e26": ("optimizer.lr=1e11", "trainer.max_epochs=3"),
-    "a NaN in a batch": ("loss._target_=tests.training.broken.Broken", "+loss.since=15", "data.batch_size=6"),
+    "a NaN in a batch": (
+        "loss._target_=tests.training.broken.Broken",
+        "+loss.since=15",
+        "+loss.value=nan",
+        "data.batch_size=6",
+    ),
     "a NaN after sound checkpoints": (
-        *("loss._target_=tests.training.broken.Broken", "+loss.since=40", "data.batch_size=6"),
+        *("loss._target_=tests.training.broken.Broken", "+loss.since=40", "+loss.value=nan", "data.batch_size=6"),
         "callbacks.checkpoints.every_n_epochs=2",
     ),
 }
@@ -49,7 +54,10 @@ def signals(where: Path, count: int, chance: random.Random) -> Tally:
         process = Forked(folder, *line)
         if kind in ("lone", "plain"):
             process.until((folder / "run" / "metrics.csv").exists)
-        time.sleep(chance.uniform(1.5, 2.5) if kind in ("stack", "folds", "sweep") else chance.uniform(0, 0.5))
+        if kind in ("folds", "stack"):  # which write nothing before their end
+            process.until(lambda: any((folder / "run").glob("*.*")))  # noqa: B023
+            time.sleep(4)
+        time.sleep(chance.uniform(1, 2) if kind == "sweep" else chance.uniform(0, 0.5))
         process.send(number)
         code = process.wait()
         tally.count += 1
@@ -99,9 +107,8 @@ def _go_on(tally: Tally, folder: Path, kind: str) -> None:
 
 def _epochs(run: Path) -> int:
     summary = RunFolder(run).read_summary()
-    return int(summary.get("epochs", 0)) or max(
-        int(json.loads(path.read_text())["epochs"]) for path in run.glob("members/*/summary.json")
-    )
+    members = [int(json.loads(path.read_text())["epochs"]) for path in run.glob("members/*/summary.json")]
+    return int(summary.get("epochs", 0)) or max(members, default=0)
 
 
 def diverging(where: Path, count: int, chance: random.Random) -> Tally:
