@@ -43,34 +43,48 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="a word of the rows' names")
     parser.add_argument("--share", type=float, default=1.0, help="of each count")
+    parser.add_argument("--minutes", type=float, default=60, help="after which no further row is begun")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     where = Path(tempfile.mkdtemp(prefix="plumbline-"))
     began = time.monotonic()
     warm()
     chosen = [row for row in rows(where) if options.only.lower() in row.fault.lower()]
-    results = _in_lanes(chosen, where, options.share, options.seed)
-    print("| fault | how | count | result |\n| --- | --- | --- | --- |")
-    for row, (tally, seconds) in zip(chosen, results, strict=True):
-        said = "as promised" if not tally.unmet else f"{len(tally.unmet)} UNMET"
-        print(f"| {row.fault} | {row.how} | {tally.count} | {said}, {seconds:.0f} s |")
-    unmet = [(row, text) for row, (tally, _) in zip(chosen, results, strict=True) for text in tally.unmet]
-    for row, text in unmet:
-        print(f"{row.fault}: {text}")
+    _in_lanes(chosen, where, options.share, options.seed, began + options.minutes * 60)
+    unmet = show(chosen, where)
     print(f"{time.monotonic() - began:.0f} s" + (f"; folders are left in {where}" if unmet else ""))
     if unmet:
         raise SystemExit(1)
     shutil.rmtree(where, ignore_errors=True)
 
 
-def _in_lanes(chosen: list[Row], where: Path, share: float, seed: int) -> list[tuple[Tally, float]]:
-    """What came of each row; so many at a time, the longest first."""
+def show(chosen: list[Row], where: Path) -> int:
+    """Prints the rows that were done, and below what was not kept; returns how much that is."""
+    done = [(row, *_read(_home(where, place))) for place, row in enumerate(chosen) if _home(where, place).is_dir()]
+    print("| fault | how | count | result |\n| --- | --- | --- | --- |")
+    for row, tally, seconds in done:
+        said = "as promised" if not tally.unmet else f"{len(tally.unmet)} UNMET"
+        print(f"| {row.fault} | {row.how} | {tally.count} | {said}, {seconds:.0f} s |")
+    unmet = [(row, text) for row, tally, _ in done for text in tally.unmet]
+    for row, text in unmet:
+        print(f"{row.fault}: {text}")
+    if len(done) < len(chosen):
+        print(f"not done: {', '.join(row.fault for row in chosen if row not in [each[0] for each in done])}")
+    return len(unmet)
+
+
+def _home(where: Path, place: int) -> Path:
+    return where / f"row{place}"
+
+
+def _in_lanes(chosen: list[Row], where: Path, share: float, seed: int, until: float) -> None:
+    """Does the rows, so many at a time, the longest first."""
     waiting = sorted(range(len(chosen)), key=lambda place: chosen[place].count)
     running: dict[int, int] = {}
-    while waiting or running:
-        while waiting and len(running) < _LANES:
+    while running or (waiting and time.monotonic() < until):
+        while waiting and len(running) < _LANES and time.monotonic() < until:
             place = waiting.pop()
-            home = where / f"row{place}"
+            home = _home(where, place)
             home.mkdir()
             sys.stdout.flush()
             pid = os.fork()
@@ -80,7 +94,6 @@ def _in_lanes(chosen: list[Row], where: Path, share: float, seed: int) -> list[t
         pid, _ = os.wait()
         place = running.pop(pid)
         print(f"done: {chosen[place].fault}", file=sys.stderr, flush=True)
-    return [_read(where / f"row{place}" / "tally.json") for place in range(len(chosen))]
 
 
 def _do(row: Row, home: Path, count: int, chance: random.Random) -> None:
@@ -95,7 +108,8 @@ def _do(row: Row, home: Path, count: int, chance: random.Random) -> None:
         os._exit(0)
 
 
-def _read(path: Path) -> tuple[Tally, float]:
+def _read(home: Path) -> tuple[Tally, float]:
+    path = home / "tally.json"
     if not path.is_file():
         return Tally(0, ["the row itself was ended"]), 0.0
     said = json.loads(path.read_text())
