@@ -157,7 +157,11 @@ def test_nothing_of_a_left_out_row_reaches_a_model(tmp_path: Path) -> None:
         (["folds=3", "fold=3"], "fold=3 needs folds above it, as in folds=5 fold=0, found folds=3"),
         (["folds=3", "ensemble=2"], "folds=3 and ensemble=2: the models of folds are an ensemble, leave one out"),
         (["objective=oof/mse"], "objective=oof/mse is over the rows that folds leave out, expected folds=5 with it"),
-        (["folds=3", "resume=x"], "resume=x: models that predict together go on in their own folder"),
+        (
+            ["folds=3", "resume=x"],
+            "resume=x: models that predict together go on in their own folder, hydra.run.dir=x, "
+            "or one by one from members/",
+        ),
     ],
 )
 def test_what_does_not_go_together(overrides: list[str], said: str) -> None:
