@@ -76,6 +76,8 @@ def told(error: BaseException, overrides: Sequence[str] = ()) -> UserError | Non
         return UserError("an interpolation leads back to itself, expected ${KEY} of another key")
     if isinstance(error, AssertionError) and "configure_log" in called:
         return UserError("hydra.verbose must be true, false, or a logger's name or several")
+    if "hydra._internal.logging_config" in where and isinstance(cause, OSError) and cause.filename:
+        return UserError(f"{cause.filename}: {cause.strerror}")
     if "hydra._internal.logging_config" in where:
         return UserError(
             f"hydra.job_logging: {first_line(error)}, expected hydra/job_logging=default and what it takes"

@@ -1,4 +1,4 @@
-"""How every command ends: one line and an exit code for a mistake, 130 for Ctrl-C."""
+"""How every command ends: one line and an exit code for a mistake, 130 for Ctrl-C, 143 for SIGTERM."""
 
 import os
 import sys
@@ -9,6 +9,7 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.types import Quote, QuotedString
 
 from src.adapters.hydra_errors import raised
+from src.adapters.signals import as_ctrl_c, exit_code
 from src.config.answers import told
 from src.config.help import help_of, is_asked
 from src.errors import UserError, first_line, log_printable, refuse
@@ -22,7 +23,7 @@ def door(command: Callable[[], Any], *paths: str) -> None:
     """Runs a command.
 
     Exits with 2 and a line after a mistake, whoever found it (``HYDRA_FULL_ERROR=1`` shows the traceback), with 130
-    after Ctrl-C.
+    after Ctrl-C, and likewise with 128 and the signal's number after another that asks it to end.
 
     Args:
         command: what ``hydra.main`` made.
@@ -41,11 +42,11 @@ def door(command: Callable[[], Any], *paths: str) -> None:
     setattr(parser, "error", lambda message: refuse(f"{message}; --help lists what there is"))  # noqa: B010
     overrides = parser.parse_intermixed_args(sys.argv[1:]).overrides
     try:
-        with raised(lambda error: told(error, overrides)):
+        with as_ctrl_c(), raised(lambda error: told(error, overrides)):
             command()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(exit_code())
     except UserError as error:
         refuse(error)
     except ValueError as error:  # two flags that do not go together; all else Hydra reports

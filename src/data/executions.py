@@ -73,9 +73,19 @@ class Executions(Sampler[list[Stretch]]):
         span: whether an execution may hold several epochs when one is short.
         max_epochs: where training ends; an execution never passes it. -1 for no limit.
         max_steps: likewise in optimizer steps.
+        cut: nor does it pass a multiple of so many epochs; None for no such bound.
     """
 
-    def __init__(self, rows: int, batch_size: int, steps: int, span: bool, max_epochs: int, max_steps: int) -> None:
+    def __init__(
+        self,
+        rows: int,
+        batch_size: int,
+        steps: int,
+        span: bool,
+        max_epochs: int,
+        max_steps: int,
+        cut: int | None = None,
+    ) -> None:
         self.rows = rows
         self.batch_size = batch_size
         self.batches = math.ceil(rows / batch_size)
@@ -83,6 +93,7 @@ class Executions(Sampler[list[Stretch]]):
         self.epochs = max(1, self.steps // self.batches) if span else 1
         self.max_epochs = max_epochs
         self.max_steps = max_steps
+        self.cut = cut
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -102,6 +113,8 @@ class Executions(Sampler[list[Stretch]]):
             last = self.epoch + self.epochs
             if self.max_epochs != -1:
                 last = min(last, self.max_epochs)
+            if self.cut is not None:
+                last = min(last, (self.epoch // self.cut + 1) * self.cut)
             stretches = (self._stretch(epoch, 0, self.rows) for epoch in range(self.epoch, last))
             yield [stretch for stretch in stretches if stretch]
 

@@ -41,6 +41,7 @@ class DataModule(pl.LightningDataModule):
         self.gather = Gather(parts, seeds, sizes, (0, 1))
         self.steps_per_execution = steps_per_execution
         self.span = span
+        self.cut: int | None = None  # epochs whose multiples no execution passes
 
     @property
     def batch_size(self) -> int:
@@ -71,7 +72,9 @@ class DataModule(pl.LightningDataModule):
             batch_size=None,
             # Its own generator: the iterator draws a number, and dropout must not notice.
             generator=torch.Generator(),
-            sampler=Executions(gather.rows, gather.batch_size, steps, self.span, trainer.max_epochs, trainer.max_steps),
+            sampler=Executions(
+                *(gather.rows, gather.batch_size, steps, self.span, trainer.max_epochs, trainer.max_steps, self.cut)
+            ),
         )
 
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:

@@ -24,8 +24,10 @@ from src.adapters.hydra_files import written_through
 from src.config.answers import told
 from src.config.resolvers import within
 from src.config.settings import check_first_job, check_settings
-from src.config.yaml_files import load, masked_yaml
+from src.config.yaml_files import masked_yaml
 from src.errors import UserError, printable, refuse
+from src.plugins.resumed import goes_into_itself, named_by_user, settle_resume
+from src.runs.again import is_written
 from src.runs.folder import RunFolder, remove_empty
 from src.runs.lock import claimed
 from src.sweeping.pruning import SWEEPER
@@ -50,15 +52,20 @@ class Folders(Callback):
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Claims the run's folder, before Hydra writes into it; a run that is resumed keeps its name."""
+        logging.raiseExceptions = False  # a full disk would print a traceback for each line of a log
         with _in_one_line():
-            if config.get("resume") is not None:
-                _settle_resume(config)
-                _name_by_run(config)
+            own = goes_into_itself(config)
+            settle_resume(config, own)
             check_settings(config, "run")
             folder = _claim(config, "run")
         if os.environ.get("LOCAL_RANK", "0") == "0":  # the others of several processes join the first in its folder
-            self._hold(folder, "run")
-            self._folder = folder
+            self._hold(folder, "run", own)
+            if not own or not any(folder.iterdir()):
+                self._folder = folder
+            with _in_one_line():
+                if own and is_written(RunFolder(folder), config.hydra.overrides.task):
+                    with read_write(config.hydra):
+                        config.hydra.output_subdir = None  # .hydra says already what the run is
 
     def on_run_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Lets go of the folder, and removes it where the run never started."""
@@ -88,10 +95,10 @@ class Folders(Callback):
                 refuse(error)
             self._hold(_claim(config, "sweep"), "sweep")
 
-    def _hold(self, folder: Path, kind: str) -> None:
+    def _hold(self, folder: Path, kind: str, own: bool = False) -> None:
         """Keeps others out of a folder; ends the process where it is not empty, or another has it."""
         try:
-            self._held.enter_context(claimed(folder, f"hydra.{kind}.dir={folder}"))
+            self._held.enter_context(claimed(folder, f"hydra.{kind}.dir={folder}", own=own))
         except UserError as error:
             self._refused = True
             refuse(error)
@@ -150,27 +157,8 @@ def _name_by_study(config: DictConfig) -> None:
         data = Path(str(config.data.path)).stem if choices.get("data") == "csv" else choices.get("data")
         name = re.sub(r"[^\w.+-]+", "-", f"{name}-{data}")
         _override(config, "hydra.sweeper.study_name", name)
-    if not _named_by_user(config, "hydra.sweep.dir"):
+    if not named_by_user(config, "hydra.sweep.dir"):
         _override(config, "hydra.sweep.dir", f"outputs/sweeps/{name}")
-
-
-def _settle_resume(config: DictConfig) -> None:
-    """Says which run ``resume=last`` means now: a moment later the newest is the one that resumes it."""
-    with read_write(config):
-        config.resume = str(RunFolder.existing(config.resume, "resume").path)
-
-
-def _name_by_run(config: DictConfig) -> None:
-    """Takes the name of the run that is resumed, which conf/'s choices do not tell."""
-    try:
-        name = str(load(RunFolder(config.resume).config)["name"])
-    except Exception:  # whatever is wrong with the folder, the job says
-        return
-    if re.fullmatch(r"[\w+-][\w.+-]*", name) and not any(
-        override.lstrip("+").startswith("name=") for override in config.hydra.overrides.task
-    ):
-        with read_write(config):
-            config.name = name
 
 
 def _direct_by_objective(config: DictConfig) -> None:
@@ -178,7 +166,7 @@ def _direct_by_objective(config: DictConfig) -> None:
     from src.config.objective import objectives
 
     key, given = "hydra.sweeper.direction", config.hydra.sweeper.get("direction")
-    if "direction" in config.hydra.sweeper and not _named_by_user(config, key):
+    if "direction" in config.hydra.sweeper and not named_by_user(config, key):
         found = [direction_of(name) for name in objectives(config)]
         if given is None or (len(found) > 1 and not OmegaConf.is_list(given)):
             _override(config, key, found if len(found) > 1 else found[0])
@@ -216,7 +204,7 @@ def _claim(config: DictConfig, kind: str) -> Path:
     key = f"hydra.{kind}.dir"
     # ${hydra:…} inside the pattern is read from there.
     wanted = path = Path(str(within(config, lambda: OmegaConf.select(config, key))))
-    if _named_by_user(config, key):
+    if named_by_user(config, key):
         return wanted
     for number in count(2):
         try:
@@ -240,7 +228,3 @@ def _override(config: DictConfig, key: str, value: str | list[str]) -> None:
         parent[leaf] = value
         text = QuotedString(value, Quote.single).with_quotes() if isinstance(value, str) else f"[{','.join(value)}]"
         overrides.hydra.append(f"{key}={text}")
-
-
-def _named_by_user(config: DictConfig, key: str) -> bool:
-    return any(override.startswith(key) for override in config.hydra.overrides.hydra)

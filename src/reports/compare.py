@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from src.adapters.files import replace
 from src.errors import UserError
 from src.reports.leaderboard import Row, short
-from src.runs.folder import RunFolder, write_bytes
+from src.runs.folder import RunFolder
 from src.runs.status import PRUNED, has_result
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def compare(sweep: Path, rows: Sequence[Row]) -> None:
     )
     (sweep / "figures").mkdir(exist_ok=True)
     for name, figure in pictures.items():
-        write_bytes(sweep / "figures" / f"{name}.png", figures.png(figure))
+        replace(sweep / "figures" / f"{name}.png", figures.png(figure), durable=False)
 
 
 def _metrics(folder: RunFolder) -> dict[str, list[float]]:

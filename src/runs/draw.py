@@ -36,7 +36,7 @@ def draw(
     """
     pictures: dict[str, bytes] = {}
     part = reference.part
-    with _optional("figures/"):
+    with optional("figures/"):
         from src.runs import figures
 
         folder.figures.mkdir(parents=True, exist_ok=True)
@@ -53,12 +53,12 @@ def draw(
             fitted=status != DIVERGED,
         )
         for name, figure in figures.FIGURES.items():
-            with _optional(f"figures/{name}.png"):
+            with optional(f"figures/{name}.png"):
                 if drawn := figure(run):
                     pictures[name] = figures.png(drawn)
                     (folder.figures / f"{name}.png").write_bytes(pictures[name])
     if cfg.graph:
-        with _optional("figures/graph"):
+        with optional("figures/graph"):
             _draw_graph(cfg, folder, predictor, part)
     return pictures
 
@@ -74,7 +74,7 @@ def _draw_graph(cfg: Config, folder: RunFolder, predictor: Predictor, part: "Par
 
 
 @contextmanager
-def _optional(what: str) -> Iterator[None]:
+def optional(what: str) -> Iterator[None]:
     """What a finished run can do without: an error in it is a line in the log."""
     try:
         yield
@@ -95,21 +95,21 @@ def write_dashboard(
     What cannot be written is a warning, as in ``draw``.
     """
     if not isinstance(logger, TensorBoard):
-        with _optional("the logger's hyperparameters"):
+        with optional("the logger's hyperparameters"):
             if hasattr(logger, "log_hyperparams"):
                 logger.log_hyperparams(flat(cfg))
         return
     for name, picture in pictures.items():
-        with _optional(f"TensorBoard's picture {name}"):
+        with optional(f"TensorBoard's picture {name}"):
             logger.file.image(name, picture, summary["epochs"])
     if pictures:
-        with _optional("TensorBoard's model graph"):
+        with optional("TensorBoard's model graph"):
             example, _ = part.sample(2)
             logger.file.graph(predictor.net, example.to(next(predictor.net.parameters()).dtype))
     final = summary["metrics"]
-    with _optional("TensorBoard's hyperparameters"):
+    with optional("TensorBoard's hyperparameters"):
         logger.file.hparams(flat(cfg), {f"final/{name}": value for name, value in final.items()})
-    with _optional("the end of TensorBoard's file"):
+    with optional("the end of TensorBoard's file"):
         logger.close()
 
 

@@ -1,8 +1,6 @@
 """One run: from a checked configuration and its table to a run folder that describes itself."""
 
 import logging
-import signal
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import lightning.pytorch as pl
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 
@@ -17,18 +16,21 @@ from src.config import build, optimization, way
 from src.config.objective import monitored
 from src.config.trainer import make_trainer
 from src.config.values import Config
+from src.data.module import DataModule
 from src.data.table import Table
 from src.errors import UserError
 from src.runs.environment import environment
 from src.runs.folder import RunFolder
 from src.runs.live import Live
 from src.runs.outcome import Member, Reference, decoder, elapsed, summarize
+from src.runs.point import Point, resumable
 from src.runs.ranks import ranks
-from src.runs.restore import origin, resumable
+from src.runs.restore import origin
+from src.runs.signals import Interruptible
 from src.training.checkpoints import Checkpoints
 from src.training.early_stopping import Stopping
 from src.training.history import History, Pruner
-from src.training.plain import Closing
+from src.training.plain import Closing, Plain
 from src.training.predictor import Predictor
 from src.training.progress import Progress
 from src.training.stack import Lone
@@ -46,6 +48,7 @@ def fit(
     overrides: Sequence[str],
     figures: bool,
     pruner: Pruner | None = None,
+    own: Callable[[], None] | None = None,
 ) -> dict[str, Any]:
     """Trains, evaluates, draws, and writes summary.json last.
 
@@ -56,6 +59,7 @@ def fit(
         command, overrides: how this run was asked for.
         figures: whether to draw.
         pruner: asked after each epoch whether to prune.
+        own: given where the run in the folder is to go on there; called before anything of it is changed.
 
     Returns:
         The summary; {} in all but the first of several processes.
@@ -89,36 +93,38 @@ def fit(
     )
     data = build.datamodule(cfg, [part], [cfg.seed], [cfg.data.batch_size], reason is not None, span)
     module = optimization.module(cfg, member, data, history, reason is not None)
-    live = Live(folder, history)
+    live, ending = Live(folder, history), Interruptible(history)
     with quiet():
-        trainer = make_trainer(cfg, [Closing(), *callbacks, live], loggers, reason is not None, span, folder.path)
+        watching = [Closing(), ending, *callbacks, live]
+        trainer = make_trainer(cfg, watching, loggers, reason is not None, span, folder.path)
     steps = -(-data.batches // cfg.trainer.accumulate_grad_batches)
-    checkpoint = resumable(cfg, folder.path, module, rows, steps, named) if cfg.resume is not None else None
+    source = folder if own and folder.begun() else RunFolder.existing(cfg.resume, "resume") if cfg.resume else None
+    point = resumable(cfg, source, module, rows, steps, named, source is folder) if source else None
     if trainer.is_global_zero:
-        folder.clear(overrides)
+        if own:
+            own()
+            folder.reopen(point.epochs if point else 0)
+        else:
+            folder.clear(overrides)
     for each in (*callbacks, *loggers):
         _bind(each, folder, member, history, live, partial(origin, cfg, rows))
     for name, each in named.items():
         if isinstance(each, ModelCheckpoint) and each.dirpath is None:
             each.dirpath = str(folder.checkpoints / name)  # apart from best.ckpt and last.ckpt, which are ours
+    data.cut = next((each.every_n_epochs for each in callbacks if isinstance(each, Checkpoints)), None)
     if reason:
         log.info("plain path, one optimizer step per execution: %s", reason)
 
     fit_started = time.perf_counter()
     number = threads_for(sum(p.numel() for p in module.parameters()), data.batch_size, cfg.trainer.threads)
-    with interruptible(history), quiet(), threads(number), ranks(trainer, cfg, folder):
-        try:
-            trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
-        except SystemExit:  # Lightning's answer to a second Ctrl-C
-            raise KeyboardInterrupt from None
-        except MisconfigurationException as error:  # a callback that needs a logger where there is none, say
-            raise UserError(" ".join(str(error).split())) from error
+    if point and point.ended:
+        point.finish(member, part, history)
+        live.again(trainer, last=True)
+    else:
+        with ending, quiet(), threads(number), ranks(trainer, cfg, folder, own is not None):
+            _train(trainer, module, data, point)
     if not trainer.is_global_zero:
         return {}
-    assert module.epochs is not None
-    # A callback of Lightning's or one's own has no reason to give; it just asks the Trainer to stop.
-    early = trainer.should_stop and trainer.current_epoch != trainer.max_epochs
-    module.epochs.finish(trainer.global_step, trainer.current_epoch, "stopped early" if early else "completed")
     trained = time.perf_counter()
     seconds["fit"] = trained - fit_started
     surroundings = environment(str(trainer.strategy.root_device), number)
@@ -128,6 +134,20 @@ def fit(
     seconds |= {"write": elapsed(trained), "total": elapsed(started)}
     folder.write_summary(summary)
     return summary
+
+
+def _train(trainer: pl.Trainer, module: Plain, data: DataModule, point: Point | None) -> None:
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=point.path if point else None, weights_only=True)
+    except SystemExit:  # Lightning's answer to a second Ctrl-C
+        raise KeyboardInterrupt from None
+    except MisconfigurationException as error:  # a callback that needs a logger where there is none, say
+        raise UserError(" ".join(str(error).split())) from error
+    if trainer.is_global_zero:
+        assert module.epochs is not None
+        # A callback of Lightning's or one's own has no reason to give; it just asks the Trainer to stop.
+        early = trainer.should_stop and trainer.current_epoch != trainer.max_epochs
+        module.epochs.finish(trainer.global_step, trainer.current_epoch, "stopped early" if early else "completed")
 
 
 def finish(run: Member, summary: dict[str, Any], predictor: Predictor, loggers: list[Any], figures: bool) -> None:
@@ -145,30 +165,11 @@ def _bind(
 ) -> None:
     """Gives our own callbacks and loggers what only a run knows."""
     if isinstance(each, Checkpoints):
-        each.bind(folder.checkpoints, member, history, run, live.write)
+        each.bind(folder.checkpoints, member, history, run, live.flush)
     elif isinstance(each, Progress):
         each.bind(history)
     elif isinstance(each, TensorBoard):
         each.bind(folder.path)
-
-
-@contextmanager
-def interruptible(history: History) -> Iterator[None]:
-    """Ctrl-C ends the training after the epoch it is in; a second one ends it at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.getsignal(signal.SIGINT)
-
-    def stop(*_: Any) -> None:
-        history.stop("interrupted")
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    signal.signal(signal.SIGINT, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

@@ -7,9 +7,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from src.adapters.files import remove_partial, replace
 from src.errors import UserError, first_line
 from src.runs.find import find
-from src.runs.metrics_file import append, read
+from src.runs.metrics_file import append, cut, read
 from src.runs.status import FAILED, INTERRUPTED
 from src.runs.summary_file import is_as_written, read_summary, text_of
 from src.secrets import masked_overrides
@@ -91,18 +92,25 @@ class RunFolder:
             raise UserError(f"{self.path}: has no checkpoint checkpoints/{name}.ckpt")
         return path
 
-    def why_not(self, again: Sequence[str] | None = None) -> str | None:
+    def begun(self) -> bool:
+        """Whether a training here wrote a checkpoint: there is something to go on from."""
+        return any((self.checkpoints / f"{name}.ckpt").is_file() for name in ("last", "previous"))
+
+    def why_not(self, again: Sequence[str] | None = None, own: bool = False) -> str | None:
         """Why a run may not be written here, in words that follow the folder's name; None where it may.
 
         Args:
             again: the overrides of a job of a sweep, whose folder may hold what a killed attempt at the same job left.
                 None for a run by itself, whose folder is new or empty.
+            own: whether the run in the folder goes on there.
         """
         if not self.path.is_dir() or not any(self.path.iterdir()):
             return None
+        if own:
+            return None if RunFolder(self.path.resolve())._is_ours() else "holds files that are not a run's"
         if again is None:
             there = self.config.is_file() or self.summary.is_file()
-            more = f", or go on with the run in it by resume={self.path} instead" if there else ""
+            more = f", or go on with the run in it by resume={self.path} as well" if there else ""
             return f"is not empty, expected a new or an empty folder: choose another{more}"
         if not self._is_ours():
             return "holds files that are not a run's of this sweep: move them away"
@@ -126,7 +134,25 @@ class RunFolder:
 
     def _owned(self) -> list[Path]:
         owned = [self.path / name for name in OWNED if (self.path / name).exists()]
-        return [*owned, *self.path.glob("events.out.tfevents.*"), *self.path.glob("summary.json.*.partial")]
+        return [*owned, *self._events(), *self.path.glob("summary.json.*.partial")]
+
+    def _events(self) -> list[Path]:
+        return list(self.path.glob("events.out.tfevents.*"))
+
+    def tidy(self) -> None:
+        """Removes what a killed process was writing; while nobody else is at work here."""
+        for folder in (self.path, self.checkpoints, self.hydra.parent):
+            remove_partial(folder)
+
+    def reopen(self, epochs: int) -> None:
+        """Makes ready for going on after so many epochs: what is said of later ones, or of an end, goes.
+
+        Curves of TensorBoard are written anew from metrics.csv.
+        """
+        self.tidy()
+        cut(self.metrics, epochs)
+        for path in (self.summary, *self._events()):
+            path.unlink(missing_ok=True)
 
     def clear(self, again: Sequence[str] | None = None) -> None:
         """Removes what a killed attempt at the same job left, so that no file of two runs stands side by side.
@@ -155,9 +181,15 @@ class RunFolder:
         """
         return read_summary(self.summary) if self.summary.is_file() else {}
 
-    def write_summary(self, summary: dict[str, Any]) -> None:
-        """Writes summary.json in one atomic step, with the checksums of what else a later command reads."""
-        write_text(self.summary, text_of(summary, [self.config, self.metrics, self.out_of_fold], self.path))
+    def write_summary(self, summary: dict[str, Any], durable: bool = True) -> None:
+        """Writes summary.json in one atomic step, with the checksums of what else a later command reads.
+
+        Args:
+            summary: what the run came to.
+            durable: whether it outlives a power cut from here on.
+        """
+        text = text_of(summary, [self.config, self.metrics, self.out_of_fold], self.path)
+        write_text(self.summary, text, durable)
 
     def is_as_written(self, path: Path) -> bool:
         """Whether a file of this run is what it was when the run ended; also where its summary does not say.
@@ -197,19 +229,9 @@ def shown_path(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def write_text(path: Path, text: str) -> None:
-    """Writes a file in one atomic step."""
-    write_bytes(path, text.encode())
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Writes a file in one atomic step; a link that somebody put in its place is not followed."""
-    # A name of its own: two processes that share a sweep write its report at the same moment.
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.unlink(missing_ok=True)
-    with partial.open("xb") as file:
-        file.write(content)
-    os.replace(partial, path)
+def write_text(path: Path, text: str, durable: bool = False) -> None:
+    """Writes a file in one atomic step; for ``durable`` see ``replace``."""
+    replace(path, text.encode(), durable)
 
 
 @contextmanager

@@ -24,7 +24,8 @@ def join() -> None:
         import_lightning()
         from src.runs.fit import fit
 
-        fit(cfg, build.table(cfg), RunFolder(said["folder"]), "", [], figures=False)
+        own = (lambda: None) if said["own"] else None  # the first process has changed what is to be changed
+        fit(cfg, build.table(cfg), RunFolder(said["folder"]), "", [], figures=False, own=own)
     except BaseException:
         traceback.print_exc()
         sys.stderr.flush()

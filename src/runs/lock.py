@@ -68,13 +68,13 @@ def _beside(path: Path) -> Path:
 
 
 @contextmanager
-def claimed(path: Path, named: str, again: Sequence[str] | None = None) -> Iterator[None]:
+def claimed(path: Path, named: str, again: Sequence[str] | None = None, own: bool = False) -> Iterator[None]:
     """Makes a folder, or takes an empty one, and keeps other processes out of it.
 
     Args:
         path: the folder of a run, or of a sweep.
         named: the folder as an error names it.
-        again: see ``RunFolder.why_not``.
+        again, own: see ``RunFolder.why_not``.
 
     Raises:
         UserError: it cannot be made, another process is at work in it, or it holds what is not this run's; it is left
@@ -93,11 +93,11 @@ def claimed(path: Path, named: str, again: Sequence[str] | None = None) -> Itera
                 except (BlockingIOError, FileNotFoundError):
                     raise
                 except OSError:  # NFS locks files alone; there as well, two runs never make the same new folder
-                    if again is not None:
+                    if again is not None or own:
                         _claim(_beside(path), os.O_RDWR | os.O_CREAT, claim)
         except (BlockingIOError, FileNotFoundError):  # it is at work, or just took its folder away
             raise UserError(f"{named}: another process is at work there, choose another folder") from None
-        if reason := RunFolder(path).why_not(again):
+        if reason := RunFolder(path).why_not(again, own):
             raise UserError(f"{named} {reason}")
         yield
 

@@ -2,14 +2,19 @@
 
 import csv
 import io
+import os
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from src.adapters.files import replace
+
 
 def append(path: Path, columns: Mapping[str, np.ndarray], sparse: Collection[str] = ()) -> None:
-    """Adds rows in one write; a new file begins with the columns' names.
+    """Adds rows, all or none; a new file begins with the columns' names.
 
     Args:
         path: the file. Every call for it gives the same columns in the same order.
@@ -19,6 +24,7 @@ def append(path: Path, columns: Mapping[str, np.ndarray], sparse: Collection[str
 
     Raises:
         ValueError: the columns differ in length.
+        OSError: the file cannot be written, and is as it was.
     """
     import pyarrow as pa
     from pyarrow import csv as pa_csv
@@ -36,7 +42,38 @@ def append(path: Path, columns: Mapping[str, np.ndarray], sparse: Collection[str
         head = io.StringIO()
         if not file.tell():
             csv.writer(head, lineterminator="\n").writerow(columns)
-        file.write(head.getvalue().encode() + rows.getvalue().to_pybytes())
+        _write(file, head.getvalue().encode() + rows.getvalue().to_pybytes())
+
+
+def flush(path: Path) -> None:
+    """Has the rows so far outlive a power cut."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _write(file: Any, data: bytes) -> None:
+    start = file.tell()
+    try:
+        while data:
+            data = data[file.write(data) :]  # a full disk takes a part first
+    except OSError as error:
+        with suppress(OSError):
+            file.truncate(start)
+        error.filename = file.name
+        raise
+
+
+def cut(path: Path, epochs: int) -> None:
+    """Keeps the rows of the first ``epochs`` epochs: later ones are trained again, and the last may be torn."""
+    if not path.is_file():
+        return
+    head, *rows = path.read_bytes().splitlines(keepends=True) or [b""]
+    whole = [row for row in rows if row.endswith(b"\n") and row.partition(b",")[0].isdigit()]
+    kept = [row for row in whole if int(row.partition(b",")[0]) <= epochs]
+    if kept:
+        replace(path, head + b"".join(kept))
+    else:
+        path.unlink()
 
 
 def read(path: Path) -> dict[str, list[float]]:

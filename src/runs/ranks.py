@@ -21,6 +21,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 
 from src.adapters.rendezvous import by_file, meet
+from src.adapters.signals import ENDING
 from src.config.values import Config, container
 from src.errors import printable
 from src.runs.folder import RunFolder
@@ -36,11 +37,12 @@ class Ranks(_SubprocessScriptLauncher):
         like: the launcher that Lightning chose.
         cfg: of the run.
         folder: where it is written, by the first process only.
+        own: whether it goes on there.
     """
 
-    def __init__(self, like: _SubprocessScriptLauncher, cfg: Config, folder: RunFolder) -> None:
+    def __init__(self, like: _SubprocessScriptLauncher, cfg: Config, folder: RunFolder, own: bool) -> None:
         super().__init__(like.cluster_environment, like.num_processes, like.num_nodes)
-        self._said = json.dumps({"config": container(cfg), "folder": str(folder.path)})
+        self._said = json.dumps({"config": container(cfg), "folder": str(folder.path), "own": own})
         self._folder = folder
         self._over = threading.Event()
 
@@ -55,7 +57,7 @@ class Ranks(_SubprocessScriptLauncher):
             "WORLD_SIZE": str(self.num_processes * self.num_nodes),
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         }
-        with _ctrl_c_held():  # what a child inherits: Ctrl-C is for the first process, which tells the others
+        with _signals_held():  # what a child inherits: signals are for the first process, which tells the others
             for rank in range(1, self.num_processes):
                 own = os.environ | common | {"LOCAL_RANK": str(rank)}
                 command = [sys.executable, "-m", "src.runs.join"]
@@ -104,7 +106,7 @@ class Ranks(_SubprocessScriptLauncher):
 
 
 @contextmanager
-def ranks(trainer: Trainer, cfg: Config, folder: RunFolder) -> Iterator[None]:
+def ranks(trainer: Trainer, cfg: Config, folder: RunFolder, own: bool) -> Iterator[None]:
     """Has a Trainer of several processes start the others by ``Ranks``; when the block ends, so have they.
 
     Others that were started by somebody else, torchrun or SLURM, are left to them.
@@ -122,7 +124,7 @@ def ranks(trainer: Trainer, cfg: Config, folder: RunFolder) -> Iterator[None]:
             _part()
         return
     before = {name: os.environ.get(name) for name in _VARIABLES}
-    started = Ranks(launcher, cfg, folder)
+    started = Ranks(launcher, cfg, folder, own)
     trainer.strategy._launcher = started
     try:
         with by_file():
@@ -149,12 +151,12 @@ def _part() -> None:
 
 
 @contextmanager
-def _ctrl_c_held() -> Iterator[None]:
-    """Keeps Ctrl-C back inside the block, and for ever from processes that start in it."""
+def _signals_held() -> Iterator[None]:
+    """Keeps Ctrl-C and its like back inside the block, and for ever from processes that start in it."""
     if sys.platform == "win32":
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, set(ENDING))
     try:
         yield
     finally:

@@ -1,7 +1,7 @@
 """The configuration of a run that goes on from another: the folder's, changed by the command line's overrides.
 
 What the overrides do not name stays as it was in the run. What would make it another training is refused here, from
-values alone; whether the rows are the same, ``src.runs.restore.resumable`` asks the checkpoint.
+values alone; whether the rows are the same, ``src.runs.point.resumable`` asks the checkpoint.
 """
 
 from collections.abc import Collection, Sequence
@@ -30,7 +30,7 @@ _PRECISIONS = {"32": "32-true", "64": "64-true", "16": "16-mixed", "bf16": "bf16
 _NOTHING = object()
 
 
-def continued(cfg: DictConfig, overrides: Sequence[str], trust: Collection[str] = ()) -> DictConfig:
+def continued(cfg: DictConfig, overrides: Sequence[str], trust: Collection[str] = (), own: bool = False) -> DictConfig:
     """The configuration of the run in ``cfg.resume`` with these overrides, checked against what it was.
 
     A value sets its key. A group's choice sets the whole group, as conf/ has it and as the other overrides change
@@ -40,6 +40,7 @@ def continued(cfg: DictConfig, overrides: Sequence[str], trust: Collection[str] 
         cfg: composed from conf/ and the overrides.
         overrides: of the task.
         trust: packages of the user's own whose classes the folder may name.
+        own: whether the run goes on in that folder: then what it resumed itself stays as it was.
 
     Raises:
         UserError: there is no such run, it names what a folder may not, or an override changes what has to stay.
@@ -50,7 +51,7 @@ def continued(cfg: DictConfig, overrides: Sequence[str], trust: Collection[str] 
     OmegaConf.resolve(cfg)
     with open_dict(now):
         for name in (*_OF_NOW, *(name for name in cfg if name not in now)):
-            if name in cfg:
+            if name in cfg and not (own and name == "resume"):
                 now[name] = cfg[name]
         for name in cfg.trainer:
             now.trainer.setdefault(name, cfg.trainer[name])

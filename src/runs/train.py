@@ -5,6 +5,7 @@ import math
 import os
 from collections.abc import Callable, Collection
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -20,11 +21,14 @@ from src.config.keys import check_keys
 from src.config.kinds import packages
 from src.config.objective import objective
 from src.config.values import container, flatten
+from src.config.yaml_files import masked_yaml
 from src.data.described import described
 from src.errors import NothingLeft, UserError, log_printable
-from src.runs.folder import RunFolder, run_command
+from src.runs.again import asked, is_own, note, note_overrides
+from src.runs.folder import RunFolder, run_command, write_text
 from src.runs.lock import claimed
 from src.runs.resume import continued
+from src.runs.status import FAILED, INTERRUPTED
 from src.training.task import larger_is_better, objectives_of
 
 if TYPE_CHECKING:
@@ -59,30 +63,35 @@ def run(cfg: DictConfig, pruner_of: PrunerOf, together: Fit) -> float | list[flo
     overrides: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)  # as they were given, ${…} and all
     if cfg.get("resume") is not None:  # see unbound in src.train
         overrides = [override.removeprefix("++") for override in overrides]
-    command = run_command(overrides, swept=not alone)
     if alone or not _is_first():
         # src.plugins.folders holds the folder, or the first of several processes does.
-        return _run(cfg, folder, alone, command, overrides, pruner_of, together)
+        return _run(cfg, folder, alone, overrides, pruner_of, together)
     with claimed(folder.path, str(folder.path), overrides):
-        return _run(cfg, folder, alone, command, overrides, pruner_of, together)
+        return _run(cfg, folder, alone, overrides, pruner_of, together)
 
 
 def _run(
     cfg: DictConfig,
     folder: RunFolder,
     alone: bool,
-    command: str,
     overrides: list[str],
     pruner_of: PrunerOf,
     together: Fit,
 ) -> float | list[float]:
     hydra = HydraConfig.get()
     first = _is_first()
+    source, own = cfg.get("resume"), alone and is_own(cfg.get("resume"), folder.path)
+    asked_for = asked(folder, overrides) if own else overrides
+    command = run_command(asked_for, swept=not alone)
     try:
         check_keys(cfg)
         OmegaConf.resolve(cfg)
-        if cfg.resume is not None:
-            cfg = continued(cfg, overrides, packages(cfg.trust))
+        if own and hydra.output_subdir is not None:  # nothing was begun there; see src.plugins.folders
+            cfg.resume, own = None, False
+            log.info("%s: nothing was begun there, the run begins", folder.path)
+            note_overrides(folder, asked_for)
+        elif cfg.resume is not None:
+            cfg = continued(cfg, overrides, packages(cfg.trust), own)
         settle(cfg)
         check(cfg)
         way.check_accelerator(cfg)
@@ -92,9 +101,9 @@ def _run(
                 log.info("%s", line)
         if alone and first and (said := target_remark(cfg)):
             log.info("%s", said)
-        if first:
+        if first and not own:
             # Resolved, so that the folder can be read where Hydra's own resolvers are not.
-            OmegaConf.save(cfg, folder.config)
+            write_text(folder.config, masked_yaml(OmegaConf.to_yaml(cfg)), durable=True)
         import_lightning()
         from src.runs.ensemble import is_several
         from src.runs.fit import fit
@@ -111,16 +120,21 @@ def _run(
             cfg.baselines = alone and (True if several else "line" if "path" in cfg.data else False)
         pruner = pruner_of(hydra, aim, larger_is_better(aim), cfg.trainer.max_epochs, models)
         train = together if several else fit
-        summary = train(cfg, rows, folder, command, overrides, drawn, pruner)
+        accepted = partial(note, folder, cfg, asked_for) if own else None
+        summary = train(cfg, rows, folder, command, asked_for, drawn, pruner, accepted)
+    except KeyboardInterrupt:
+        if first and any(each.begun() for each in (folder, *folder.members())) and not folder.read_summary():
+            _end(folder, {"status": INTERRUPTED, "command": command, "overrides": asked_for})
+        raise
     except Exception as error:
         mistake = _told(error, cfg)
         if first and alone and isinstance(mistake, NothingLeft):
             log.info("%s", mistake)
-            return RunFolder(str(cfg.resume)).read_summary().get("objective", {}).get("value", math.nan)
-        refused = alone and mistake and not (folder.checkpoints.exists() or folder.metrics.exists())
+            return RunFolder(str(source)).read_summary().get("objective", {}).get("value", math.nan)
+        refused = alone and mistake and (own or not (folder.checkpoints.exists() or folder.metrics.exists()))
         if first and not refused:
             said = str(mistake or f"{type(error).__name__}: {error}")
-            folder.write_summary({"status": "failed", "message": said, "command": command, "overrides": overrides})
+            _end(folder, {"status": FAILED, "message": said, "command": command, "overrides": asked_for})
         if mistake:
             raise mistake from error
         raise
@@ -138,6 +152,12 @@ def target_remark(cfg: DictConfig) -> str | None:
         f"data.target_scaling={kind}: predictions are about medians, not means: where large values are rare their sum "
         "is too small, which rmse holds against them and mae does not"
     )
+
+
+def _end(folder: RunFolder, summary: dict[str, Any]) -> None:
+    """Says how a run ended that came to nothing; where there is no room for that, or no folder, it goes without."""
+    with suppress(OSError):
+        folder.write_summary(summary)
 
 
 def _told(error: Exception, cfg: DictConfig) -> UserError | None:
@@ -171,7 +191,9 @@ def show(summary: dict[str, Any], folder: RunFolder, alone: bool, ignore: Collec
     else:
         name = summary["objective"]["name"]
         log.info("%s: %s = %.6g in %.2f s", status, name, objective, summary["seconds"]["total"])
-    if status == "interrupted":
+    if status == INTERRUPTED:
+        if alone:
+            log.info("goes on by: python -m src.train hydra.run.dir=%s resume=%s", folder.path, folder.path)
         raise KeyboardInterrupt
     if alone and status == "diverged":
         raise SystemExit(1)

@@ -3,7 +3,7 @@
 import logging
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +13,12 @@ from src.config.values import Config, Values, container, flatten
 from src.config.yaml_files import dump, masked_yaml
 from src.data.encoder import Shape
 from src.data.table import Table
+from src.errors import NothingLeft
 from src.runs import baselines, ensemble
 from src.runs.fit import fit
-from src.runs.folder import RunFolder
+from src.runs.folder import RunFolder, run_command, write_text
 from src.runs.outcome import elapsed
-from src.runs.status import has_result
+from src.runs.status import INTERRUPTED, has_result
 from src.stacks import resumed
 from src.stacks.grouping import why_alone
 from src.stacks.job import Job
@@ -44,6 +45,7 @@ def fit_together(
     overrides: Sequence[str],
     figures: bool,
     pruner: "Pruner | None" = None,
+    own: Callable[[], None] | None = None,
 ) -> dict[str, Any]:
     """Trains each model in members/ of the run's folder and writes what they come to together, summary.json last.
 
@@ -54,6 +56,7 @@ def fit_together(
         command, overrides: how this run was asked for.
         figures: whether to draw each model.
         pruner: asked after each epoch for the models together.
+        own: see ``fit``.
 
     Returns:
         The summary.
@@ -62,7 +65,11 @@ def fit_together(
         UserError: something in the configuration cannot be built, or no model came to a result.
     """
     started = time.perf_counter() - rows.seconds
-    folder.clear(overrides)
+    if own:
+        own()
+        folder.tidy()
+    else:
+        folder.clear(overrides)
     jobs = [
         Job(
             place,
@@ -72,12 +79,14 @@ def fit_together(
         )
         for place, (own, more) in enumerate(ensemble.members(Values.of(container(cfg))))
     ]
-    resumes = cfg.get("resume") is not None
+    resumes = cfg.get("resume") is not None and own is None
     if resumes:
         jobs = resumed.from_members(str(cfg.resume), jobs)
     hydra = folder.hydra.read_text(encoding="utf-8") if folder.hydra.is_file() else ""
     reason = why_alone(flatten(jobs[0].cfg), Values.of(jobs[0].cfg))
     summaries: list[dict[str, Any]] = []
+    if own and any(job.folder.begun() for job in jobs):
+        reason = "they go on from where each was stopped"
     if not reason:
         try:
             summaries = _stacked(rows, jobs, hydra, pruner)
@@ -85,7 +94,7 @@ def fit_together(
             reason = str(why)
     if reason:
         log.info("model by model: %s", reason)
-        train = partial(_alone, rows, hydra)
+        train = partial(_alone, rows, hydra, own is not None)
         summaries = resumed.trained(jobs, train) if resumes else [train(job) for job in jobs]
     trained = time.perf_counter()
     summary = _summary(cfg, rows, folder, jobs, summaries)
@@ -105,14 +114,23 @@ def _stacked(rows: Table, jobs: list[Job], hydra: str, pruner: "Pruner | None") 
     return [found[job.number] for job in jobs]
 
 
-def _alone(rows: Table, hydra: str, job: Job) -> dict[str, Any]:
-    from src.runs.folder import run_command
-
+def _alone(rows: Table, hydra: str, own: bool, job: Job) -> dict[str, Any]:
     for name, text in _files(job, hydra).items():
         path = job.folder.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    return fit(job.cfg, rows, job.folder, run_command(job.overrides, swept=False), job.overrides, job.cfg.figures)
+        write_text(path, text)
+    command = run_command(job.overrides, swept=False)
+    try:
+        summary = fit(
+            job.cfg, rows, job.folder, command, job.overrides, job.cfg.figures, own=(lambda: None) if own else None
+        )
+    except NothingLeft:
+        if not own:
+            raise
+        return job.folder.read_summary()
+    if summary["status"] == INTERRUPTED:
+        raise KeyboardInterrupt
+    return summary
 
 
 def _files(job: Job, hydra: str) -> dict[str, str]:

@@ -63,7 +63,7 @@ def write(trained: Trained, files: Callable[[Job], dict[str, str]]) -> Iterator[
         finish(run, summary, predictor, loggers, cfg.figures is True)
         took = before + elapsed(started)
         seconds |= {"write": took - fit, "total": load + took}
-        folder.write_summary(summary)
+        folder.write_summary(summary, durable=False)  # thousands of members would wait for the disk one by one
         yield job, summary
 
 
@@ -100,8 +100,8 @@ class Checkpoints:
             "History": history.best_state(stack.state, place),
             "Run": origin(cfg, part.table) | {"whole": steps % -(-rows // step_rows(cfg.data.batch_size, rows)) == 0},
         }
-        save(last, folder / "last.ckpt")
-        save(best_checkpoint(last, epochs), folder / "best.ckpt")
+        save(last, folder / "last.ckpt", durable=False)
+        save(best_checkpoint(last, epochs), folder / "best.ckpt", durable=False)
 
     def _optimizer(self, place: int) -> list[dict[str, Any]]:
         """torch's ``state_dict`` of the member's optimizer; none for an update that is written by hand."""

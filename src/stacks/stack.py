@@ -14,7 +14,7 @@ from src.config.values import Config, Values
 from src.data.executions import step_rows
 from src.data.partition import Partition
 from src.data.table import Table
-from src.runs.fit import interruptible, quiet
+from src.runs.fit import quiet
 from src.runs.outcome import decoder, elapsed
 from src.stacks.job import Job
 from src.stacks.nets import together
@@ -152,6 +152,7 @@ class Group:
     def _train(self, some: list[Ready], progress: "pl.Callback | None", watch: "Watch | None") -> Trained:
         from lightning.pytorch.callbacks import Checkpoint
 
+        from src.runs.signals import Interruptible
         from src.training.engine import Engine
         from src.training.history import History
         from src.training.threads import threads, threads_for
@@ -177,12 +178,13 @@ class Group:
         updates = Optimization(jobs, data, stack, agree=not data.gather.ragged and history.max_epochs is None)
         module = Engine(stack, losses, updates.optimizer, updates.scheduler, history, optimization.clip(cfg), rates)
         # A callback of this kind, even an idle one, keeps Lightning from writing checkpoints of its own.
-        callbacks: list[Any] = [Checkpoint(), *([progress] if progress else [])]
+        ending = Interruptible(history)
+        callbacks: list[Any] = [Checkpoint(), ending, *([progress] if progress else [])]
         with quiet():
             trainer = make_trainer(_longest(cfg, jobs), callbacks, [], False, True)
         fit_started = time.perf_counter()
         number = threads_for(stack.matrix.values.numel(), data.batch_size, cfg.trainer.threads)
-        with interruptible(history), quiet(), threads(number):
+        with ending, quiet(), threads(number):
             trainer.fit(module, datamodule=data)
             assert module.epochs is not None
             module.epochs.finish(trainer.global_step, trainer.current_epoch)

@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from src.adapters.optuna_internals import id_of, propose, storage_of, trial_by_id
 from src.errors import UserError
 from src.runs.lock import LOCKS, locked
+from src.sweeping.blame import DEATHS, MOST, blame
 from src.sweeping.fingerprint import Fingerprint, differences
 from src.sweeping.lease import HEARTBEAT, LEASE, PERIOD, Lease, at_work, clear, job_at_work
 from src.sweeping.storage import explained, is_file, open_storage, shown
@@ -29,7 +30,6 @@ log = logging.getLogger(__name__)
 
 FINGERPRINT = "plumbline:fingerprint"  # of the study
 SAMPLER = "plumbline:sampler"  # of the study: who proposed last
-DEATHS = "plumbline:deaths"  # of a trial: how many processes died over it
 _RISKY = 2  # deaths after which a trial is held to be what kills
 
 
@@ -106,20 +106,21 @@ class DurableStudy:
         """The next trials, running and ours, at most so many; none where every number is taken.
 
         Interrupted ones come first, so that what a sampler proposes next it proposes from what it would have known
-        without the interruption. Trials over which two processes died come last and alone: what kills must neither
-        stand in the way of the others nor take them with it.
+        without the interruption. Trials that died beside others run again by halves, until the one that kills dies
+        alone; one over which alone two processes died comes last: what kills must neither stand in the way of the
+        others nor take them with it.
 
         Args:
             most: how many may run at a time.
             learns: whether the sampler does. Then the batches are the same, however often the sweep was interrupted.
         """
         with explained(self.where), locked(self.lock):
-            found = self._take(range(_RISKY), most)
-            while len(found) < most and not (learns and found and self._ends_a_batch(found[-1], most)):
+            found, suspected = self._take(range(_RISKY), most)
+            while len(found) < most and not (suspected or (learns and found and self._ends_a_batch(found[-1], most))):
                 if self.storage.get_n_trials(self._id) >= self.limit:
                     break
                 found.append(self._create())
-            found = found or self._take(range(_RISKY, self.max_retries + 1), 1)
+            found = found or self._take(range(_RISKY, self.max_retries + 1), 1)[0]
             trials = [trial_by_id(self.study, each) for each in found]
             for trial in [each for each in trials if each.number >= self.limit]:
                 # A process on another machine was faster; the number waits for a larger limit.
@@ -152,10 +153,10 @@ class DurableStudy:
                 self.storage.set_trial_user_attr(id_of(trial), key, value)
             self.study.tell(trial, values, TrialState[state], skip_if_finished=True)
 
-    def deaths(self, trial: Trial) -> int:
-        """How many processes died over this trial before."""
+    def died(self, trial: Trial) -> bool:
+        """Whether a process died over this trial before, alone or beside others."""
         with explained(self.where):
-            return int(self.storage.get_trial_system_attrs(id_of(trial)).get(DEATHS, 0))
+            return not {DEATHS, MOST}.isdisjoint(self.storage.get_trial_system_attrs(id_of(trial)))
 
     def give_back(self, trial: Trial) -> None:
         """An interrupted trial waits to be run again."""
@@ -169,20 +170,13 @@ class DurableStudy:
         Returns:
             How many wait again. A trial over which too many processes died has failed.
         """
-        taken = 0
         with explained(self.where), locked(self.lock):
-            for trial in self._trials(TrialState.RUNNING):
-                if at_work(trial, self.folder) or job_at_work(trial, self.folder):
-                    continue
-                deaths = trial.system_attrs.get(DEATHS, 0) + 1
-                self.storage.set_trial_system_attr(id_of(trial), DEATHS, deaths)
-                if deaths <= self.max_retries:
-                    self.storage.set_trial_state_values(id_of(trial), TrialState.WAITING)
-                    taken += 1
-                else:
-                    times = "once" if deaths == 1 else f"{deaths} times"
-                    self.storage.set_trial_user_attr(id_of(trial), "message", f"the process that ran it died, {times}")
-                    self.storage.set_trial_state_values(id_of(trial), TrialState.FAIL)
+            dead = [
+                trial
+                for trial in self._trials(TrialState.RUNNING)
+                if not at_work(trial, self.folder) and not job_at_work(trial, self.folder)
+            ]
+            taken = blame(self.storage, dead, self.max_retries)
             clear(self.folder)
         return taken
 
@@ -191,12 +185,16 @@ class DurableStudy:
         running = self._trials(TrialState.RUNNING)
         return [t.number for t in running if job_at_work(t, self.folder) and not at_work(t, self.folder)]
 
-    def _take(self, deaths: range, most: int) -> list[int]:
-        """Waiting trials over which so many processes died, those with the fewest first."""
+    def _take(self, deaths: range, most: int) -> tuple[list[int], bool]:
+        """Waiting trials over which alone so many processes died, and whether one of them may be what kills.
+
+        Those with the fewest deaths come first, and those that may run beside the most.
+        """
         waiting = [trial for trial in self._trials(TrialState.WAITING) if trial.number < self.limit]
         taken: list[int] = []
-        for trial in sorted(waiting, key=lambda trial: trial.system_attrs.get(DEATHS, 0)):
-            if len(taken) == most:
+        for trial in sorted(waiting, key=lambda t: (t.system_attrs.get(DEATHS, 0), -t.system_attrs.get(MOST, most))):
+            most = min(most, trial.system_attrs.get(MOST, most))
+            if len(taken) >= most:
                 break
             if trial.system_attrs.get(DEATHS, 0) not in deaths:
                 continue
@@ -205,7 +203,8 @@ class DurableStudy:
                     for key, value in self._signature().items():
                         self.storage.set_trial_system_attr(id_of(trial), key, value)
                     taken.append(id_of(trial))
-        return taken
+                    suspected = MOST in trial.system_attrs
+        return taken, bool(taken) and suspected
 
     def _create(self) -> int:
         """A new running trial that names its lease from its first moment on: no kill can orphan it."""

@@ -104,7 +104,7 @@ class Sweep:
                 self.study.propose(trial)
                 self._commands[trial.number] = self.plan.command(trial)
             # A process that died between the end of a run and the study's knowing it left a whole folder.
-            self._salvage([trial for trial in batch if self.study.deaths(trial)])
+            self._salvage([trial for trial in batch if self.study.died(trial)])
             left = enumerate(sorted(self._open.values(), key=lambda trial: trial.number))
             for _, some in groupby(list(left), lambda pair: pair[1].number - pair[0]):  # a launcher can only count on
                 self._launch([trial for _, trial in some])

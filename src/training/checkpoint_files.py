@@ -2,15 +2,16 @@
 
 import copy
 import io
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from src.adapters.files import replace
 
-def save(checkpoint: dict[str, Any], path: Path) -> None:
+
+def save(checkpoint: dict[str, Any], path: Path, durable: bool = True, keep: Path | None = None) -> None:
     """Writes a checkpoint for ``torch.load``: whoever reads the file sees the old one or the new one.
 
     Args:
@@ -18,6 +19,7 @@ def save(checkpoint: dict[str, Any], path: Path) -> None:
             member's row of a stack: the file holds the view's numbers and not those of the whole. A tensor that
             occurs twice and is no view of a larger one is one tensor when it is read, too.
         path: the file, in a folder that exists.
+        durable, keep: see ``replace``.
 
     Raises:
         OSError: it cannot be written; an old file at ``path`` is as it was.
@@ -25,13 +27,7 @@ def save(checkpoint: dict[str, Any], path: Path) -> None:
     # Into memory first: as fast as a path, its errors are OSErrors, and the file's bytes do not depend on its name.
     buffer = io.BytesIO()
     torch.save(_compact(checkpoint), buffer)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    try:
-        partial.write_bytes(buffer.getbuffer())
-        os.replace(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    replace(path, buffer.getbuffer(), durable, keep)
 
 
 def _compact(value: Any) -> Any:

@@ -10,6 +10,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from src.training.checkpoint_files import save
 from src.training.history import History
+from src.training.plain import whole_epochs
 from src.training.stack import Lone
 
 
@@ -19,14 +20,16 @@ class Checkpoints(Checkpoint):
     ``last.ckpt`` is Lightning's full checkpoint (weights, optimizer, scheduler, loops, encoder) with what the history
     knows of the best epoch, and with what the run was trained on and by. ``best.ckpt`` holds the weights of the best
     epoch and the encoder: what a prediction needs. The best weights are kept in memory between writes, because
-    writing every improvement to disk costs more than a small model's epoch.
+    writing every improvement to disk costs more than a small model's epoch. ``previous.ckpt`` is the last.ckpt before,
+    should that one be damaged. Weights that are not finite are never written over sound ones.
 
     Args:
         every_n_seconds: how much training a crash may cost.
+        every_n_epochs: likewise in epochs, whichever comes first; None leaves it to the seconds.
     """
 
-    def __init__(self, every_n_seconds: float) -> None:
-        self.every_n_seconds = every_n_seconds
+    def __init__(self, every_n_seconds: float, every_n_epochs: int | None = None) -> None:
+        self.every_n_seconds, self.every_n_epochs = every_n_seconds, every_n_epochs
         self._folder: Path | None = None
         self._flush: Callable[[pl.Trainer, bool], None] = lambda trainer, last: None
         self._written = 0.0
@@ -56,7 +59,9 @@ class Checkpoints(Checkpoint):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Writes when the time has come."""
-        if time.monotonic() - self._written >= self.every_n_seconds:
+        epochs = whole_epochs(trainer)
+        counted = self.every_n_epochs is not None and epochs % self.every_n_epochs == 0
+        if counted or time.monotonic() - self._written >= self.every_n_seconds:
             self._write(trainer, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -66,14 +71,29 @@ class Checkpoints(Checkpoint):
     def _write(self, trainer: pl.Trainer, pl_module: Any, last: bool = False) -> None:
         if self._folder is None or not trainer.is_global_zero:
             return
-        self._folder.mkdir(parents=True, exist_ok=True)
+        # Not its parents: a run folder that was taken away stays away.
+        self._folder.mkdir(exist_ok=True)
         self._flush(trainer, last)
+        there = self._folder / "last.ckpt"
+        if there.exists() and not self._sound(pl_module):
+            return
         whole = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
         whole["History"] = self._history.best_state(self._member.state)
         whole["Run"] = self._origin() | {"whole": pl_module.epochs.whole}
-        save(whole, self._folder / "last.ckpt")
+        if ended := self._ended(trainer) if last else self._history.stopped[0]:
+            whole["Run"]["ended"] = ended
+        save(whole, there, keep=self._folder / "previous.ckpt")
         save(best_checkpoint(whole, trainer.current_epoch), self._folder / "best.ckpt")
         self._written = time.monotonic()
+
+    def _sound(self, module: pl.LightningModule) -> bool:
+        finite = all(bool(part.isfinite().all()) for part in module.parameters())
+        return finite and self._history.stopped[0] != "diverged"
+
+    def _ended(self, trainer: pl.Trainer) -> str:
+        """How the training ended; of a callback that is not ours is known only that it asked for it."""
+        early = trainer.should_stop and trainer.current_epoch != trainer.max_epochs
+        return self._history.stopped[0] or ("stopped early" if early else "completed")
 
 
 def best_checkpoint(last: dict[str, Any], epoch: int) -> dict[str, Any]:

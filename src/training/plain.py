@@ -172,6 +172,12 @@ def count(trainer: pl.Trainer, steps: int, epochs: int) -> None:
         tracker.completed += epochs
 
 
+def whole_epochs(trainer: pl.Trainer) -> int:
+    """Epochs that were trained so far; where callbacks hear of an epoch's end, ``current_epoch`` lacks that one."""
+    progress: Any = trainer.fit_loop.epoch_progress.current
+    return int(progress.processed)
+
+
 def _together(trainer: pl.Trainer, history: History) -> None:
     """Of several processes: whatever could end one of them ends all, so that none waits for another for ever."""
     told, strategy = history.pruner, trainer.strategy

@@ -61,7 +61,7 @@ def test_an_empty_folder_will_do(call: Call, tmp_path: Path, monkeypatch: pytest
     assert RunFolder(tmp_path / "empty").read_summary()["status"] == "completed"
 
 
-@pytest.mark.parametrize("more", ["", "seed=1", "optimizer.lr=0", "resume=run"])
+@pytest.mark.parametrize("more", ["", "seed=1", "optimizer.lr=0"])
 def test_a_finished_run_is_not_overwritten(more: str, call: Call, tmp_path: Path) -> None:
     """The line says how to go on with it; it can still be evaluated."""
     assert call("train", "hydra.run.dir=run", *SHORT).code == 0

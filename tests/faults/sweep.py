@@ -26,13 +26,14 @@ from typing import Any
 
 from tests.faults.postgres import postgres
 
+DOOR = (sys.executable, "-m", "src.train")
 TRIALS = 60
 GRID = "optimizer.lr=" + ",".join(f"0.0{number:03d}1" for number in range(1, TRIALS + 1))
 
 
 def command(folder: Path, sampler: str, storage: str | None, trials: int) -> list[str]:
     """A sweep of short runs."""
-    line = [sys.executable, "-m", "src.train", "-m", "sweep=lr", f"hydra.sweep.dir={folder}"]
+    line = ["-m", "sweep=lr", f"hydra.sweep.dir={folder}"]
     line += [f"hydra.sweeper.n_trials={trials}", "trainer.max_epochs=1000", "logger=none"]
     if sampler != "random":
         line += [f"hydra/sweeper/sampler={sampler}"]
@@ -46,7 +47,7 @@ def command(folder: Path, sampler: str, storage: str | None, trials: int) -> lis
 def start(line: list[str], log: Path) -> "subprocess.Popen[bytes]":
     """Starts a process of its own group, so that its workers die with it."""
     with log.open("ab") as file:
-        return subprocess.Popen(line, stdout=file, stderr=file, start_new_session=True)
+        return subprocess.Popen([*DOOR, *line], stdout=file, stderr=file, start_new_session=True)
 
 
 def kill(process: "subprocess.Popen[bytes]") -> None:
@@ -130,7 +131,8 @@ def survive(options: argparse.Namespace, where: Path) -> None:
         )
         # Processes that share a sampler which learns propose by who came first.
         if options.sampler in ("random", "grid") or options.processes == 1:
-            subprocess.run(command(whole, options.sampler, storage, options.trials), check=True, capture_output=True)
+            whole_line = command(whole, options.sampler, storage, options.trials)
+            subprocess.run([*DOOR, *whole_line], check=True, capture_output=True)
             same = examine(whole, storage, options.trials)["points"] == found["points"]
             print(f"points of the uninterrupted sweep: {'the same' if same else 'DIFFERENT'}")
             if not same:

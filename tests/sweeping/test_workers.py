@@ -90,19 +90,40 @@ def test_only_the_trial_that_kills_its_worker_fails(opened: Open, tmp_path: Path
     assert study.trials()[2].user_attrs["message"] == "RuntimeError: a worker process was terminated"
 
 
-@pytest.mark.parametrize(("deaths", "batches"), [(1, [3]), (2, [1, 1, 1])])
-def test_trials_of_two_dead_processes_run_alone(opened: Open, tmp_path: Path, deaths: int, batches: list[int]) -> None:
-    """One of them may be what kills; the others of its batch must not fail with it."""
-    for _ in range(deaths):
-        study = opened(limit=3)
-        study.reclaim()
-        while ask(study):
-            pass
+def one_life(study: Any) -> list[int]:
+    """A batch of at most eight that begins, by number; its process dies where trial 5 is among them."""
+    study.reclaim()
+    batch = study.ask(8, False)
+    for trial in batch:
+        trial.suggest_float("x", 0, 1)
+    numbers = [trial.number for trial in batch]
+    if 5 in numbers:
         die(study)
-    study, launcher = opened(limit=3), Launcher(set())
-    sweep(study, launcher, tmp_path, n_jobs=3).run()
-    assert [len(jobs) for jobs in launcher.launched] == batches
-    assert [trial.state.name for trial in study.trials()] == ["COMPLETE"] * 3
+    else:
+        for trial in batch:
+            finish(study, trial)
+        study.close()
+    return numbers
+
+
+def test_the_one_that_kills_is_found_by_halves(opened: Open) -> None:
+    """And fails after as many deaths alone as a trial has retries; whoever stood beside it ends as it would have."""
+    lives = []
+    while numbers := one_life(opened(limit=16, max_retries=2)):
+        lives.append(numbers)
+    assert [len(each) for each in lives if 5 in each] == [8, 4, 2, 1, 1, 1]
+    states = [trial.state.name for trial in opened(limit=16).trials()]
+    assert states == ["COMPLETE"] * 5 + ["FAIL"] + ["COMPLETE"] * 10
+    assert len(lives) == 6 + 4  # 8 to 15, and the innocent halves of 4, 2 and 1
+
+
+def test_a_process_that_dies_while_it_proposes_is_nobodys_doing(opened: Open) -> None:
+    study = opened(limit=4)
+    study.ask(4, True)[0].suggest_float("x", 0, 1)
+    die(study)
+    again = opened(limit=4)
+    again.reclaim()
+    assert [trial.number for trial in again.ask(4, True)] == [0, 1, 2, 3]
 
 
 def test_the_whole_folder_of_a_dead_process_is_an_outcome(opened: Open, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """A checkpoint file holds the checkpoint, and nothing of what its tensors are views of."""
 
+import errno
+import os
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -93,12 +95,10 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
 ) -> None:
     save({"epoch": 1}, tmp_path / "last.ckpt")
 
-    def half(path: Path, data: Any) -> None:
-        with path.open("wb") as file:
-            file.write(data[:10])
-        raise OSError("No space left on device")
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", half)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         save({"epoch": 2}, tmp_path / "last.ckpt")
     assert torch.load(tmp_path / "last.ckpt", weights_only=True) == {"epoch": 1}

@@ -78,8 +78,8 @@ class DurableConf:
     max_failure_rate: float = 1.0
     # failures in a row after which the sweep stops
     max_failures_in_a_row: int = 10
-    # how often a trial runs again whose process died, before it counts as failed: one death is mostly somebody's
-    # doing, and from the second on a trial runs last and alone, so that the third is its own
+    # how often a trial runs again whose process died over it alone, before it counts as failed: one death is mostly
+    # somebody's doing, and from the second on a trial runs last. Who died beside others runs again by halves
     max_retries: int = 2
     # how often a run tells its objective to the pruner
     reports: int = 25

@@ -1,0 +1,43 @@
+"""Signals that ask a process to end, and the exit code that says which it was."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+_heard: list[int] = []
+
+
+def heard(number: int) -> None:
+    """Notes a signal that will end the process, for its exit code."""
+    _heard.append(number)
+
+
+def exit_code() -> int:
+    """128 and the signal that ended the process, as shells have it: 130 after Ctrl-C, 143 after SIGTERM."""
+    return 128 + (_heard[-1] if _heard else signal.SIGINT)
+
+
+@contextmanager
+def as_ctrl_c() -> Iterator[None]:
+    """Has SIGTERM and SIGHUP do what Ctrl-C does inside the block; one that is ignored, as under nohup, stays so."""
+    _heard.clear()
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, _: Any) -> None:
+        heard(number)
+        raise KeyboardInterrupt
+
+    before = {each: signal.getsignal(each) for each in ENDING if each != signal.SIGINT}
+    before = {each: handler for each, handler in before.items() if handler == signal.SIG_DFL}
+    for each in before:
+        signal.signal(each, interrupt)
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

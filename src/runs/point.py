@@ -1,0 +1,154 @@
+"""Where a training that was stopped goes on: its last checkpoint that is whole, held against what is asked now."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from src.config.values import Config
+from src.data.partition import Partition
+from src.data.table import Table
+from src.errors import NothingLeft, UserError
+from src.runs.folder import RunFolder
+from src.runs.restore import fill, origin, read_checkpoint
+from src.runs.status import has_result, is_over
+from src.training.checkpoint_files import save
+from src.training.checkpoints import best_checkpoint
+from src.training.history import History
+from src.training.stack import Lone
+
+if TYPE_CHECKING:
+    from src.data.encoder import Encoder
+    from src.training.plain import Plain
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where a run goes on: a checkpoint, and what had been done by then.
+
+    ``ended`` says how the training ended where it did, so that only its results are still to be written.
+    """
+
+    path: Path
+    epochs: int
+    steps: int
+    ended: str | None = None
+
+    def finish(self, member: Lone, part: Partition, history: History) -> None:
+        """Puts everything into the state in which the training ended, and writes what it did not come to write.
+
+        Args:
+            member, part, history: of the run, as they begin.
+        """
+        state, encoder = read_checkpoint(self.path, "state_dict", "Run")
+        part.use(encoder)
+        member.net.load_state_dict({n.removeprefix("net."): value for n, value in state["state_dict"].items()})
+        history.load_best(state.get("History", {}), member.pack)
+        history.end(0, self.ended or "completed", self.steps, self.epochs)
+        history.last = member.held()
+        state["epoch"], state["Run"]["ended"] = self.epochs, self.ended
+        save(state, self.path.with_name("last.ckpt"))
+        save(best_checkpoint(state, self.epochs), self.path.with_name("best.ckpt"))
+
+
+def resumable(
+    cfg: Config, source: RunFolder, module: "Plain", rows: Table, batches: int, callbacks: Mapping[str, Any], own: bool
+) -> Point:
+    """Where a run goes on.
+
+    Args:
+        cfg, module, rows: of the run.
+        source: whose checkpoint it goes on from.
+        batches: optimizer steps of its epochs.
+        callbacks: of the run, by name.
+        own: whether the source is the run's own folder: a training that was over when the process ended is not
+            begun again.
+
+    Raises:
+        NothingLeft: it has all the epochs or steps that this run asks for.
+        UserError: its last checkpoint, and the one before, are missing, damaged, or of a run with another model,
+            other rows or another optimizer or scheduler.
+    """
+    path, state, encoder = _last(source)
+    if encoder.feature_names != rows.feature_names:
+        raise UserError(f"{path}: was trained on {encoder.feature_names}, this run reads {rows.feature_names}")
+    if encoder.target_name != rows.target_name:
+        raise UserError(f"{path}: learned {encoder.target_name!r}, the target of this run is {rows.target_name!r}")
+    fill(module.net, state["state_dict"], f"{path}: does not fit this run's model")
+    before = state.get("Run")
+    if before is None:
+        log.warning("%s: an older checkpoint, which does not say what rows it was trained on: not checked", path)
+    else:
+        _check_origin(path, before, origin(cfg, rows))
+    try:
+        epochs = int(state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
+        steps = int(state["global_step"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: is not a whole checkpoint ({type(error).__name__})") from None
+    ended, said = _nothing_left(cfg, state, epochs, steps, callbacks)
+    if own and not is_over(source.read_summary().get("status")):
+        noted = (before or {}).get("ended")
+        if said or noted == "stopped early":
+            return Point(path, epochs, steps, noted if has_result(noted) else ended)
+    if said:
+        raise NothingLeft(f"resume={source.path}: {said}")
+    if before is not None and not before["whole"]:
+        raise UserError(
+            f"{path}: trainer.max_steps ended it within epoch {epochs}, after optimizer step {steps}: "
+            "only a run of whole epochs can be gone on from"
+        )
+    if cfg.trainer.max_steps != -1 and steps != epochs * batches:
+        raise UserError(
+            f"{path}: trainer.max_steps={cfg.trainer.max_steps} counts {batches} optimizer steps an epoch, "
+            f"the run had {steps} in {epochs}: trainer.max_epochs says how long it is"
+        )
+    return Point(path, epochs, steps)
+
+
+def _check_origin(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    for group in ("optimizer", "scheduler"):
+        found, asked = (each[group].get("_target_") for each in (before, now))
+        if found != asked:
+            raise UserError(f"{path}: was trained with {group}._target_={found}, this run asks for {asked}")
+    if before["sha256"] != now["sha256"]:
+        raise UserError(
+            f"{path}: was trained on other rows, SHA-256 {before['sha256'][:12]}… of {before['rows']}, "
+            f"found {now['sha256'][:12]}… of {now['rows']}"
+        )
+
+
+def _last(source: RunFolder) -> "tuple[Path, dict[str, Any], Encoder]":
+    """The last checkpoint that is whole: what came before a damaged one is not lost."""
+    parts = ("state_dict", "loops", "optimizer_states", "lr_schedulers")
+    previous = source.checkpoints / "previous.ckpt"
+    try:
+        path = source.checkpoint("last")
+        return path, *read_checkpoint(path, *parts)
+    except UserError as error:
+        if not previous.is_file():
+            raise
+        found = previous, *read_checkpoint(previous, *parts)
+        log.warning("%s; going on from the one before, %s", error, previous)
+        return found
+
+
+def _nothing_left(
+    cfg: Config, state: dict[str, Any], epochs: int, steps: int, callbacks: Mapping[str, Any]
+) -> tuple[str, str | None]:
+    """How the training of a checkpoint ended, and in words what makes it longer; None where it is not over."""
+    from src.training.early_stopping import EarlyStopping
+
+    for name, done in (("epochs", epochs), ("steps", steps)):
+        most = cfg.trainer[f"max_{name}"]
+        if most != -1 and done >= most:
+            said = f"has {done} {name} already, nothing is left to do"
+            return "completed", f"{said}; a larger trainer.max_{name} than {most} goes on"
+    for name, callback in callbacks.items():
+        waited = state["callbacks"].get(callback.state_key, {}).get("waited", 0)
+        if isinstance(callback, EarlyStopping) and waited >= callback.patience:
+            said = f"stopped early after {epochs} epochs, nothing is left to do"
+            return "stopped early", f"{said}; a larger callbacks.{name}.patience than {callback.patience} goes on"
+    return "completed", None

@@ -1,0 +1,19 @@
+"""A few of each fault; ``python -m tests.faults`` does hundreds."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.faults import disk, ends, kills, many
+from tests.faults.row import Row
+
+ROWS = [kills.ROWS[0], kills.ROWS[2], ends.ROWS[1], many.ROWS[1], disk.rows(Path("/nowhere"))[0]]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.fault)
+def test_a_fault(row: Row, tmp_path: Path) -> None:
+    """Every promise is kept, and the fault was done."""
+    tally = row.run(tmp_path, 2, random.Random(0))
+    assert tally.unmet == []
+    assert tally.count == 2
