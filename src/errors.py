@@ -1,7 +1,11 @@
 """The mistakes that a user can mend, told apart from our own."""
 
 import sys
+from contextvars import ContextVar
 from typing import NoReturn
+
+# Whether whoever catches ``Refused`` says what was wrong.
+HEARD: ContextVar[bool] = ContextVar("HEARD", default=False)
 
 
 class UserError(ValueError):
@@ -10,6 +14,14 @@ class UserError(ValueError):
 
 class NothingLeft(UserError):
     """What was asked for is done already: to a single run no mistake."""
+
+
+class Refused(SystemExit):
+    """The end of a process after a mistake, ``error``: exit code 2."""
+
+    def __init__(self, error: UserError | str) -> None:
+        super().__init__(2)
+        self.error = error
 
 
 def nearest(word: str, choices: list[str]) -> str:
@@ -25,8 +37,9 @@ def nearest(word: str, choices: list[str]) -> str:
 
 def refuse(error: UserError | str) -> NoReturn:
     """Ends the process with a line and exit code 2, where Hydra would print a traceback or a warning for any error."""
-    print(error, file=sys.stderr)
-    raise SystemExit(2)
+    if not HEARD.get():
+        print(error, file=sys.stderr)
+    raise Refused(error)
 
 
 def first_line(error: BaseException) -> str:

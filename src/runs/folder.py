@@ -24,6 +24,7 @@ OWNED = (
     "members",
     "predictions_oof.csv",
 )  # what a run writes, and a second attempt replaces
+TABLES = "table-????????.parquet"  # rows that Python handed over, by the first of their SHA-256
 _SIGNATURE = "src.plugins.folders.Folders"  # what Hydra's record of a job of ours names, and nobody else's
 
 

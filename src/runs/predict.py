@@ -2,13 +2,18 @@
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from src.errors import UserError
 from src.runs.folder import RunFolder
 from src.runs.restore import load_config, load_predictor
+
+if TYPE_CHECKING:
+    from src.data.table import Column
+    from src.runs.ensemble import Ensemble
+    from src.training.predictor import Predictor
 
 _SHOWN, _COLUMNS = 3, 7  # rows, and columns at most, that the terminal shows
 
@@ -50,17 +55,13 @@ def predict(
     predictor = load_predictor(folder, cfg, checkpoint, trust)
     encoder = predictor.encoder
     columns, features = like(encoder.columns, source, list(cfg.data.get("missing") or []), predictor.dtype)
-    reach = [] if interval is None else _interval(folder, predictor.levels, interval)
-    names = _names(encoder.target_name, predictor.levels, bool(reach))
-    if taken := next((each for each in names if each in source.names), None):
+    reach = [] if interval is None else reach_of(folder, predictor.levels, interval)
+    if taken := next((each for each in names_of(predictor, bool(reach)) if each in source.names), None):
         raise UserError(f"{input}: has a column {taken!r} already")
 
     # As text, so that the input's own columns come out as they went in.
     frame = source.cells(source.names).to_pandas()
-    predicted = predictor.on(columns, quantiles=True)(features)
-    inner = predicted.T[np.argsort(predictor.levels)]
-    found = [predicted[:, 0], *(predicted[:, place] + far for place, far in reach), *inner]
-    for each, column in zip(names, found, strict=False):  # of one level there are no quantiles
+    for each, column in predicted(predictor, columns, features, reach).items():
         frame[each] = column
     target = Path(output) if output else folder.path / "predictions" / f"{paths[0].stem}.csv"
     try:
@@ -75,13 +76,38 @@ def predict(
     return target
 
 
-def _names(target: str, levels: list[float], interval: bool) -> list[str]:
+def predicted(
+    predictor: "Predictor | Ensemble", columns: "list[Column]", features: np.ndarray, reach: list[tuple[int, float]]
+) -> dict[str, np.ndarray]:
+    """A prediction for each row, the ends of its interval where there is one, and the quantiles where there are some.
+
+    Args:
+        predictor: of the run.
+        columns, features: of the rows, as ``like`` has them.
+        reach: as ``reach_of`` has it, or nothing.
+
+    Returns:
+        (rows,) by the name of the column.
+    """
+    found = predictor.on(columns, quantiles=True)(features)
+    inner = found.T[np.argsort(predictor.levels)]
+    every = [found[:, 0], *(found[:, place] + far for place, far in reach), *inner]
+    return dict(zip(names_of(predictor, bool(reach)), every, strict=False))  # of one level there are no quantiles
+
+
+def names_of(predictor: "Predictor | Ensemble", interval: bool) -> list[str]:
+    """The columns of predictions."""
+    target, levels = predictor.encoder.target_name, predictor.levels
     bounds = [f"{target}_low", f"{target}_high"] if interval else []
     return [f"{target}_predicted", *bounds, *(f"{target}_q{level:g}" for level in sorted(levels) if len(levels) > 1)]
 
 
-def _interval(folder: RunFolder, levels: list[float], interval: float) -> list[tuple[int, float]]:
-    """Of the low and the high end: which of the levels it is, and how far from there."""
+def reach_of(folder: RunFolder, levels: list[float], interval: float) -> list[tuple[int, float]]:
+    """Of the low and the high end: which of the levels it is, and how far from there.
+
+    Raises:
+        UserError: the interval is no share, or the run has nothing to tell it from.
+    """
     if isinstance(interval, bool) or not isinstance(interval, int | float) or not 0 < interval < 1:
         raise UserError(f"interval must be a number between 0 and 1, both excluded, found {interval!r}")
     ends = [(1 - interval) / 2, (1 + interval) / 2]

@@ -11,7 +11,7 @@ from src.config.kinds import check_folder
 from src.config.values import Config, container
 from src.data.table import Table
 from src.errors import NothingLeft, UserError, first_line
-from src.runs.folder import RunFolder
+from src.runs.folder import TABLES, RunFolder
 
 if TYPE_CHECKING:
     from src.data.encoder import Encoder
@@ -55,8 +55,16 @@ def load_config(
         raise UserError(f"{key}={folder.path}: {error}") from None
     if "path" in cfg.data:
         with open_dict(cfg):
-            cfg.data.path = str(started_in / cfg.data.path)
+            cfg.data.path = str(_rows_of(folder, started_in / cfg.data.path))
     return cfg
+
+
+def _rows_of(folder: RunFolder, path: Path) -> Path:
+    """Where a run's rows are: a table that lies in its folder, or its sweep's, went with it wherever that went."""
+    if path.match(TABLES) and not path.is_file():
+        around = [parent / path.name for parent in (folder.path, *folder.path.absolute().parents[:2])]
+        return next((each for each in around if each.is_file()), path)
+    return path
 
 
 def load_predictor(

@@ -35,9 +35,10 @@ resolvers.register()
 
 PrunerOf = Callable[[Any, str, bool, int, int], "Pruner | None"]
 Fit = Callable[..., dict[str, Any]]
+Show = Callable[[dict[str, Any], RunFolder, bool], float | list[float]]
 
 
-def run(cfg: DictConfig, pruner_of: PrunerOf, together: Fit) -> float | list[float]:
+def run(cfg: DictConfig, pruner_of: PrunerOf, together: Fit, shown: Show | None = None) -> float | list[float]:
     """One job: checks, trains, shows; returns the objective, or a list where there are several.
 
     Alone, a diverged run exits with 1. In a sweep it returns an infinite objective and the sweep goes on. A run alone
@@ -47,6 +48,7 @@ def run(cfg: DictConfig, pruner_of: PrunerOf, together: Fit) -> float | list[flo
         cfg: as Hydra composed it.
         pruner_of: gives the pruner that a job's sweep asks for, from its ``hydra`` node, objective, epochs and models.
         together: ``fit`` for models that predict together.
+        shown: what becomes of the summary, in the place of ``show``.
 
     Raises:
         UserError: the configuration, the table or the run to resume does not fit; nothing is left behind.
@@ -61,9 +63,9 @@ def run(cfg: DictConfig, pruner_of: PrunerOf, together: Fit) -> float | list[flo
     command = run_command(overrides, swept=not alone)
     if alone or not _is_first():
         # src.plugins.folders holds the folder, or the first of several processes does.
-        return _run(cfg, folder, alone, command, overrides, pruner_of, together)
+        return _run(cfg, folder, alone, command, overrides, pruner_of, together, shown or show)
     with claimed(folder.path, str(folder.path), overrides):
-        return _run(cfg, folder, alone, command, overrides, pruner_of, together)
+        return _run(cfg, folder, alone, command, overrides, pruner_of, together, shown or show)
 
 
 def _run(
@@ -74,6 +76,7 @@ def _run(
     overrides: list[str],
     pruner_of: PrunerOf,
     together: Fit,
+    shown: Show,
 ) -> float | list[float]:
     hydra = HydraConfig.get()
     first = _is_first()
@@ -120,7 +123,7 @@ def _run(
         raise
     if not summary:
         return math.nan  # the first of several processes has more to say
-    return show(summary, folder, alone)
+    return shown(summary, folder, alone)
 
 
 def _told(error: Exception, cfg: DictConfig) -> UserError | None:
