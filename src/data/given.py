@@ -21,7 +21,7 @@ class Given(Source):
     """The rows of a table in memory.
 
     Args:
-        rows: a pandas DataFrame, whose index is no column, or an Arrow table; or anything that hands itself over as one.
+        rows: a pandas DataFrame, whose index is no column, or an Arrow table, or what hands itself over as one.
 
     Raises:
         UserError: it is no table, or has a column that Arrow has no type for or two of one name.

@@ -13,7 +13,6 @@ from omegaconf import DictConfig, OmegaConf, read_write
 from src.config.resolvers import within
 from src.errors import refuse
 
-
 _WORDS = ("null", "true", "false", "nan", "inf")  # that mean something else than themselves
 
 

@@ -62,7 +62,9 @@ class Sweep:
 
     def _repr_html_(self) -> str:
         """The same for a notebook, with the best rows."""
-        cells = table(self._rows[:SHOWN]).map(short).to_html(index=False, border=0)
+        rows = self._rows[:SHOWN]
+        other = {name for row in rows for name in row.metrics} | {"message"}
+        cells = table(rows).drop(columns=other).map(short).to_html(index=False, border=0)
         lines = [f"<b>{escape(self.folder.name)}: {escape(', '.join(names_of(self._rows)))}</b>"]
         lines += [escape(self._counts()), f"<code>{escape(str(self.folder))}</code>"]
         return f"<div><p>{'<br>'.join(lines)}</p>{cells}</div>"

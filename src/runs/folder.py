@@ -101,7 +101,7 @@ class RunFolder:
             there = self.config.is_file() or self.summary.is_file()
             more = f", or go on with the run in it by resume={self.path} instead" if there else ""
             return f"is not empty, expected a new or an empty folder: choose another{more}"
-        if not self._is_ours():
+        if not self.is_ours():
             return "holds files that are not a run's of this sweep: move them away"
         try:
             summary = self.read_summary()
@@ -112,7 +112,7 @@ class RunFolder:
             return "holds a run with other overrides: move it away"
         return None
 
-    def _is_ours(self) -> bool:
+    def is_ours(self) -> bool:
         """Whether everything here that a new attempt would replace was written by a run of ours."""
         if any(path.is_symlink() for path in (self.path, *self.path.iterdir())):
             return False
@@ -120,6 +120,13 @@ class RunFolder:
             return self.hydra.is_file() and _SIGNATURE in self.hydra.read_text(encoding="utf-8", errors="replace")
         # Killed before Hydra had written all of it: nothing of a run but empty folders.
         return not any(path.is_file() or any(map(Path.is_file, path.rglob("*"))) for path in self._owned())
+
+    def others(self) -> list[str]:
+        """The names of what is here and was not written by a run: predictions, notes, somebody's own files."""
+        own = {path.name for path in self._owned()} | {".hydra"}
+        patterns = ("*.log", TABLES, "*.partial")
+        own |= {path.name for pattern in patterns for path in self.path.glob(pattern)}
+        return sorted({path.name for path in self.path.iterdir()} - own)
 
     def _owned(self) -> list[Path]:
         owned = [self.path / name for name in OWNED if (self.path / name).exists()]

@@ -4,19 +4,21 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 
 @contextmanager
-def logged(hydra: DictConfig, verbose: bool) -> Iterator[None]:
+def logged(hydra: Any, verbose: bool) -> Iterator[None]:
     """Lines of ours go to the run's log file, as ``hydra.job_logging`` has it, and to whoever should see them.
 
     Args:
         hydra: the node of that name.
         verbose: whether to print what the program's own logging would not show.
     """
-    ours, handlers = logging.getLogger("src"), [_Onward(verbose)]
+    ours = logging.getLogger("src")
+    handlers: list[logging.Handler] = [_Onward(verbose)]
     before = ours.level, ours.propagate
     settings = OmegaConf.select(hydra, "job_logging.handlers.file")
     if settings is not None and OmegaConf.select(hydra, "job_logging.root") is not None:

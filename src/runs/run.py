@@ -133,7 +133,7 @@ class Run:
         except UserError as error:
             return f"<p>{escape(str(error))}</p>"
         data, metrics = summary.get("data", {}), summary.get("metrics", {})
-        of = f"{data['source']}: {data['target']}" if data else self.folder.name
+        of = f"{Path(data['source']).name}: {data['target']}" if data else self.folder.name
         said = summary.get("stopped") or summary.get("message") or ""
         lines = [f"<b>{escape(of)}</b>", escape(": ".join(filter(None, (self.status, said))))]
         lines.append(f"<code>{escape(str(self.folder))}</code>")
