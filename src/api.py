@@ -9,8 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from src.errors import HEARD, Refused, UserError
 from src.plugins.rows import override
 from src.reports.handle import Sweep
 from src.runs.folder import RunFolder
-from src.runs.run import Run
+from src.runs.run import Run, random_numbers_as_before
 
 __all__ = ["Run", "Sweep", "UserError", "load", "load_sweep", "sweep", "train"]
 
@@ -50,7 +49,7 @@ def train(*overrides: str, data: Any = None, target: str | None = None, verbose:
 
     reached: list[Path] = []
     asked = _checked(overrides, data, target)
-    with tempfile.TemporaryDirectory() as scratch, as_before(), _random_numbers_as_before():
+    with tempfile.TemporaryDirectory() as scratch, as_before(), random_numbers_as_before():
         from src.train import is_sweep, unbound
 
         if is_sweep(asked):
@@ -223,14 +222,3 @@ def _packages(folder: RunFolder) -> set[str]:
 def _of_the_table(said: str) -> str:
     """A message without the file that Python never named."""
     return re.sub(r"\S*table-[0-9a-f]{8}\.parquet", "the table", said)
-
-
-@contextmanager
-def _random_numbers_as_before() -> Iterator[None]:
-    """A run seeds torch; the program's own random numbers go on as if it had not."""
-    torch: Any = sys.modules.get("torch")
-    if torch is None:
-        yield
-        return
-    with torch.random.fork_rng(range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()):
-        yield

@@ -20,8 +20,8 @@ _DEEP = 5  # folders below the one that is looked through
 class Found:
     """A run, or a sweep with what its best run came to.
 
-    ``started`` is in seconds since 1970, ``rows`` the SHA-256 of the data, ``splits`` how many of its rows train, validate
-    and test, ``statuses`` counts the runs of a sweep.
+    ``started`` is in seconds since 1970; ``rows`` is the SHA-256 of the data, and ``splits`` how many of its rows
+    train, validate and test; ``statuses`` counts the runs of a sweep.
     """
 
     path: Path

@@ -1,7 +1,9 @@
 """A run as Python has it: what it came to, its net, and predictions for new rows."""
 
+import sys
 from base64 import b64encode
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -115,7 +117,8 @@ class Run:
     def _predictor(self) -> "Predictor | Ensemble":
         from src.runs.restore import load_predictor
 
-        return load_predictor(self._files, self._config, self._checkpoint, self._trust)
+        with random_numbers_as_before():
+            return load_predictor(self._files, self._config, self._checkpoint, self._trust)
 
     def __repr__(self) -> str:
         """Status, objective and folder, in a line."""
@@ -148,3 +151,14 @@ class Run:
         if not path.is_file():
             return ""
         return f'<img alt="fit" width="420" src="data:image/png;base64,{b64encode(path.read_bytes()).decode()}">'
+
+
+@contextmanager
+def random_numbers_as_before() -> Iterator[None]:
+    """Building a net seeds torch; the program's own random numbers go on as if that had not happened."""
+    torch: Any = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
+    with torch.random.fork_rng(range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()):
+        yield
