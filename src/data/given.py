@@ -58,7 +58,8 @@ class Given(Source):
 
     def at(self, row: int, name: str) -> tuple[str, str]:
         """See ``Source``."""
-        return f"the table: row {row + 1}", str(self.table[name][row].as_py())
+        cell = self.table[name][row].as_py()
+        return f"the table: row {row + 1}", "" if cell is None else str(cell)
 
     def write(self, folder: Path) -> Path:
         """Writes the table as Parquet; the file's name tells its content.

@@ -16,7 +16,6 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 
 import plumbline  # which sets OMP_WAIT_POLICY
-
 from tests.commands import Call
 
 DOCS = (Path(__file__).parents[2] / "docs" / "python.md").read_text(encoding="utf-8")
