@@ -169,7 +169,7 @@ def test_a_run_that_diverges_is_returned(caplog: pytest.LogCaptureFixture) -> No
 
 def test_a_net_of_ones_own_is_trusted_where_it_was_named(rows: pd.DataFrame) -> None:
     """Whoever trained it named it; from a folder it takes a word more."""
-    net = ("model=linear", "model._target_=tests.api.own.Bent", "model.standardize=true")
+    net = ("model=linear", "~model.init", "model._target_=tests.api.own.Bent", "model.standardize=true")
     run = train(*net, *SHORT[1:], data=rows, target="y", verbose=False)
     predicted = run.predict(rows)
     with pytest.raises(UserError, match="trust=PACKAGE"):

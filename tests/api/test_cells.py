@@ -16,6 +16,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 
 import plumbline  # which sets OMP_WAIT_POLICY
+from src.runs.found import found as runs_below
 from tests.commands import Call
 
 DOCS = (Path(__file__).parents[2] / "docs" / "python.md").read_text(encoding="utf-8")
@@ -84,3 +85,6 @@ def test_the_page_runs_as_a_notebook(call: Call, elsewhere: Path) -> None:
     assert found.best.metrics["val/mse"] == found.trials["objective"][0]
     assert isinstance(found.best.predict(cells["new"]), pd.Series)
     assert len(list(found.folder.glob("table-*.parquet"))) == 1
+    [listed] = [each for each in runs_below(elsewhere / "outputs") if each.is_sweep]
+    assert (listed.path, listed.statuses, listed.model) == (found.folder, {"completed": 2}, "mlp")
+    assert (listed.value, listed.objective) == (found.trials["objective"][0], "val/mse")
