@@ -193,7 +193,8 @@ def test_what_a_notebook_shows_is_escaped(rows: pd.DataFrame) -> None:
 def test_a_run_outlives_a_change_of_folder(
     rows: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, elsewhere: Path
 ) -> None:
-    run = train(*SHORT, data=rows, target="y", verbose=False)
+    train(*SHORT, data=rows, target="y", verbose=False)
+    run = load()
     (elsewhere / "other").mkdir()
     monkeypatch.chdir("other")
     assert run.predict(rows).notna().all()
