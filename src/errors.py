@@ -2,10 +2,14 @@
 
 import logging
 import sys
+from contextvars import ContextVar
 from typing import NoReturn
 from unicodedata import category
 
 from src.secrets import masked_text
+
+# Whether whoever catches ``Refused`` says what was wrong.
+HEARD: ContextVar[bool] = ContextVar("HEARD", default=False)
 
 
 class UserError(ValueError):
@@ -14,6 +18,14 @@ class UserError(ValueError):
 
 class NothingLeft(UserError):
     """What was asked for is done already: to a single run no mistake."""
+
+
+class Refused(SystemExit):
+    """The end of a process after a mistake, ``error``: exit code 2."""
+
+    def __init__(self, error: UserError | str) -> None:
+        super().__init__(2)
+        self.error = error
 
 
 def nearest(word: str, choices: list[str]) -> str:
@@ -29,8 +41,9 @@ def nearest(word: str, choices: list[str]) -> str:
 
 def refuse(error: UserError | str) -> NoReturn:
     """Ends the process with a line and exit code 2, where Hydra would print a traceback or a warning for any error."""
-    print(printable(str(error)), file=sys.stderr)
-    raise SystemExit(2)
+    if not HEARD.get():
+        print(printable(str(error)), file=sys.stderr)
+    raise Refused(error)
 
 
 def printable(text: str) -> str:

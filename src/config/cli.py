@@ -14,9 +14,9 @@ from src.config.answers import told
 from src.config.help import help_of, is_asked
 from src.errors import UserError, first_line, log_printable, refuse
 
-# What Hydra itself constructs for these commands: plugins, their samplers, log handlers and our callback. What a
+# What Hydra itself constructs for these commands: plugins, their samplers, log handlers and our callbacks. What a
 # run is made of is decided by kind, in src/config/kinds.py, and never by this list.
-ALLOWED = ("src.plugins.folders.Folders", "hydra_plugins.*", "optuna.*", "logging.*")
+ALLOWED = ("src.plugins.folders.Folders", "src.plugins.rows.Rows", "hydra_plugins.*", "optuna.*", "logging.*")
 
 
 def door(command: Callable[[], Any], *paths: str) -> None:

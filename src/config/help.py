@@ -60,6 +60,16 @@ _COMMANDS = {
         python -m src.report sweep=SOMEBODYS/multirun/DATE/TIME""",
         "report.html goes to the run's folder, or with leaderboard.csv to the sweep's.",
     ),
+    "runs": (
+        "Lists runs and sweeps, compares two, removes failed ones.",
+        """\
+        python -m src.runs
+        python -m src.runs model=mlp status=completed sort=objective limit=5
+        python -m src.runs folder=outputs/sweeps/mlp-cars
+        python -m src.runs diff=[outputs/train/DATE/TIME-NAME,last]
+        python -m src.runs clean=failed""",
+        "Nothing is written.",
+    ),
 }
 
 
@@ -69,7 +79,7 @@ def is_asked(arguments: list[str]) -> bool:
 
 
 def help_of(command: str, arguments: Sequence[str] = ()) -> str:
-    """The help of train, evaluate, predict, export or report.
+    """The help of train, evaluate, predict, export, report or runs.
 
     Args:
         command: its name.
@@ -78,7 +88,7 @@ def help_of(command: str, arguments: Sequence[str] = ()) -> str:
     what, examples, output = _COMMANDS[command]
     [root] = CONF.rglob(f"{command}.yaml")
     groups = {group: chosen for group, chosen in _defaults(root) if (CONF / group).is_dir()}
-    given = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
+    given = dict(argument.split("=", 1) for argument in arguments if "=" in argument and groups)
     groups |= {group: option for group, option in given.items() if (CONF / group / f"{option}.yaml").is_file()}
     parts = [
         f"python -m src.{command}: {what[0].lower()}{what[1:]}",
@@ -132,7 +142,7 @@ def _keys(file: Path, prefix: str) -> Iterator[tuple[str, str]]:
     """KEY=DEFAULT and comment of each line that has a comment: what needs no word is not a main key."""
     parents: list[tuple[int, str]] = []
     for line in file.read_text(encoding="utf-8").splitlines():
-        if found := re.fullmatch(r"( *)(\w+):(?: ([^#]*?))?(?:  # (.*))?", line):
+        if found := re.fullmatch(r'( *)"?(\w+)"?:(?: ([^#]*?))?(?:  # (.*))?', line):
             indent, key, value, said = len(found[1]), found[2], found[3] or "", found[4]
             parents = [each for each in parents if each[0] < indent]
             name = prefix + ".".join([*(each[1] for each in parents), key])

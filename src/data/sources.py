@@ -16,6 +16,7 @@ from numpy.typing import DTypeLike
 from src.adapters.memory import check_room
 from src.data.columns import GAPS, Cells
 from src.data.form import Form, files
+from src.data.given import Given
 from src.data.reader import NoNumbers, Source, read_rows
 from src.data.roles import Roles
 from src.data.table import Table
@@ -64,23 +65,18 @@ def frame(rows: Any, target: str, features: list[str] | None, dtype: DTypeLike, 
     Raises:
         UserError: a column does not fit; the message names it, and the row.
     """
-    import pyarrow as pa
-
-    table = rows if isinstance(rows, pa.Table) else pa.Table.from_pandas(rows, preserve_index=False)
+    given = Given(rows)
     asked = Roles(target, features, **roles)
-    names = asked.chosen(table.column_names, "the table")
-
-    def at(row: int, name: str) -> tuple[str, str]:
-        return f"the table: row {row + 1}", str(table[name][row].as_py())
+    names = asked.chosen(given.names, "the table")
 
     def digest() -> str:
         hashed = hashlib.sha256()
-        for batch in table.combine_chunks().to_batches():
+        for batch in given.table.combine_chunks().to_batches():
             hashed.update(batch.serialize())
         return hashed.hexdigest()
 
-    reader = Cells((*GAPS, *asked.missing), (".", ""), largest(dtype), at)
-    return asked.of_cells(names, table, reader, source="the table", digest=digest, precision=dtype)
+    reader = Cells((*GAPS, *asked.missing), given.marks, largest(dtype), given.at)
+    return asked.of_cells(names, given.table, reader, source="the table", digest=digest, precision=dtype)
 
 
 def cars(target: str, features: list[str] | None, dtype: DTypeLike) -> Table:

@@ -9,6 +9,7 @@ from numpy.typing import DTypeLike
 from src.data.arrow_csv import parsed_csv
 from src.data.columns import GAPS, Cells
 from src.data.form import is_parquet
+from src.data.given import Given
 from src.data.reader import Source, ragged
 from src.data.sources import largest
 from src.data.table import CATEGORY, DATE, MOMENT, Column
@@ -97,7 +98,7 @@ def _plain(schema: "Schema", columns: Sequence[str]) -> "Schema":
     return pa.schema([schema.field(name).with_type(plain(schema.field(name).type)) for name in columns])
 
 
-def like(columns: Sequence[Column], source: Stream, missing: Sequence[str], fits: DTypeLike) -> Iterator[Piece]:
+def like(columns: Sequence[Column], source: Stream | Given, missing: Sequence[str], fits: DTypeLike) -> Iterator[Piece]:
     """The rows from front to back.
 
     Args:
@@ -127,7 +128,7 @@ def like(columns: Sequence[Column], source: Stream, missing: Sequence[str], fits
         first += cells.num_rows
 
 
-def _look_at_dates(columns: Sequence[Column], source: Stream, reader: Cells, rows: int) -> None:
+def _look_at_dates(columns: Sequence[Column], source: Stream | Given, reader: Cells, rows: int) -> None:
     """Finds out how dates are written: whether 1/2/2024 is in January may be decided by the last row."""
     import pyarrow as pa
 

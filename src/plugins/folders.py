@@ -28,7 +28,7 @@ from src.config.yaml_files import masked_yaml
 from src.errors import UserError, printable, refuse
 from src.plugins.resumed import goes_into_itself, named_by_user, settle_resume
 from src.runs.again import is_written
-from src.runs.folder import RunFolder, remove_empty
+from src.runs.folder import TABLES, RunFolder, remove_empty
 from src.runs.lock import claimed
 from src.sweeping.pruning import SWEEPER
 from src.sweeping.subdir import check_subdir
@@ -185,15 +185,15 @@ def _in_one_line() -> Iterator[None]:
 
 def _forget(folder: Path) -> None:
     """Removes a folder that holds what is written before a training starts and nothing else, and parents left empty."""
-    files = [path.name for pattern in ("*.log", "events.out.*", "multirun.yaml") for path in folder.glob(pattern)]
+    files = [path.name for each in ("*.log", "events.out.*", "multirun.yaml", TABLES) for path in folder.glob(each)]
     before: dict[str, Callable[[Path], None]] = {".hydra": rmtree} | dict.fromkeys(files, Path.unlink)
     there = list(folder.iterdir()) if folder.is_dir() else []
     if not {path.name for path in there} <= before.keys():
         return
-    logging.shutdown()
-    root = logging.getLogger()
-    for handler in [each for each in root.handlers if isinstance(each, logging.FileHandler)]:
-        root.removeHandler(handler)  # a last word would open its file again
+    for handler in list(logging.root.handlers):
+        if Path(getattr(handler, "baseFilename", "/")).is_relative_to(folder.absolute()):
+            logging.root.removeHandler(handler)  # a last word would open its file again
+            handler.close()
     for path in there:
         before[path.name](path)
     remove_empty(folder)

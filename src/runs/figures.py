@@ -20,9 +20,10 @@ POINTS = 2000  # more points than a picture can show apart
 _POINT, _LINE, _REFERENCE = "tab:red", "tab:blue", "0.45"
 
 # Names are text, whatever stands in them: ``$`` begins no formula.
-matplotlib.rcParams.update({"text.parse_math": False, "text.usetex": False})
+_as_text = matplotlib.rc_context({"text.parse_math": False, "text.usetex": False})
 
 
+@_as_text
 def fit(
     features: np.ndarray,
     target: np.ndarray,
@@ -54,6 +55,7 @@ def fit(
     return figure
 
 
+@_as_text
 def residuals(prediction: np.ndarray, target: np.ndarray, target_name: str) -> Figure:
     """What is left over, against the prediction: both (rows,)."""
     figure, axes = _canvas(6, 4.2)
@@ -63,6 +65,7 @@ def residuals(prediction: np.ndarray, target: np.ndarray, target_name: str) -> F
     return figure
 
 
+@_as_text
 def curves(columns: dict[str, list[float]]) -> Figure:
     """Loss, and slope and intercept where there are such columns, over epochs."""
     panels: list[tuple[str, list[str]]] = [("loss", [n for n in ("train/loss", "val/mse") if n in columns])]
@@ -80,6 +83,7 @@ def curves(columns: dict[str, list[float]]) -> Figure:
     return figure
 
 
+@_as_text
 def compare_curves(runs: dict[str, dict[str, list[float]]], by: str) -> Figure:
     """The training loss of several runs, by name, over ``by`` (epoch or step)."""
     figure, axes = _canvas(7.5, 4.6)
@@ -92,6 +96,7 @@ def compare_curves(runs: dict[str, dict[str, list[float]]], by: str) -> Figure:
     return figure
 
 
+@_as_text
 def compare_fits(
     features: np.ndarray, target: np.ndarray, fits: Mapping[str, Predict], feature_name: str, target_name: str
 ) -> Figure:
@@ -142,6 +147,7 @@ FIGURES: dict[str, Callable[[Run], Figure | None]] = {
 }
 
 
+@_as_text
 def png(figure: Figure) -> bytes:
     """The picture's bytes. A control character in a name is spelled out: matplotlib's warning would print it."""
     for text in figure.findobj(Text):

@@ -28,6 +28,7 @@ OWNED = (
 )  # what a run writes, and a second attempt replaces
 MIXTURE = "ensemble"  # in a sweep's folder, a run that is put together from its runs
 _QUICK = 1 << 18  # bytes of metrics.csv that a run's end may read again
+TABLES = "table-????????.parquet"  # rows that Python handed over, by the first of their SHA-256
 _SIGNATURE = "src.plugins.folders.Folders"  # what Hydra's record of a job of ours names, and nobody else's
 
 
@@ -107,12 +108,12 @@ class RunFolder:
         if not self.path.is_dir() or not any(self.path.iterdir()):
             return None
         if own:
-            return None if RunFolder(self.path.resolve())._is_ours() else "holds files that are not a run's"
+            return None if RunFolder(self.path.resolve()).is_ours() else "holds files that are not a run's"
         if again is None:
             there = self.config.is_file() or self.summary.is_file()
             more = f", or go on with the run in it by resume={self.path} as well" if there else ""
             return f"is not empty, expected a new or an empty folder: choose another{more}"
-        if not self._is_ours():
+        if not self.is_ours():
             return "holds files that are not a run's of this sweep: move them away"
         try:
             summary = self.read_summary()
@@ -123,7 +124,7 @@ class RunFolder:
             return "holds a run with other overrides: move it away"
         return None
 
-    def _is_ours(self) -> bool:
+    def is_ours(self) -> bool:
         """Whether everything here that a new attempt would replace was written by a run of ours."""
         if any(path.is_symlink() for path in (self.path, *self.path.iterdir())):
             return False
@@ -131,6 +132,13 @@ class RunFolder:
             return self.hydra.is_file() and _SIGNATURE in self.hydra.read_text(encoding="utf-8", errors="replace")
         # Killed before Hydra had written all of it: nothing of a run but empty folders.
         return not any(path.is_file() or any(map(Path.is_file, path.rglob("*"))) for path in self._owned())
+
+    def others(self) -> list[str]:
+        """The names of what is here and was not written by a run: predictions, notes, somebody's own files."""
+        own = {path.name for path in self._owned()} | {".hydra"}
+        patterns = ("*.log", TABLES, "*.partial")
+        own |= {path.name for pattern in patterns for path in self.path.glob(pattern)}
+        return sorted({path.name for path in self.path.iterdir()} - own)
 
     def _owned(self) -> list[Path]:
         owned = [self.path / name for name in OWNED if (self.path / name).exists()]

@@ -11,7 +11,7 @@ from src.config.kinds import check_folder
 from src.config.values import flatten, unresolved
 from src.config.yaml_files import load
 from src.errors import UserError, first_line, printable
-from src.runs.folder import RunFolder
+from src.runs.folder import TABLES, RunFolder
 
 _GROUPS = ("model", "loss", "optimizer", "scheduler", "data", "trainer")
 
@@ -49,7 +49,7 @@ def load_config(
         print(printable(said), file=sys.stderr)
     if "path" in cfg.data:
         with open_dict(cfg):
-            cfg.data.path = str(started_in / Path(str(cfg.data.path)).expanduser())
+            cfg.data.path = str(_rows_of(folder, started_in / Path(str(cfg.data.path)).expanduser()))
     return cfg
 
 
@@ -78,3 +78,11 @@ def _refuse_interpolations(cfg: DictConfig) -> None:
     for key, value in flatten(unresolved(cfg)).items():
         if "${" in str(value):
             raise UserError(f"{key}: expected a value, found the interpolation {value!r}")
+
+
+def _rows_of(folder: RunFolder, path: Path) -> Path:
+    """Where a run's rows are: a table that lies in its folder, or its sweep's, went with it wherever that went."""
+    if path.match(TABLES) and not path.is_file():
+        around = [parent / path.name for parent in (folder.path, *folder.path.absolute().parents[:2])]
+        return next((each for each in around if each.is_file()), path)
+    return path

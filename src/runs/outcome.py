@@ -104,7 +104,7 @@ class Member:
 
 
 def summarize(member: Member, history: History, trained: "Members", net: "nn.Module") -> dict[str, Any]:
-    """What a run came to, ``seconds`` still open.
+    """What a run came to, ``seconds`` still open; ``stopped`` is there where a reason to stop says why.
 
     Args:
         member: which of the history's.
@@ -142,6 +142,10 @@ def summarize(member: Member, history: History, trained: "Members", net: "nn.Mod
     }
     if history.best_epoch[place]:
         summary["best_epoch"] = int(history.best_epoch[place])
+    for own in (each[place] for each in history.stoppers if each[place].reason == status):
+        every = (cfg.trainer.check_val_every_n_epoch or 1) if own.monitor.startswith("val/") else 1
+        if why := own.why(summary["epochs"], every):
+            summary["stopped"] = why
     aims = objectives(cfg)
     summary |= {"metrics": result["metrics"], "objective": objective_of(result["metrics"], aims[0])}
     summary |= {"parameters": result["parameters"], "reference": member.reference.described}

@@ -29,6 +29,10 @@ def print_summary(summary: dict[str, Any], folder: Path, findings: Sequence[Find
         f"{summary['status']} after {summary['epochs']} epochs ({summary['steps']} steps){best}: "
         f"{seconds['fit']:.2f} s training, {seconds['total']:.2f} s in all"
     )
+    if "stopped" in summary:
+        console.print(f"{summary['status']}: {summary['stopped']}")
+    elif early := sum("stopped" in member for member in summary.get("members", ())):
+        console.print(f"stopped early: {early} of {len(summary['members'])} models; members/N/summary.json says why")
     shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
     console.print(f"folder: {shown}")
     console.print(f"curves: tensorboard --logdir {shown if shown.is_absolute() else (*shown.parts, '.')[0]}")

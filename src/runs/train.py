@@ -40,9 +40,10 @@ log_printable()  # as a door does; a worker has none
 
 PrunerOf = Callable[[Any, str, bool, int, int], "Pruner | None"]
 Fit = Callable[..., dict[str, Any]]
+Show = Callable[[dict[str, Any], RunFolder, bool, Collection[str]], float | list[float]]
 
 
-def run(cfg: DictConfig, pruner_of: PrunerOf, together: Fit) -> float | list[float]:
+def run(cfg: DictConfig, pruner_of: PrunerOf, together: Fit, shown: Show | None = None) -> float | list[float]:
     """One job: checks, trains, shows; returns the objective, or a list where there are several.
 
     Alone, a diverged run exits with 1. In a sweep it returns an infinite objective and the sweep goes on. A run alone
@@ -52,6 +53,7 @@ def run(cfg: DictConfig, pruner_of: PrunerOf, together: Fit) -> float | list[flo
         cfg: as Hydra composed it.
         pruner_of: gives the pruner that a job's sweep asks for, from its ``hydra`` node, objective, epochs and models.
         together: ``fit`` for models that predict together.
+        shown: what becomes of the summary, in the place of ``show``.
 
     Raises:
         UserError: the configuration, the table or the run to resume does not fit; nothing is left behind.
@@ -65,9 +67,9 @@ def run(cfg: DictConfig, pruner_of: PrunerOf, together: Fit) -> float | list[flo
         overrides = [override.removeprefix("++") for override in overrides]
     if alone or not _is_first():
         # src.plugins.folders holds the folder, or the first of several processes does.
-        return _run(cfg, folder, alone, overrides, pruner_of, together)
+        return _run(cfg, folder, alone, overrides, pruner_of, together, shown or show)
     with claimed(folder.path, str(folder.path), overrides):
-        return _run(cfg, folder, alone, overrides, pruner_of, together)
+        return _run(cfg, folder, alone, overrides, pruner_of, together, shown or show)
 
 
 def _run(
@@ -77,6 +79,7 @@ def _run(
     overrides: list[str],
     pruner_of: PrunerOf,
     together: Fit,
+    shown: Show,
 ) -> float | list[float]:
     hydra = HydraConfig.get()
     first = _is_first()
@@ -140,7 +143,7 @@ def _run(
         raise
     if not summary:
         return math.nan  # the first of several processes has more to say
-    return show(summary, folder, alone, cfg.checks.ignore)
+    return shown(summary, folder, alone, cfg.checks.ignore)
 
 
 def target_remark(cfg: DictConfig) -> str | None:

@@ -32,7 +32,7 @@ from src.training.task import objective_of
 if TYPE_CHECKING:
     from src.training.history import Pruner
 
-_OF_A_MEMBER = ("status", "best_epoch", "metrics")  # what the whole summary says of each
+_OF_A_MEMBER = ("status", "best_epoch", "stopped", "metrics")  # what the whole summary says of each
 
 log = logging.getLogger(__name__)
 

@@ -19,6 +19,10 @@ class Stopping(pl.Callback, ABC):
     reason: ClassVar[str]  # what summary.json has as ``status``
     monitor: str  # the figure that it looks at
 
+    def why(self, epoch: int, every: int) -> str | None:
+        """Why it stops after this epoch, in words; None where it does not. Its figure comes every so many epochs."""
+        return None
+
     @abstractmethod
     def stops(self, value: float) -> bool:
         """Whether to stop after an epoch with this figure; epochs without one are not asked about."""
@@ -54,17 +58,32 @@ class EarlyStopping(Stopping):
         self._good = -math.inf if stopping_threshold is None else self._sign * stopping_threshold
         self._bad = math.inf if divergence_threshold is None else self._sign * divergence_threshold
         self._check_finite = check_finite
-        self.best, self.waited = math.inf, 0
+        self.best, self.waited, self._value = math.inf, 0, math.nan
 
     def stops(self, value: float) -> bool:
         """See ``Stopping``."""
-        value *= self._sign
+        self._value = value = value * self._sign
         if value + self.min_delta < self.best:
             self.best, self.waited = value, 0
         else:
             self.waited += 1
         lost = self._check_finite and not math.isfinite(value)
         return lost or self.waited >= self.patience or value < self._good or value > self._bad
+
+    def why(self, epoch: int, every: int) -> str | None:
+        """See ``Stopping``."""
+        said = f"{self.monitor} is {self._sign * self._value:.6g}"
+        if self._check_finite and not math.isfinite(self._value):
+            return f"{said}, which is no finite number"
+        if self.waited >= self.patience:
+            least = f" by more than {self.min_delta:g}" if self.min_delta else ""
+            since = epoch - self.waited * every
+            return f"{self.monitor} has not improved{least} since epoch {since} (patience {self.patience})"
+        if self._value < self._good:
+            return f"{said}, better than stopping_threshold {self._sign * self._good:g}"
+        if self._value > self._bad:
+            return f"{said}, worse than divergence_threshold {self._sign * self._bad:g}"
+        return None
 
     def state_dict(self) -> dict[str, Any]:
         """What was counted, and of which figure."""

@@ -353,7 +353,7 @@ def test_a_command_without_its_run(door: str, call: Call, tmp_path: Path) -> Non
         ("scheduler=step", ("scheduler._target_ was null, found torch.optim.lr_scheduler.StepLR",)),
         ("data.batch_size=4 trainer.max_steps=9", ("data.batch_size was null, found 4", "trainer.max_steps")),
         ("optimizer.lr=-1", ("optimizer.lr must be a number above 0, found -1",)),
-        ("hydra.run.dir=run", ("hydra.run.dir=run is not empty", "by resume=run instead")),
+        ("hydra.run.dir=run", ("hydra.run.dir=run holds files that are not a run's",)),
     ],
 )
 def test_a_run_that_another_cannot_go_on_from(

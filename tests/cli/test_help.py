@@ -12,7 +12,7 @@ from tests.commands import Call
 CONF = Path(__file__).parents[2] / "conf"
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "export", "report"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "export", "report", "runs"])
 def test_every_command_says_what_it_is_for(command: str, call: Call) -> None:
     """What it does, five commands to copy, and no line wider than a terminal."""
     answer = call(command, "--help")

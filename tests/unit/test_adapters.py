@@ -4,6 +4,7 @@ Each test names the versions that its adapter was written for: where a newer one
 read again, and the docstring says what breaks meanwhile.
 """
 
+import logging
 import warnings
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +14,7 @@ import optuna
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import ConfigCompositionException
 from omegaconf import OmegaConf
@@ -20,7 +22,7 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from src.adapters import hydra_compose, optuna_internals, optuna_sweeper
+from src.adapters import hydra_compose, hydra_run, optuna_internals, optuna_sweeper
 from src.adapters.torch_scheduler import as_if_stepped
 
 CONF = str(Path(__file__).parents[2] / "conf")
@@ -50,6 +52,30 @@ def test_a_pattern_is_read_as_it_is_written() -> None:
     assert hydra_compose.written_pattern(config) == "${hydra.job.num}"
     hydra_compose.number_job(config, 7)
     assert OmegaConf.select(config, "hydra.sweep.subdir") == "7"
+
+
+def test_hydra_runs_a_job_inside_a_process(tmp_path: Path) -> None:
+    """Hydra 1.4. Without it, a run from Python takes a process of its own."""
+    written_for("hydra-core", "1.4.")
+    seen: list[Any] = []
+    handler = logging.FileHandler(tmp_path / "program.log", "w")
+    logging.getLogger().addHandler(handler)
+    try:
+        with initialize_config_dir(CONF):
+            own, handlers = GlobalHydra.instance().hydra, logging.getLogger().handlers[:]
+            with hydra_run.as_before():
+                overrides = ["optimizer.lr=0.5", f"hydra.run.dir={tmp_path}/run", "~hydra.callbacks.folders"]
+                hydra_run.run(seen.append, Path(CONF), "train", overrides, ())
+                with hydra_run.as_before(), pytest.raises(ConfigCompositionException):
+                    hydra_run.run(seen.append, Path(CONF), "train", ["optimizer.lrr=1"], ())
+            assert GlobalHydra.instance().hydra is own
+            assert logging.getLogger().handlers == handlers
+    finally:
+        logging.getLogger().removeHandler(handler)
+    assert [cfg.optimizer.lr for cfg in seen] == [0.5]
+    assert handler.stream is not None  # logging was not shut down
+    handler.close()
+    assert "optimizer.lr=0.5" in (tmp_path / "run" / ".hydra" / "overrides.yaml").read_text()
 
 
 def test_a_trial_is_proposed_again_by_its_id(tmp_path: Path) -> None:

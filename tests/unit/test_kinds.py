@@ -130,6 +130,9 @@ def test_the_list_in_force_is_the_one_that_was_checked(monkeypatch: pytest.Monke
 
 
 def test_no_list_opens_our_own_functions() -> None:
-    """Hydra's own list names plugins, log handlers and one callback of ours, and no part of a run."""
-    assert [name for name in ALLOWED if name.startswith("src")] == ["src.plugins.folders.Folders"]
+    """Hydra's own list names plugins, log handlers and two callbacks of ours, and no part of a run."""
+    assert [name for name in ALLOWED if name.startswith("src")] == [
+        "src.plugins.folders.Folders",
+        "src.plugins.rows.Rows",
+    ]
     assert not any(name.startswith(("torch", "lightning")) for name in ALLOWED)

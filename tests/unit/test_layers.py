@@ -18,6 +18,7 @@ LAYERS = [
     ("src.sweeping",),
     ("src.stacks", "src.reports", "src.exporting"),
     ("src.train", "src.evaluate", "src.predict", "src.export", "src.report", "src.plugins", "hydra_plugins"),
+    ("src.api",),
 ]
 LAYER = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
 
