@@ -39,6 +39,7 @@ RULES: dict[str, dict[str, Rule]] = {
         "seed": _natural,
         "figures": Choice(("auto", True, False)),
         "graph": _flag,
+        "descent": _flag,
         "name": Text(),
     },
     "data": {

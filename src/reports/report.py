@@ -5,6 +5,7 @@ import math
 import shlex
 import sys
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from optuna.study import Study
 
 _DASHBOARD = "dashboard.journal"  # a grid has no study; this one is made of its runs
+_GET = "dashboard, once `pip install optuna-dashboard` brought it"
 _MOST = 2000  # runs that are written there
 
 
@@ -51,7 +53,7 @@ def report(folder: Path) -> list[Row]:
     for said, line in commands.items():
         print(f"{said}: {line}")
     print(f"report: {place / 'report.html'}, {place / 'leaderboard.csv'}")
-    compare(folder, rows)
+    compare(folder, rows, title)
     if found.note:
         print(f"note: {found.note}; this report is made from the run folders alone", file=sys.stderr)
     return rows
@@ -60,7 +62,8 @@ def report(folder: Path) -> list[Row]:
 def _commands(rows: list[Row], where: str) -> dict[str, str]:
     again = {"train the best again": rows[0].command} if rows[0].rank and rows[0].command else {}
     storage = shown(where) if "://" in where else str(_shown(Path(where)))
-    return again | {"dashboard": f"optuna-dashboard {shlex.quote(storage)}"}
+    there = find_spec("optuna_dashboard") is not None
+    return again | {("dashboard" if there else _GET): f"optuna-dashboard {shlex.quote(storage)}"}
 
 
 def _shown(path: Path) -> Path:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from src.config import build
 from src.config.values import Config, container, flatten
 from src.runs.folder import RunFolder
-from src.runs.graph import autograd_graph, write_graph
 from src.runs.status import DIVERGED
 from src.training.predictor import Predictor
 from src.training.tensorboard import TensorBoard
 
 if TYPE_CHECKING:
     from src.data.partition import Partition
+    from src.runs.figures import Run
     from src.runs.outcome import Reference
 
 log = logging.getLogger(__name__)
@@ -27,53 +27,65 @@ def draw(
     folder: RunFolder,
     predictor: Predictor,
     reference: "Reference",
-    status: str,
+    summary: dict[str, Any],
+    figures: bool,
 ) -> dict[str, bytes]:
-    """Writes figures/ and returns the PNGs by name: curves, and, unless diverged, fit and residuals.
+    """Writes into figures/ what is asked for, and returns the PNGs by name.
 
-    One that cannot be drawn is a warning: the result stands without it.
+    Where ``figures`` are wanted these are curves, and, unless diverged, fit and residuals; ``cfg.graph`` and
+    ``cfg.descent`` ask for more. One that cannot be drawn is a warning: the result stands without it.
     """
     pictures: dict[str, bytes] = {}
-    part = reference.part
-    with _optional("figures/"):
-        from src.runs import figures
+    if figures:
+        with optional("figures/"):
+            from src.runs.picture import of_one
 
-        folder.figures.mkdir(parents=True, exist_ok=True)
-        names = part.table.feature_names
-        features, target = part.thinned("train", figures.POINTS)
-        run = figures.Run(
-            columns=folder.read_metrics(),
-            features=features,
-            target=target,
-            predict=predictor,
-            line=lambda: reference.line[0] if len(names) == 1 else None,
-            feature_names=names,
-            target_name=part.table.target_name,
-            fitted=status != DIVERGED,
-        )
-        for name, figure in figures.FIGURES.items():
-            with _optional(f"figures/{name}.png"):
-                if drawn := figure(run):
-                    pictures[name] = figures.png(drawn)
-                    (folder.figures / f"{name}.png").write_bytes(pictures[name])
+            pictures = write(of_one(cfg, folder, predictor, reference, summary), folder)
     if cfg.graph:
-        with _optional("figures/graph"):
-            _draw_graph(cfg, folder, predictor, part)
+        with optional("figures/graph.svg"):
+            _draw_graph(cfg, folder, predictor, reference.part)
+    if cfg.descent and summary["status"] != DIVERGED:
+        with optional("figures/descent.gif"):
+            _draw_descent(cfg, folder, reference)
+    return pictures
+
+
+def write(run: "Run", folder: RunFolder) -> dict[str, bytes]:
+    """Draws what there is to draw of a run into figures/; returns the PNGs by name."""
+    from src.figures.canvas import png
+    from src.runs.figures import FIGURES
+
+    pictures: dict[str, bytes] = {}
+    folder.figures.mkdir(parents=True, exist_ok=True)
+    for name, figure in FIGURES.items():
+        with optional(f"figures/{name}.png"):
+            if drawn := figure(run):
+                pictures[name] = png(drawn)
+                (folder.figures / f"{name}.png").write_bytes(pictures[name])
     return pictures
 
 
 def _draw_graph(cfg: Config, folder: RunFolder, predictor: Predictor, part: "Partition") -> None:
+    from src.figures.graph import autograd_graph, draw_graph
+
     rows, wanted = part.sample(8)
     net = predictor.net.train()
     loss = build.construct(cfg.loss, "loss")(net(rows.to(next(net.parameters()).dtype)), wanted)
-    written = write_graph(autograd_graph(loss, dict(net.named_parameters())), folder.figures / "graph")
-    if written.suffix == ".dot":
-        log.info("graph: Graphviz's `dot` is not installed, so %s stays text", written.name)
+    folder.figures.mkdir(parents=True, exist_ok=True)
+    draw_graph(autograd_graph(loss, dict(net.named_parameters())), folder.figures / "graph.svg")
     net.eval()
 
 
+def _draw_descent(cfg: Config, folder: RunFolder, reference: "Reference") -> None:
+    from src.figures.descent import draw_descent
+    from src.runs.picture import descent_of
+
+    folder.figures.mkdir(parents=True, exist_ok=True)
+    draw_descent(descent_of(cfg, folder, reference), folder.figures / "descent.gif")
+
+
 @contextmanager
-def _optional(what: str) -> Iterator[None]:
+def optional(what: str) -> Iterator[None]:
     """What a finished run can do without: an error in it is a line in the log."""
     try:
         yield
@@ -94,21 +106,21 @@ def write_dashboard(
     What cannot be written is a warning, as in ``draw``.
     """
     if not isinstance(logger, TensorBoard):
-        with _optional("the logger's hyperparameters"):
+        with optional("the logger's hyperparameters"):
             if hasattr(logger, "log_hyperparams"):
                 logger.log_hyperparams(flat(cfg))
         return
     for name, picture in pictures.items():
-        with _optional(f"TensorBoard's picture {name}"):
+        with optional(f"TensorBoard's picture {name}"):
             logger.file.image(name, picture, summary["epochs"])
     if pictures:
-        with _optional("TensorBoard's model graph"):
+        with optional("TensorBoard's model graph"):
             example, _ = part.sample(2)
             logger.file.graph(predictor.net, example.to(next(predictor.net.parameters()).dtype))
     final = summary["metrics"]
-    with _optional("TensorBoard's hyperparameters"):
+    with optional("TensorBoard's hyperparameters"):
         logger.file.hparams(flat(cfg), {f"final/{name}": value for name, value in final.items()})
-    with _optional("the end of TensorBoard's file"):
+    with optional("the end of TensorBoard's file"):
         logger.close()
 
 

@@ -87,6 +87,11 @@ def fit(
         pruner,
         decode=decoder([part], [member.net]),
     )
+    if cfg.descent and history.decode is None:
+        raise UserError(
+            f"descent=true draws a straight line of one feature, found {cfg.model._target_} of "
+            f"{len(rows.feature_names)} ({', '.join(rows.feature_names[:5])}): leave it out"
+        )
     data = build.datamodule(cfg, [part], [cfg.seed], [cfg.data.batch_size], reason is not None, span)
     module = optimization.module(cfg, member, data, history, reason is not None)
     live = Live(folder, history)
@@ -131,11 +136,11 @@ def fit(
 
 
 def finish(run: Member, summary: dict[str, Any], predictor: Predictor, loggers: list[Any], figures: bool) -> None:
-    """Draws a run where that is wanted, and ends its dashboards."""
+    """Draws what is wanted of a run, and ends its dashboards."""
     from src.runs.draw import draw, write_dashboard
 
     part = run.reference.part
-    pictures = draw(run.cfg, run.folder, predictor, run.reference, summary["status"]) if figures else {}
+    pictures = draw(run.cfg, run.folder, predictor, run.reference, summary, figures)
     for logger in loggers:
         write_dashboard(logger, run.cfg, predictor, part, summary, pictures)
 

@@ -7,7 +7,7 @@ from src.config.values import flatten, unresolved
 
 # What shows or names runs and changes none of their figures.
 _SHOWING = ("callbacks.progress", "callbacks.checkpoints")
-_LEFT_OUT = ("study", "sweep", "trust", "name", "figures", "graph", "logger", *_SHOWING)
+_LEFT_OUT = ("study", "sweep", "trust", "name", "figures", "graph", "descent", "logger", *_SHOWING)
 
 Fingerprint = dict[str, str]
 

@@ -1,0 +1,120 @@
+"""What the pictures of a run are made of: from its folder, rows and models to plain arrays and words."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from src.config.objective import monitored
+from src.config.values import Config
+from src.figures.canvas import number
+from src.figures.curves import Course
+from src.figures.rows import POINTS, Fit, Rows
+from src.runs.figures import Run
+from src.runs.folder import RunFolder
+from src.runs.status import DIVERGED
+
+if TYPE_CHECKING:
+    from src.figures.descent import Descent
+    from src.data.partition import Partition
+    from src.runs.outcome import Reference
+    from src.training.predictor import Predictor
+
+# Which metric a loss is, and which power of the target's scale it grows with.
+_METRICS = {"MSELoss": ("mse", 2), "L1Loss": ("mae", 1)}
+
+
+def of_one(
+    cfg: Config, folder: RunFolder, predictor: "Predictor", reference: "Reference", summary: dict[str, Any]
+) -> Run:
+    """The pictures of a run of one model."""
+    part = reference.part
+    course = course_of(cfg, folder, reference, summary)
+    if summary["status"] == DIVERGED:
+        return Run(course, None)
+    several = len(predictor.levels) > 1
+    splits = []
+    for name in part.splits():
+        numbers, features, target = part.thinned(name, POINTS)
+        found = predictor.quantiles(features)
+        ends = (found.min(1), found.max(1)) if several else (None, None)
+        splits.append(Rows(name, numbers, features, target, found[:, 0], *ends))
+    names = part.table.feature_names
+    along = len(names) == 1 and part.table.is_numeric
+
+    def band(features: np.ndarray) -> np.ndarray:
+        found = predictor.quantiles(features)
+        return np.column_stack([found.min(1), found.max(1)])
+
+    return Run(
+        course,
+        Fit(
+            title=_title(cfg, part, summary),
+            feature_names=names,
+            target_name=part.table.target_name,
+            splits=splits,
+            predict=predictor,
+            along=along,
+            reference=reference.line[0] if along and part.encoder.is_affine else None,
+            band=band if several else None,
+            interval=f"quantiles {min(predictor.levels):g} to {max(predictor.levels):g}" if several else "",
+        ),
+    )
+
+
+def course_of(cfg: Config, folder: RunFolder, reference: "Reference", summary: dict[str, Any]) -> Course | None:
+    """How the training of one model went; None where no epoch was closed."""
+    columns = folder.read_metrics()
+    if not columns.get("epoch"):
+        return None
+    target = reference.part.encoder.target
+    loss = str(cfg.loss._target_).rpartition(".")[2]
+    metric, power = _METRICS.get(loss, (None, 0))
+    if cfg.loss.get("reduction", "mean") != "mean" or not target.is_affine:
+        metric = None
+    status = summary["status"]
+    return Course(
+        title=_named(cfg, reference.part),
+        columns=columns,
+        unit=reference.part.table.target_name,
+        loss=loss,
+        metric=metric,
+        factor=float(target.scale) ** power,
+        shown=monitored(cfg)[0] or "val/mse",
+        best=summary.get("best_epoch"),
+        ended=None if status == "completed" else status,
+        reference=reference.described if "slope" in columns else None,
+    )
+
+
+def descent_of(cfg: Config, folder: RunFolder, reference: "Reference") -> "Descent":
+    """The way of a straight line of one feature over the loss, from its metrics.csv."""
+    from src.figures.descent import Descent
+
+    part, columns = reference.part, {name: np.array(values) for name, values in folder.read_metrics().items()}
+    _, features, target = part.thinned("train", POINTS)
+    known = reference.described
+    return Descent(
+        title=_named(cfg, part),
+        features=features[:, 0],
+        target=target,
+        slopes=columns["slope"],
+        intercepts=columns["intercept"],
+        epochs=columns["epoch"],
+        least_squares=(known["slope"], known["intercept"]),
+        feature_name=part.table.feature_names[0],
+        target_name=part.table.target_name,
+    )
+
+
+def _named(cfg: Config, part: "Partition") -> str:
+    return f"{cfg.name} on {Path(part.table.source).name}"
+
+
+def _title(cfg: Config, part: "Partition", summary: dict[str, Any], splits: tuple[str, ...] = ()) -> str:
+    """Model, data, and the error of each split."""
+    metrics, known = summary["metrics"], summary.get("reference", {})
+    errors = {name: f"{name} {number(metrics[f'{name}/rmse'])}" for name in splits or part.splits()}
+    if "mse" in known:
+        errors["train"] += f" (least squares {number(known['mse'] ** 0.5)})"
+    return f"{_named(cfg, part)}\nrmse: {', '.join(errors.values())}"
