@@ -8,8 +8,8 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import PathCollection
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
 
@@ -22,6 +22,8 @@ SERIES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#00
 STYLES = ("-", "--", ":")  # of lines beyond the colours there are
 
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
+_RIGHT = 0.2  # inches to the right of a panel
+_LINE = 0.2  # inches that a line of a legend above a panel takes
 _NARROW = 20.0  # a logarithmic axis up to this ratio has the ticks of a linear one
 
 # Names are text, whatever stands in them: ``$`` begins no formula.
@@ -49,32 +51,39 @@ def finish(
     renderer = FigureCanvasAgg(figure).get_renderer()
     width, height = figure.get_size_inches()
     aside = 0.0
-    if beside and (aside_legend := panels[-1].get_legend()) is not None:
-        aside = aside_legend.get_window_extent(renderer).width / figure.dpi + 0.1
+    legend_of_last = panels[-1].get_legend()
+    if beside and legend_of_last is not None:
+        aside = legend_of_last.get_window_extent(renderer).width / figure.dpi + 0.1
         width += aside
         figure.set_size_inches(width, height)
-    title = 0.12 + 0.17 * max(len(axes.get_title("left").splitlines()) for axes in panels)
+    top = 0.12 + max(_above(axes) + 0.17 * len(axes.get_title("left").splitlines()) for axes in panels)
     bottom = 0.58 if any(axes.get_xlabel() for axes in panels) else 0.35
-    lefts = []
-    for axes in panels:
-        shared = len(axes.get_shared_y_axes().get_siblings(axes)) > 1 and axes is not panels[0]
-        set_ticks(axes, "x", 5 if len(panels) > 1 else 7)
-        if shared:
-            axes.tick_params(labelleft=False)
-            lefts.append(0.05)
-            continue
-        set_ticks(axes, "y", 7)
-        labels = [text.get_window_extent(renderer).width for text in axes.get_yticklabels()]
-        lefts.append(0.17 + max(labels, default=0) / figure.dpi + 0.22 * bool(axes.get_ylabel()))
+    lefts = [_left(axes, renderer, figure.dpi) for axes in panels]
     parts = widths or [1.0] * len(panels)
-    right = 0.2
-    free = width - aside - sum(lefts) - right * len(panels)
+    free = width - aside - sum(lefts) - _RIGHT * len(panels)
     x = 0.0
     for axes, left, part in zip(panels, lefts, parts, strict=True):
         own = free * part / sum(parts)
-        axes.set_position((((x + left) / width), bottom / height, own / width, (height - bottom - title) / height))
-        x += left + own + right
+        axes.set_position((((x + left) / width), bottom / height, own / width, (height - bottom - top) / height))
+        set_ticks(axes, "x", max(2, int(own / 0.8)))
+        x += left + own + _RIGHT
     return figure
+
+
+def _left(axes: Axes, renderer: Any, dpi: float) -> float:
+    """Inches that a panel needs for what stands to its left; its ticks are set."""
+    neighbours = [each for each in axes.get_shared_y_axes().get_siblings(axes) if each is not axes]
+    if neighbours and not axes.get_ylabel():
+        axes.tick_params(labelleft=False)
+        return 0.05
+    set_ticks(axes, "y", 7)
+    widest = max((text.get_window_extent(renderer).width for text in axes.get_yticklabels()), default=0.0)
+    return float(0.17 + widest / dpi + 0.25 * bool(axes.get_ylabel()))
+
+
+def _above(axes: Axes) -> float:
+    """Inches that a legend above a panel takes."""
+    return _LINE * getattr(axes, "legend_lines", 0)
 
 
 def set_ticks(axes: Axes, which: str, most: int) -> None:
@@ -143,18 +152,30 @@ def shorten(text: str, most: int = 48) -> str:
 
 
 def legend(axes: Axes, **options: Any) -> None:
-    """What the artists with a label are; those whose label is empty are left out."""
-    # To matplotlib a label that begins with an underscore means that there is none, so names are kept in the gid.
+    """What the artists are that have a name, which is their gid."""
+    # To matplotlib a label that begins with an underscore means that there is none, so the names come afterwards.
     shown: list[Any] = [each for each in (*axes.collections, *axes.lines) if each.get_gid()]
+    if not shown:
+        return
     options = {"fontsize": 9, "framealpha": 0.85, "handlelength": 1.6} | options
     found = axes.legend(shown, [str(index) for index in range(len(shown))], **options)
     for text, artist in zip(found.get_texts(), shown, strict=True):
         text.set_text(str(artist.get_gid()))
     for handle in found.legend_handles:
-        if handle is not None:
-            handle.set_alpha(1)  # points that are many are faint and small
-            if isinstance(handle, PathCollection):
-                handle.set_sizes([24])
+        if isinstance(handle, PathCollection):  # points that are many are faint and small
+            handle.set_alpha(1)
+            handle.set_sizes([24])
+
+
+def legend_above(axes: Axes, title: str) -> None:
+    """The same between a panel and its title, where it covers nothing; looking for a free place takes time, too."""
+    names = [str(each.get_gid()) for each in (*axes.collections, *axes.lines) if each.get_gid()]
+    room = 12.5 * float(axes.figure.get_size_inches()[0])  # letters of a line
+    lines = max(1, math.ceil(sum(len(name) + 6 for name in names) / room))
+    axes.legend_lines = lines  # type: ignore[attr-defined]
+    axes.set_title(title, loc="left", fontsize=10, pad=6 + 72 * _LINE * lines)
+    place = {"loc": "lower left", "bbox_to_anchor": (-0.01, 0.985), "frameon": False, "borderaxespad": 0.2}
+    legend(axes, fontsize=8, ncols=math.ceil(len(names) / lines), columnspacing=1.2, handletextpad=0.4, **place)
 
 
 def robust_limits(values: np.ndarray, margin: float = 0.05) -> tuple[float, float]:

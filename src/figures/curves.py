@@ -7,11 +7,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from src.figures.canvas import COLORS, LINE, MARK, REFERENCE, canvas, finish, legend, number, robust_limits, shorten
+from src.figures.canvas import COLORS, LINE, MARK, REFERENCE, SERIES, canvas, finish, legend, number, robust_limits, shorten
 
 Columns = Mapping[str, Sequence[float]]
 
-_NOISY = 8.0  # a curve that goes to and fro so many times its own range is shown smoothed as well
+_NOISY = 0.04  # a curve that bends by such a share of its range from epoch to epoch is shown smoothed as well
 _SMOOTH = 30  # parts of a curve over which it is smoothed
 
 
@@ -67,6 +67,9 @@ def panels(course: Course) -> list[Panel]:
     """What there is to show: train and validation together where they have one unit, else a panel each."""
     columns = {name: np.asarray(values, float) for name, values in course.columns.items()}
     unit, shown, metric = shorten(course.unit, 24), course.shown.partition("/")[2], course.metric
+    models = {name: values for name, values in columns.items() if name.startswith("model ")}
+    if models:
+        return [Panel(f"{_titled(shown, unit)}, {course.shown.partition('/')[0]}", models, log=shown != "r2")]
     found = [Panel(f"{course.loss}, as trained", {"train": columns["train/loss"]}, log=True)]
     if metric is not None:
         with np.errstate(over="ignore"):
@@ -109,7 +112,7 @@ def _curve(axes: Axes, epochs: np.ndarray, values: np.ndarray, name: str) -> np.
     """Draws a curve, smoothed where it is noisy; returns what has to be seen of it."""
     there = np.isfinite(values)
     x, y = epochs[there], values[there]
-    color = COLORS.get(name, LINE)
+    color = COLORS.get(name, SERIES[int(name.split()[1]) % len(SERIES)] if name.startswith("model ") else LINE)
     smooth = smoothed(y)
     if smooth is None:
         axes.plot(x, y, color=color, marker="." if len(x) < 2 else None, gid=name or None)
@@ -123,9 +126,8 @@ def smoothed(values: np.ndarray) -> np.ndarray | None:
     """A noisy curve's mean over its neighbourhood, (points,); None of one that is not noisy."""
     if len(values) < _SMOOTH:
         return None
-    # What falls by orders of magnitude and then trembles is noisy where it trembles.
-    last = values[len(values) // 2 :]
-    if np.abs(np.diff(last)).sum() <= _NOISY * np.ptp(last):
+    seen = np.log10(values) if values.min() > 0 else values
+    if not np.median(np.abs(np.diff(seen, 2))) > _NOISY * np.ptp(seen):
         return None
     half = max(1, len(values) // _SMOOTH // 2)
     total = np.concatenate([[0.0], np.cumsum(values)])

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from src.figures.canvas import COLORS, LINE, MARK, MARKERS, REFERENCE, canvas, finish, legend, robust_limits, shorten
+from src.figures.canvas import COLORS, LINE, MARK, MARKERS, REFERENCE, canvas, finish, legend_above, robust_limits, shorten
 
 Predict = Callable[[np.ndarray], np.ndarray]  # raw features (rows, features) to predictions (rows,)
 
@@ -26,6 +26,7 @@ class Rows:
         numbers: (rows,) which rows of the table they are, counted from 0.
         features: (rows, features), raw.
         target, prediction: (rows,).
+        whole: how many rows the split has, of which these are some.
         low, high: (rows,) between which the target should lie; None where nothing is known of that.
     """
 
@@ -34,6 +35,7 @@ class Rows:
     features: np.ndarray
     target: np.ndarray
     prediction: np.ndarray
+    whole: int
     low: np.ndarray | None = None
     high: np.ndarray | None = None
 
@@ -67,7 +69,6 @@ class Fit:
 def fit(found: Fit) -> Figure:
     """The fitted line or curve over the points of every split; predicted against actual for several features."""
     figure, (axes,) = canvas(6.4, 4.4)
-    axes.set_title(found.title, loc="left", fontsize=10)
     target = shorten(found.target_name)
     if found.along:
         _line(axes, found)
@@ -75,7 +76,7 @@ def fit(found: Fit) -> Figure:
     else:
         _against(axes, found)
         axes.set(xlabel=f"{target}, actual", ylabel=f"{target}, predicted")
-    legend(axes)
+    legend_above(axes, found.title)
     return finish(figure, [axes])
 
 
@@ -85,7 +86,7 @@ def _line(axes: Axes, found: Fit) -> None:
     _scatter(axes, found.splits, lambda rows: (rows.features[:, 0], rows.target))
     if found.band is not None:
         low, high = found.band(grid).T
-        axes.fill_between(grid[:, 0], low, high, color=LINE, alpha=0.15, lw=0, gid=found.interval)
+        axes.fill_between(grid[:, 0], low, high, color=LINE, alpha=0.2, lw=0, zorder=2.5, gid=found.interval)
     if found.reference is not None:
         axes.plot(grid, found.reference(grid), "--", color=REFERENCE, gid="least squares")
     axes.plot(grid, found.predict(grid), color=LINE, lw=2, gid="fitted")
@@ -107,12 +108,11 @@ def _against(axes: Axes, found: Fit) -> None:
 def residuals(found: Fit) -> Figure:
     """What is left over: against the prediction with the worst rows named, and how it is distributed."""
     figure, (axes, beside) = canvas(8.4, 4.2, 2, sharey=True)
-    axes.set_title(found.title, loc="left", fontsize=10)
     _scatter(axes, found.splits, lambda rows: (rows.prediction, rows.target - rows.prediction))
     axes.axhline(0, color=LINE)
     _name_worst(axes, found.splits)
     axes.set(xlabel=f"{shorten(found.target_name)}, predicted", ylabel="actual - predicted")
-    legend(axes)
+    legend_above(axes, found.title)
     left = {rows.name: rows.target - rows.prediction for rows in found.splits}
     every = np.concatenate(list(left.values()))
     edges = np.histogram_bin_edges(every, min(40, 8 + len(every) // 10))
@@ -136,9 +136,8 @@ def _name_worst(axes: Axes, splits: Sequence[Rows]) -> None:
     marked = worst(splits)
     x = [rows.prediction[place] for rows, place in marked]
     y = [rows.target[place] - rows.prediction[place] for rows, place in marked]
-    axes.scatter(
-        x, y, s=52, facecolors="none", edgecolors=MARK, lw=0.8, gid=f"the {len(marked)} worst, by row from 0"
-    )
+    name = f"the {len(marked)} worst of them, by row from 0"
+    axes.scatter(x, y, s=52, facecolors="none", edgecolors=MARK, lw=0.8, gid=name)
     for (rows, place), left, up in zip(marked, x, y, strict=True):
         axes.annotate(
             str(rows.numbers[place]), (left, up), (5, 3), textcoords="offset points", fontsize=7, color=MARK
@@ -149,6 +148,6 @@ def _scatter(axes: Axes, splits: Sequence[Rows], place: Callable[[Rows], tuple[n
     shown = sum(len(rows.target) for rows in splits)
     for rows in splits:
         size, alpha = (22, 0.9) if shown < 200 else (14, 0.75) if shown < 1000 else (9, 0.6)
-        axes.scatter(
-            *place(rows), s=size, alpha=alpha, lw=0, color=COLORS[rows.name], marker=MARKERS[rows.name], gid=rows.name
-        )
+        some = "" if rows.whole == len(rows.target) else f", {len(rows.target)} of {rows.whole} rows"
+        look: Any = {"color": COLORS[rows.name], "marker": MARKERS[rows.name], "s": size, "alpha": alpha, "lw": 0}
+        axes.scatter(*place(rows), gid=f"{rows.name}{some}", **look)

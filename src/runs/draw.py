@@ -1,7 +1,7 @@
 """The pictures of a run, and the same for TensorBoard."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from src.training.tensorboard import TensorBoard
 
 if TYPE_CHECKING:
     from src.data.partition import Partition
+    from src.runs.ensemble import Judged
     from src.runs.figures import Run
     from src.runs.outcome import Reference
 
@@ -44,10 +45,31 @@ def draw(
     if cfg.graph:
         with optional("figures/graph.svg"):
             _draw_graph(cfg, folder, predictor, reference.part)
-    if cfg.descent and summary["status"] != DIVERGED:
+    if cfg.get("descent") and summary["status"] != DIVERGED:
         with optional("figures/descent.gif"):
             _draw_descent(cfg, folder, reference)
     return pictures
+
+
+def draw_several(
+    cfg: Config,
+    folder: RunFolder,
+    predictors: "Sequence[Predictor]",
+    parts: "Sequence[Partition]",
+    judged: "Judged",
+    summary: dict[str, Any],
+) -> None:
+    """The same for models that predict together: their mean, and the rows as models that did not see them judge them.
+
+    Args:
+        predictors, parts: of the models.
+        judged: what they come to together.
+        summary: their ``metrics``, and of folds the ``interval``.
+    """
+    with optional("figures/"):
+        from src.runs.picture import of_several
+
+        write(of_several(cfg, [each.read_metrics() for each in folder.members()], predictors, parts, judged, summary), folder)
 
 
 def write(run: "Run", folder: RunFolder) -> dict[str, bytes]:

@@ -87,10 +87,10 @@ def fit(
         pruner,
         decode=decoder([part], [member.net]),
     )
-    if cfg.descent and history.decode is None:
+    if cfg.get("descent") and history.decode is None:
         raise UserError(
-            f"descent=true draws a straight line of one feature, found {cfg.model._target_} of "
-            f"{len(rows.feature_names)} ({', '.join(rows.feature_names[:5])}): leave it out"
+            f"descent=true draws a straight line of one feature, found {cfg.model._target_} "
+            f"on {', '.join(rows.feature_names[:5])}"
         )
     data = build.datamodule(cfg, [part], [cfg.seed], [cfg.data.batch_size], reason is not None, span)
     module = optimization.module(cfg, member, data, history, reason is not None)

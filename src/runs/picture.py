@@ -1,5 +1,7 @@
 """What the pictures of a run are made of: from its folder, rows and models to plain arrays and words."""
 
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,7 @@ from src.config.values import Config
 from src.figures.canvas import number
 from src.figures.curves import Course
 from src.figures.rows import POINTS, Fit, Rows
+from src.runs.ensemble import Ensemble, Judged
 from src.runs.figures import Run
 from src.runs.folder import RunFolder
 from src.runs.status import DIVERGED
@@ -38,7 +41,7 @@ def of_one(
         numbers, features, target = part.thinned(name, POINTS)
         found = predictor.quantiles(features)
         ends = (found.min(1), found.max(1)) if several else (None, None)
-        splits.append(Rows(name, numbers, features, target, found[:, 0], *ends))
+        splits.append(Rows(name, numbers, features, target, found[:, 0], len(part.rows[name]), *ends))
     names = part.table.feature_names
     along = len(names) == 1 and part.table.is_numeric
 
@@ -57,8 +60,82 @@ def of_one(
             along=along,
             reference=reference.line[0] if along and part.encoder.is_affine else None,
             band=band if several else None,
-            interval=f"quantiles {min(predictor.levels):g} to {max(predictor.levels):g}" if several else "",
+            interval=_levels(predictor.levels) if several else "",
         ),
+    )
+
+
+def of_several(
+    cfg: Config,
+    histories: Sequence[Mapping[str, list[float]]],
+    predictors: "Sequence[Predictor]",
+    parts: "Sequence[Partition]",
+    judged: Judged,
+    summary: dict[str, Any],
+) -> Run:
+    """The pictures of models that predict together: of folds each row as the model that did not see it predicts it."""
+    part, together = parts[0], Ensemble(predictors)
+    table = part.table
+    predict, quantiles = together.on(table.columns), together.on(table.columns, quantiles=True)
+    half = summary.get("interval", {}).get("half_width", np.inf)
+    several = len(together.levels) > 1
+
+    def band(features: np.ndarray) -> np.ndarray:
+        if several:
+            found = quantiles(features)
+            return np.column_stack([found.min(1), found.max(1)])
+        return predict(features)[:, None] + np.array([-half, half])
+
+    def rows_of(name: str, whole: int, numbers: np.ndarray, prediction: np.ndarray | None) -> Rows:
+        features = table.features[numbers]
+        ends = band(features).T if name == "test" and (several or np.isfinite(half)) else (None, None)
+        found = predict(features) if prediction is None else prediction
+        return Rows(name, numbers, features, table.target[numbers], found, whole, *ends)
+
+    splits, errors = [], {}
+    if out := judged.out_of_fold:
+        some = slice(None, None, -(-len(out["row"]) // POINTS))
+        splits.append(rows_of("out of fold", len(out["row"]), out["row"][some], out["prediction"][some]))
+        errors["out of fold"] = "oof"
+    for name in [split for split in part.splits() if split == "test" or not out]:
+        splits.append(rows_of(name, len(part.rows[name]), part.thinned(name, POINTS)[0], None))
+        errors[name] = name
+    said = ", ".join(f"{name} {number(summary['metrics'][f'{key}/rmse'])}" for name, key in errors.items())
+    return Run(
+        _courses(cfg, histories, part),
+        Fit(
+            title=f"{len(predictors)} models: {_named(cfg, part)}\nrmse: {said}",
+            feature_names=table.feature_names,
+            target_name=table.target_name,
+            splits=splits,
+            predict=predict,
+            along=len(table.feature_names) == 1 and table.is_numeric,
+            band=band if several or np.isfinite(half) else None,
+            interval=_levels(together.levels) if several else f"{summary.get('interval', {}).get('level', 0):.0%} interval",
+        ),
+    )
+
+
+def _courses(
+    cfg: Config, histories: Sequence[Mapping[str, list[float]]], part: "Partition"
+) -> Course | None:
+    """How the trainings of several models went: the figure that each was judged by, over its own epochs."""
+    shown = monitored(cfg)[0] or "train/loss"
+    longest = max((table.get("epoch", []) for table in histories), key=len, default=[])
+    if not longest or any(shown not in table for table in histories):
+        return None
+    columns = {"epoch": longest}
+    for place, table in enumerate(histories):
+        values = table[shown]
+        columns[f"model {place}"] = [*values, *[math.nan] * (len(longest) - len(values))]
+    return Course(
+        title=f"{len(histories)} models: {_named(cfg, part)}",
+        columns=columns,
+        unit=part.table.target_name,
+        loss=shown,
+        metric=None,
+        factor=1.0,
+        shown=shown,
     )
 
 
@@ -105,6 +182,10 @@ def descent_of(cfg: Config, folder: RunFolder, reference: "Reference") -> "Desce
         feature_name=part.table.feature_names[0],
         target_name=part.table.target_name,
     )
+
+
+def _levels(levels: Sequence[float]) -> str:
+    return f"quantiles {min(levels):g} to {max(levels):g}"
 
 
 def _named(cfg: Config, part: "Partition") -> str:

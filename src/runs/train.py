@@ -101,7 +101,7 @@ def _run(
             logging.getLogger("src.training.progress").setLevel(logging.WARNING)
         aim = objective(cfg).replace("oof/", "val/")
         several = is_several(cfg)
-        drawn = (alone and not several) if cfg.figures == "auto" else cfg.figures  # one picture a run, not one a model
+        drawn = alone if cfg.figures == "auto" else cfg.figures
         models = (cfg.folds or cfg.ensemble) if several else 1
         pruner = pruner_of(hydra, aim, larger_is_better(aim), cfg.trainer.max_epochs, models)
         train = together if several else fit
