@@ -122,7 +122,9 @@ def tick_labels(values: np.ndarray) -> list[str]:
         return [number(value) for value in values]
     unit, prefix = next(each for each in _PREFIXES if sizes.max() >= max(each[0], 1e4) or each[0] == 1.0)
     # As many digits as the step between two ticks has.
-    digits = next((n for n in range(10) if abs(round(steps[0] / unit, n) - steps[0] / unit) < 1e-6 * steps[0] / unit), 9)
+    digits = next(
+        (n for n in range(10) if abs(round(steps[0] / unit, n) - steps[0] / unit) < 1e-6 * steps[0] / unit), 9
+    )
     return [f"{value / unit:.{digits}f}{prefix}" if value else "0" for value in values]
 
 

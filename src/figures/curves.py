@@ -7,7 +7,19 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from src.figures.canvas import COLORS, LINE, MARK, REFERENCE, SERIES, canvas, finish, legend, number, robust_limits, shorten
+from src.figures.canvas import (
+    COLORS,
+    LINE,
+    MARK,
+    REFERENCE,
+    SERIES,
+    canvas,
+    finish,
+    legend,
+    number,
+    robust_limits,
+    shorten,
+)
 
 Columns = Mapping[str, Sequence[float]]
 

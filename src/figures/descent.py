@@ -128,4 +128,3 @@ def _span(values: np.ndarray, known: float) -> tuple[float, float]:
 def _save(frames: Sequence[Image.Image], path: Path) -> None:
     times = [_MILLISECONDS] * (len(frames) - 1) + [_LAST]
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=times, loop=0, optimize=True)
-

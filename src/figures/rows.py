@@ -8,7 +8,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from src.figures.canvas import COLORS, LINE, MARK, MARKERS, REFERENCE, canvas, finish, legend_above, robust_limits, shorten
+from src.figures.canvas import (
+    COLORS,
+    LINE,
+    MARK,
+    MARKERS,
+    REFERENCE,
+    canvas,
+    finish,
+    legend_above,
+    robust_limits,
+    shorten,
+)
 
 Predict = Callable[[np.ndarray], np.ndarray]  # raw features (rows, features) to predictions (rows,)
 
@@ -139,9 +150,7 @@ def _name_worst(axes: Axes, splits: Sequence[Rows]) -> None:
     name = f"the {len(marked)} worst of them, by row from 0"
     axes.scatter(x, y, s=52, facecolors="none", edgecolors=MARK, lw=0.8, gid=name)
     for (rows, place), left, up in zip(marked, x, y, strict=True):
-        axes.annotate(
-            str(rows.numbers[place]), (left, up), (5, 3), textcoords="offset points", fontsize=7, color=MARK
-        )
+        axes.annotate(str(rows.numbers[place]), (left, up), (5, 3), textcoords="offset points", fontsize=7, color=MARK)
 
 
 def _scatter(axes: Axes, splits: Sequence[Rows], place: Callable[[Rows], tuple[np.ndarray, np.ndarray]]) -> None:

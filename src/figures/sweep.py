@@ -25,7 +25,9 @@ def compare_curves(runs: Mapping[str, Columns], by: str, title: str = "", graded
     """
     figure, (axes,) = canvas(7.8, 4.6)
     axes.set_title(f"{title}\ntraining loss".strip(), loc="left", fontsize=10)
-    tables = {name: (np.asarray(table[by], float), np.asarray(table["train/loss"], float)) for name, table in runs.items()}
+    tables = {
+        name: (np.asarray(table[by], float), np.asarray(table["train/loss"], float)) for name, table in runs.items()
+    }
     ends = {name: _end(values) for name, (_, values) in tables.items()}
     usual = float(np.median([end for end in ends.values() if np.isfinite(end)] or [np.nan]))
     out = {name for name, end in ends.items() if not end <= _FAR * abs(usual)} if len(runs) > 1 else set()
@@ -89,7 +91,9 @@ def styles(names: Sequence[str], graded: bool) -> dict[str, dict[str, Any]]:
         shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, len(names)))
         return {name: {"color": shade} for name, shade in zip(names, shades, strict=True)}
     kinds = [(color, style) for style in STYLES for color in SERIES]
-    return {name: dict(zip(("color", "ls"), kind, strict=True)) for name, kind in zip(names, cycle(kinds), strict=False)}
+    return {
+        name: dict(zip(("color", "ls"), kind, strict=True)) for name, kind in zip(names, cycle(kinds), strict=False)
+    }
 
 
 def _end(values: np.ndarray) -> float:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _DASHBOARD = "dashboard.journal"  # a grid has no study; this one is made of its runs
 _GET = "dashboard, once `pip install optuna-dashboard` brought it"
+_DASHBOARD_RUNS = 40  # that TensorBoard shows without being asked
+_BEST = 5  # runs to look at where there are more
 _MOST = 2000  # runs that are written there
 
 
@@ -52,6 +54,7 @@ def report(folder: Path) -> list[Row]:
     print_table(rows, f"{title}: {', '.join(names)}")
     for said, line in commands.items():
         print(f"{said}: {line}")
+    print(f"curves: tensorboard --logdir {shlex.quote(str(place))}{_shown_first(rows)}")
     print(f"report: {place / 'report.html'}, {place / 'leaderboard.csv'}")
     compare(folder, rows, title)
     if found.note:
@@ -64,6 +67,14 @@ def _commands(rows: list[Row], where: str) -> dict[str, str]:
     storage = shown(where) if "://" in where else str(_shown(Path(where)))
     there = find_spec("optuna_dashboard") is not None
     return again | {("dashboard" if there else _GET): f"optuna-dashboard {shlex.quote(storage)}"}
+
+
+def _shown_first(rows: list[Row]) -> str:
+    """Which runs to look at where TensorBoard, which has so many, begins with none."""
+    best = "|".join(row.folder for row in rows[:_BEST] if row.rank)
+    if len(rows) <= _DASHBOARD_RUNS or not best:
+        return ""
+    return f" (it shows none of {len(rows)} runs at first: filter runs by ^({best})$ and tick them all)"
 
 
 def _shown(path: Path) -> Path:

@@ -5,12 +5,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from src.config import build
+from src.config.objective import objective
 from src.config.values import Config, container, flatten
 from src.runs.folder import RunFolder
 from src.runs.status import DIVERGED
+from src.runs.unit import metric_of
 from src.training.predictor import Predictor
-from src.training.tensorboard import TensorBoard
+from src.training.task import larger_is_better
+from src.training.tensorboard import Curves, TensorBoard
 
 if TYPE_CHECKING:
     from src.data.partition import Partition
@@ -69,7 +74,10 @@ def draw_several(
     with optional("figures/"):
         from src.runs.picture import of_several
 
-        write(of_several(cfg, [each.read_metrics() for each in folder.members()], predictors, parts, judged, summary), folder)
+        write(
+            of_several(cfg, [each.read_metrics() for each in folder.members()], predictors, parts, judged, summary),
+            folder,
+        )
 
 
 def write(run: "Run", folder: RunFolder) -> dict[str, bytes]:
@@ -132,6 +140,8 @@ def write_dashboard(
             if hasattr(logger, "log_hyperparams"):
                 logger.log_hyperparams(flat(cfg))
         return
+    if logger.broken:
+        return
     for name, picture in pictures.items():
         with optional(f"TensorBoard's picture {name}"):
             logger.file.image(name, picture, summary["epochs"])
@@ -139,11 +149,32 @@ def write_dashboard(
         with optional("TensorBoard's model graph"):
             example, _ = part.sample(2)
             logger.file.graph(predictor.net, example.to(next(predictor.net.parameters()).dtype))
-    final = summary["metrics"]
+        with optional("TensorBoard's custom scalars"):
+            _write_layout(logger, cfg, part, summary)
     with optional("TensorBoard's hyperparameters"):
-        logger.file.hparams(flat(cfg), {f"final/{name}": value for name, value in final.items()})
+        logger.finish(summary["metrics"], flat(cfg) | {"→ status": summary["status"]}, summary["epochs"])
     with optional("the end of TensorBoard's file"):
         logger.close()
+
+
+def curves(cfg: Config, part: "Partition") -> Curves:
+    """What the curves of a run mean to TensorBoard."""
+    aim = objective(cfg)
+    return Curves(aim, larger_is_better(aim), *metric_of(cfg, part.encoder.target))
+
+
+def _write_layout(logger: TensorBoard, cfg: Config, part: "Partition", summary: dict[str, Any]) -> None:
+    """CUSTOM SCALARS: the loss by split in one unit, and a line's parameters beside those of least squares."""
+    metric, _ = metric_of(cfg, part.encoder.target)
+    charts = {f"{metric} by split": [f"train/{metric}", f"val/{metric}"]}
+    if metric is None:
+        charts = {"loss, as trained": ["train/loss"], "mse, val": ["val/mse"]}
+    for name in ("slope", "intercept"):
+        if name in summary["parameters"] and name in summary["reference"]:
+            charts[name] = [name, f"{name}/least squares"]
+            ends = np.unique([1, max(1, summary["epochs"])])
+            logger.file.scalars(ends, {charts[name][1]: np.full(len(ends), summary["reference"][name])})
+    logger.file.layout({"training": charts})
 
 
 def flat(cfg: Config) -> dict[str, Any]:

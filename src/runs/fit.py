@@ -19,6 +19,7 @@ from src.config.trainer import make_trainer
 from src.config.values import Config
 from src.data.table import Table
 from src.errors import UserError
+from src.runs.draw import curves, draw, write_dashboard
 from src.runs.environment import environment
 from src.runs.folder import RunFolder
 from src.runs.live import Live
@@ -32,7 +33,7 @@ from src.training.plain import Closing
 from src.training.predictor import Predictor
 from src.training.progress import Progress
 from src.training.stack import Lone
-from src.training.tensorboard import TensorBoard
+from src.training.tensorboard import Curves, TensorBoard
 from src.training.threads import threads, threads_for
 
 log = logging.getLogger(__name__)
@@ -102,7 +103,7 @@ def fit(
     if trainer.is_global_zero:
         folder.clear(overrides)
     for each in (*callbacks, *loggers):
-        _bind(each, folder, member, history, live, partial(origin, cfg, rows))
+        _bind(each, folder, member, history, live, partial(origin, cfg, rows), curves(cfg, part))
     for name, each in named.items():
         if isinstance(each, ModelCheckpoint) and each.dirpath is None:
             each.dirpath = str(folder.checkpoints / name)  # apart from best.ckpt and last.ckpt, which are ours
@@ -137,8 +138,6 @@ def fit(
 
 def finish(run: Member, summary: dict[str, Any], predictor: Predictor, loggers: list[Any], figures: bool) -> None:
     """Draws what is wanted of a run, and ends its dashboards."""
-    from src.runs.draw import draw, write_dashboard
-
     part = run.reference.part
     pictures = draw(run.cfg, run.folder, predictor, run.reference, summary, figures)
     for logger in loggers:
@@ -146,7 +145,13 @@ def finish(run: Member, summary: dict[str, Any], predictor: Predictor, loggers: 
 
 
 def _bind(
-    each: Any, folder: RunFolder, member: Lone, history: History, live: Live, run: Callable[[], dict[str, Any]]
+    each: Any,
+    folder: RunFolder,
+    member: Lone,
+    history: History,
+    live: Live,
+    run: Callable[[], dict[str, Any]],
+    curves: Curves,
 ) -> None:
     """Gives our own callbacks and loggers what only a run knows."""
     if isinstance(each, Checkpoints):
@@ -154,7 +159,7 @@ def _bind(
     elif isinstance(each, Progress):
         each.bind(history)
     elif isinstance(each, TensorBoard):
-        each.bind(folder.path)
+        each.bind(folder.path, curves)
 
 
 @contextmanager

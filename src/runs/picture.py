@@ -16,15 +16,13 @@ from src.runs.ensemble import Ensemble, Judged
 from src.runs.figures import Run
 from src.runs.folder import RunFolder
 from src.runs.status import DIVERGED
+from src.runs.unit import metric_of
 
 if TYPE_CHECKING:
-    from src.figures.descent import Descent
     from src.data.partition import Partition
+    from src.figures.descent import Descent
     from src.runs.outcome import Reference
     from src.training.predictor import Predictor
-
-# Which metric a loss is, and which power of the target's scale it grows with.
-_METRICS = {"MSELoss": ("mse", 2), "L1Loss": ("mae", 1)}
 
 
 def of_one(
@@ -111,14 +109,14 @@ def of_several(
             predict=predict,
             along=len(table.feature_names) == 1 and table.is_numeric,
             band=band if several or np.isfinite(half) else None,
-            interval=_levels(together.levels) if several else f"{summary.get('interval', {}).get('level', 0):.0%} interval",
+            interval=_levels(together.levels)
+            if several
+            else f"{summary.get('interval', {}).get('level', 0):.0%} interval",
         ),
     )
 
 
-def _courses(
-    cfg: Config, histories: Sequence[Mapping[str, list[float]]], part: "Partition"
-) -> Course | None:
+def _courses(cfg: Config, histories: Sequence[Mapping[str, list[float]]], part: "Partition") -> Course | None:
     """How the trainings of several models went: the figure that each was judged by, over its own epochs."""
     shown = monitored(cfg)[0] or "train/loss"
     longest = max((table.get("epoch", []) for table in histories), key=len, default=[])
@@ -144,19 +142,15 @@ def course_of(cfg: Config, folder: RunFolder, reference: "Reference", summary: d
     columns = folder.read_metrics()
     if not columns.get("epoch"):
         return None
-    target = reference.part.encoder.target
-    loss = str(cfg.loss._target_).rpartition(".")[2]
-    metric, power = _METRICS.get(loss, (None, 0))
-    if cfg.loss.get("reduction", "mean") != "mean" or not target.is_affine:
-        metric = None
+    metric, factor = metric_of(cfg, reference.part.encoder.target)
     status = summary["status"]
     return Course(
         title=_named(cfg, reference.part),
         columns=columns,
         unit=reference.part.table.target_name,
-        loss=loss,
+        loss=str(cfg.loss._target_).rpartition(".")[2],
         metric=metric,
-        factor=float(target.scale) ** power,
+        factor=factor,
         shown=monitored(cfg)[0] or "val/mse",
         best=summary.get("best_epoch"),
         ended=None if status == "completed" else status,
