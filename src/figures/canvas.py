@@ -91,7 +91,7 @@ def set_ticks(axes: Axes, which: str, most: int) -> None:
     axis = axes.xaxis if which == "x" else axes.yaxis
     low, high = sorted(axes.get_xlim() if which == "x" else axes.get_ylim())
     values = tick_values(low, high, axis.get_scale() == "log", most)
-    axis.set_major_locator(FixedLocator(values))
+    axis.set_major_locator(FixedLocator(values.tolist()))
     axis.set_major_formatter(FixedFormatter(tick_labels(values)))
     axis.set_minor_locator(NullLocator())
 
@@ -99,7 +99,7 @@ def set_ticks(axes: Axes, which: str, most: int) -> None:
 def tick_values(low: float, high: float, log: bool, most: int) -> np.ndarray:
     """Round numbers from ``low`` to ``high``, at most so many or one more."""
     if not log or high <= _NARROW * low:
-        values = MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+        values = np.asarray(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high))
     else:
         first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
         values = 10.0 ** np.arange(first, last + 1, max(1, -(-(last - first) // most)))
@@ -149,7 +149,8 @@ def _scientific(value: float) -> str:
 
 
 def shorten(text: str, most: int = 48) -> str:
-    """A name that an axis has room for."""
+    """A name that an axis has room for, in one line."""
+    text = text.replace("\n", " ")
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
@@ -172,7 +173,7 @@ def legend(axes: Axes, **options: Any) -> None:
 def legend_above(axes: Axes, title: str) -> None:
     """The same between a panel and its title, where it covers nothing; looking for a free place takes time, too."""
     names = [str(each.get_gid()) for each in (*axes.collections, *axes.lines) if each.get_gid()]
-    room = 12.5 * float(axes.figure.get_size_inches()[0])  # letters of a line
+    room = 12.5 * float(axes.figure.get_figure(root=True).get_size_inches()[0])  # letters of a line
     lines = max(1, math.ceil(sum(len(name) + 6 for name in names) / room))
     axes.legend_lines = lines  # type: ignore[attr-defined]
     axes.set_title(title, loc="left", fontsize=10, pad=6 + 72 * _LINE * lines)
@@ -182,7 +183,7 @@ def legend_above(axes: Axes, title: str) -> None:
 
 def robust_limits(values: np.ndarray, margin: float = 0.05) -> tuple[float, float]:
     """From the least to the largest number, and a little more; of a constant, one to each side."""
-    finite = values[np.isfinite(values)]
+    finite = values[np.abs(values) < 1e100]
     if not len(finite):
         return 0.0, 1.0
     low, high = float(finite.min()), float(finite.max())

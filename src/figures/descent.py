@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -108,7 +109,7 @@ def _surface(axes: Axes, found: Descent) -> None:
     above = np.log10(np.maximum(heights - least, 1e-12 * max(heights.max(), 1e-300)))
     low = max(float(above.min()), float(above.max()) - 5)
     high = float(above.max())
-    shades = {"cmap": "Greys", "vmin": low, "vmax": 2 * high - low}  # light enough for what is drawn upon it
+    shades: Any = {"cmap": "Greys", "vmin": low, "vmax": 2 * high - low}  # light enough for what is drawn upon it
     axes.contourf(slopes, intercepts, above, np.linspace(low, high, 22), extend="min", **shades)
     axes.plot(*([known] for known in found.least_squares), "*", color=MARK, ms=11, ls="", gid="least squares")
     axes.set_xlim(slopes[0], slopes[-1])

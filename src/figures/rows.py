@@ -126,7 +126,7 @@ def residuals(found: Fit) -> Figure:
     legend_above(axes, found.title)
     left = {rows.name: rows.target - rows.prediction for rows in found.splits}
     every = np.concatenate(list(left.values()))
-    edges = np.histogram_bin_edges(every, min(40, 8 + len(every) // 10))
+    edges = np.histogram_bin_edges(every, min(40, 8 + len(every) // 10)).tolist()
     for name, values in left.items():
         share = np.full(len(values), 1 / len(values))
         options: Any = {"weights": share, "histtype": "step", "orientation": "horizontal", "lw": 1.5}
