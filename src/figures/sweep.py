@@ -24,7 +24,7 @@ def compare_curves(runs: Mapping[str, Columns], by: str, title: str = "", graded
     ``graded`` says that the runs have an order.
     """
     figure, (axes,) = canvas(7.8, 4.6)
-    axes.set_title(f"{title}\ntraining loss".strip(), loc="left", fontsize=10)
+    axes.set_title(title, loc="left", fontsize=10)
     tables = {
         name: (np.asarray(table[by], float), np.asarray(table["train/loss"], float)) for name, table in runs.items()
     }
