@@ -19,6 +19,7 @@ from src.figures.rows import fit as fit_picture
 from src.figures.sweep import compare_curves, compare_fits
 from src.runs.fit import fit
 from src.runs.folder import RunFolder
+from src.training.tensorboard import Curves, TensorBoard
 from tests.commands import Call
 from tests.compose import composed, trained
 from tests.unit.test_events import layout
@@ -156,6 +157,22 @@ def test_a_dashboard_that_cannot_be_written_costs_a_line(call: Call, monkeypatch
     assert answer.code == 0
     assert answer.out.count("TensorBoard's curves are left out: OSError: [Errno 28] No space") == (2 if sweep else 1)
     assert RunFolder("run/1" if sweep else "run").read_summary()["status"] == "completed"
+
+
+def test_the_best_so_far_goes_on_from_chunk_to_chunk(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    logger = TensorBoard(None)
+    logger.bind(tmp_path, Curves("val/mse", False, "mse", 4.0))
+    for first, values in ((1, [2.0, 3.0]), (3, [2.5, np.nan]), (5, [1.0, 4.0])):
+        rows = np.arange(first, first + 2)
+        table = {"epoch": rows, "step": rows, "train/loss": np.ones(2), "val/mse": np.array(values)}
+        logger.log_table(table, 6, last=first == 5)
+    logger.finish({"val/mse": 1.0}, {}, 6)
+    logger.close()
+    events = EventAccumulator(str(tmp_path), size_guidance={"scalars": 0}).Reload()
+    assert [point.value for point in events.Scalars("final/val/mse")] == [2, 2, 2, 2, 1, 1, 1]
+    assert {point.value for point in events.Scalars("train/mse")} == {4.0}
 
 
 def test_a_run_that_came_to_nothing_has_no_final_figure(tmp_path: Path) -> None:
