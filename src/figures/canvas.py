@@ -21,6 +21,7 @@ LINE, REFERENCE, MARK = "#0072B2", "0.45", "black"
 SERIES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000", "#999933")
 STYLES = ("-", "--", ":")  # of lines beyond the colours there are
 
+COUNTS = ("epoch", "epochs", "optimizer steps")  # what is counted has no ticks between
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 _RIGHT = 0.2  # inches to the right of a panel
 _LINE = 0.2  # inches that a line of a legend above a panel takes
@@ -91,6 +92,8 @@ def set_ticks(axes: Axes, which: str, most: int) -> None:
     axis = axes.xaxis if which == "x" else axes.yaxis
     low, high = sorted(axes.get_xlim() if which == "x" else axes.get_ylim())
     values = tick_values(low, high, axis.get_scale() == "log", most)
+    if axis.get_label_text() in COUNTS:
+        values = values[values == np.round(values)]
     axis.set_major_locator(FixedLocator(values.tolist()))
     axis.set_major_formatter(FixedFormatter(tick_labels(values)))
     axis.set_minor_locator(NullLocator())
