@@ -31,10 +31,10 @@ _NARROW = 20.0  # a logarithmic axis up to this ratio has the ticks of a linear 
 matplotlib.rcParams.update({"text.parse_math": False, "text.usetex": False})
 
 
-def canvas(width: float, height: float, panels: int = 1, **options: Any) -> tuple[Figure, list[Axes]]:
+def canvas(width: float, height: float, panels: int = 1) -> tuple[Figure, list[Axes]]:
     """An empty picture with panels side by side; sizes in inches."""
     figure = Figure(figsize=(width, height), dpi=100)
-    return figure, list(figure.subplots(1, panels, squeeze=False, **options)[0])
+    return figure, list(figure.subplots(1, panels, squeeze=False)[0])
 
 
 def finish(
@@ -73,9 +73,7 @@ def finish(
 
 def _left(axes: Axes, renderer: Any, dpi: float) -> float:
     """Inches that a panel needs for what stands to its left; its ticks are set."""
-    neighbours = [each for each in axes.get_shared_y_axes().get_siblings(axes) if each is not axes]
-    if neighbours and not axes.get_ylabel():
-        axes.tick_params(labelleft=False)
+    if not axes.yaxis.get_visible():
         return 0.05
     set_ticks(axes, "y", 7)
     widest = max((text.get_window_extent(renderer).width for text in axes.get_yticklabels()), default=0.0)

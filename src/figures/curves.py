@@ -115,7 +115,7 @@ def curves(course: Course) -> Figure:
         _mark(axes, course, epochs)
         axes.set_title(panel.title, loc="left", fontsize=10)
         axes.set(xlabel="epoch")
-        legend(axes, fontsize=8)
+        legend(axes, fontsize=8, loc=_corner(axes, drawn))
     places[0].set_title(f"{course.title}\n{shown[0].title}", loc="left", fontsize=10)
     return finish(figure, places)
 
@@ -158,6 +158,16 @@ def _limit(axes: Axes, values: np.ndarray, panel: Panel) -> None:
         axes.set_ylim(10 ** (low - room), 10 ** (high + room))
     else:
         axes.set_ylim(robust_limits(np.append(values, [] if panel.level is None else panel.level)))
+
+
+def _corner(axes: Axes, drawn: Sequence[np.ndarray]) -> str:
+    """Where a legend covers least: on the right, away from where the curves end. To search for that takes longer."""
+    ends = [values[-1] for values in drawn if len(values)]
+    if not ends:
+        return "upper right"
+    _, high = axes.transAxes.inverted().transform(axes.transData.transform((0.0, max(ends))))
+    _, low = axes.transAxes.inverted().transform(axes.transData.transform((0.0, min(ends))))
+    return "upper right" if high + low < 1 else "lower right"
 
 
 def _mark(axes: Axes, course: Course, epochs: np.ndarray) -> None:

@@ -118,20 +118,22 @@ def _against(axes: Axes, found: Fit) -> None:
 
 def residuals(found: Fit) -> Figure:
     """What is left over: against the prediction with the worst rows named, and how it is distributed."""
-    figure, (axes, beside) = canvas(8.4, 4.2, 2, sharey=True)
+    figure, (axes, beside) = canvas(8.4, 4.2, 2)
+    left = {rows.name: rows.target - rows.prediction for rows in found.splits}
+    every = np.concatenate(list(left.values()))
+    for panel in (axes, beside):
+        panel.set_ylim(robust_limits(every))
+        panel.axhline(0, color=LINE)
     _scatter(axes, found.splits, lambda rows: (rows.prediction, rows.target - rows.prediction))
-    axes.axhline(0, color=LINE)
     _name_worst(axes, found.splits)
     axes.set(xlabel=f"{shorten(found.target_name)}, predicted", ylabel="actual - predicted")
     legend_above(axes, found.title)
-    left = {rows.name: rows.target - rows.prediction for rows in found.splits}
-    every = np.concatenate(list(left.values()))
     edges = np.histogram_bin_edges(every, min(40, 8 + len(every) // 10)).tolist()
     for name, values in left.items():
         share = np.full(len(values), 1 / len(values))
         options: Any = {"weights": share, "histtype": "step", "orientation": "horizontal", "lw": 1.5}
         beside.hist(values, edges, color=COLORS[name], **options)
-    beside.axhline(0, color=LINE)
+    beside.yaxis.set_visible(False)  # its neighbour's
     beside.set(xlabel="share of rows")
     return finish(figure, [axes, beside], [3, 1])
 
