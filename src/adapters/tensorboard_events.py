@@ -5,10 +5,11 @@ Here a whole curve is one write.
 """
 
 import os
+import re
 import socket
 import time
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,19 +63,31 @@ class EventFile:
         picture = Summary.Image(height=height, width=width, colorspace=4, encoded_image_string=png)
         self._write(step=step, summary=Summary(value=[Summary.Value(tag=tag, image=picture)]))
 
-    def hparams(self, parameters: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
-        """The HPARAMS tab: what was set and what came out.
+    def hparams(self, parameters: Mapping[str, Any]) -> None:
+        """A line of the HPARAMS tab; what came out is any curve's last value.
+
+        No description of the experiment is written: TensorBoard takes the first that it finds for that of all runs,
+        where without one it compares them, lists what differs first and knows every run's parameters.
 
         Args:
             parameters: by name; what is neither number, bool nor text is written as text.
-            metrics: final figures by tag; written as scalars of step 0, too.
         """
         from torch.utils.tensorboard.summary import hparams
 
         plain = {name: v if isinstance(v, bool | int | float | str) else str(v) for name, v in parameters.items()}
-        for summary in hparams(plain, dict(metrics)):
+        _, *session = hparams(plain, {})
+        for summary in session:
             self._write(summary=summary)
-        self.scalars(np.zeros(1, np.int64), {tag: np.array([value]) for tag, value in metrics.items()})
+
+    def layout(self, charts: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
+        """The CUSTOM SCALARS tab: by category and chart, the tags of its curves."""
+        from torch.utils.tensorboard.summary import custom_scalars
+
+        exact = {
+            category: {title: ["Multiline", [f"^{re.escape(tag)}$" for tag in tags]] for title, tags in own.items()}
+            for category, own in charts.items()
+        }
+        self._write(summary=custom_scalars(exact))
 
     def graph(self, net: Any, features: Any) -> None:
         """The Graphs tab: the net's operations on an example input, ``features`` (rows, features)."""

@@ -140,3 +140,5 @@ def _check_models(cfg: Config) -> None:
         raise UserError(f"fold={fold} needs folds above it, as in folds=5 fold=0, found folds={_as_typed(folds)}")
     if folds is not None and ensemble is not None:
         raise UserError(f"folds={folds} and ensemble={ensemble}: the models of folds are an ensemble, leave one out")
+    if cfg.get("descent") and (ensemble is not None or (folds is not None and fold is None)):
+        raise UserError("descent=true draws one training, found several models: leave it, or folds and ensemble, out")

@@ -40,6 +40,7 @@ RULES: dict[str, dict[str, Rule]] = {
         "figures": Choice(("auto", True, False)),
         "baselines": Choice((None, True, False, "line")),
         "graph": _flag,
+        "descent": _flag,
         "name": Text(),
     },
     "data": {

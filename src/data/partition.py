@@ -57,12 +57,12 @@ class Partition:
         """The names of the parts that have rows: train, val, test."""
         return [name for name, rows in self.rows.items() if len(rows)]
 
-    def thinned(self, name: str, most: int) -> tuple[np.ndarray, np.ndarray]:
-        """Features and target of a part as ``chunks`` has them: at most so many rows, evenly taken."""
+    def thinned(self, name: str, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """At most so many rows of a part, evenly taken: which, and features and target as ``chunks`` has them."""
         rows = self.rows[name]
         chosen = rows[:: -(-len(rows) // most)]
         features = self.table.features[chosen]
-        return features if self._recode is None else self._recode(features), self.table.target[chosen]
+        return chosen, features if self._recode is None else self._recode(features), self.table.target[chosen]
 
     def chunks(self, name: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Raw features (rows, features), recoded, and target (rows,) of a part, a few thousand rows at a time."""

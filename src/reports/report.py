@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Collection
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 _DASHBOARD = "dashboard.journal"  # a grid has no study; this one is made of its runs
 _OURS = ("figures", *(name + end for name in (_DASHBOARD, JOURNAL) for end in ("", ".lock")))  # written in place
+_GET = "dashboard, once `pip install optuna-dashboard` brought it"
+_DASHBOARD_RUNS = 40  # that TensorBoard shows without being asked
+_BEST = 5  # runs to look at where there are more
 _MOST = 2000  # runs that are written there
 
 
@@ -85,8 +89,9 @@ def report(
         print(printable(str(finding)))
     for said, line in commands.items():
         print(printable(f"{said}: {line}"))
+    print(printable(f"curves: tensorboard --logdir {shlex.quote(str(place))}{_shown_first(rows)}"))
     print(printable(f"report: {place / 'report.html'}, {place / 'leaderboard.csv'}"))
-    compare(folder, rows)
+    compare(folder, rows, title)
     if found.note:
         print(printable(f"note: {found.note}; this report is made from the run folders alone"), file=sys.stderr)
     return rows
@@ -103,7 +108,16 @@ def _commands(rows: list[Row], folder: Path, where: str) -> dict[str, str]:
     for said, path in predict.items():
         again[said] = f"python -m src.predict run={shlex.quote(str(_shown(path)))} input=FILE.csv"
     storage = shown(where) if "://" in where else str(_shown(Path(where)))
-    return again | {"dashboard": f"optuna-dashboard {shlex.quote(storage)}"}
+    there = find_spec("optuna_dashboard") is not None
+    return again | {("dashboard" if there else _GET): f"optuna-dashboard {shlex.quote(storage)}"}
+
+
+def _shown_first(rows: list[Row]) -> str:
+    """Which runs to look at where TensorBoard, which has so many, begins with none."""
+    best = "|".join(row.folder for row in rows[:_BEST] if row.rank)
+    if len(rows) <= _DASHBOARD_RUNS or not best:
+        return ""
+    return f" (it shows none of {len(rows)} runs at first: filter runs by ^({best})$ and tick them all)"
 
 
 def _before(folder: Path) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from src.config.values import Config
 from src.data.module import DataModule
 from src.data.table import Table
 from src.errors import UserError
+from src.runs.draw import curves, draw, write_dashboard
 from src.runs.environment import environment
 from src.runs.folder import RunFolder
 from src.runs.live import Live
@@ -34,7 +35,7 @@ from src.training.plain import Closing, Plain
 from src.training.predictor import Predictor
 from src.training.progress import Progress
 from src.training.stack import Lone
-from src.training.tensorboard import TensorBoard
+from src.training.tensorboard import Curves, TensorBoard
 from src.training.threads import threads, threads_for
 
 log = logging.getLogger(__name__)
@@ -91,6 +92,11 @@ def fit(
         pruner,
         decode=decoder([part], [member.net]),
     )
+    if cfg.get("descent") and history.decode is None:
+        raise UserError(
+            f"descent=true draws a straight line of one feature, found {cfg.model._target_} "
+            f"on {', '.join(rows.feature_names[:5])}"
+        )
     data = build.datamodule(cfg, [part], [cfg.seed], [cfg.data.batch_size], reason is not None, span)
     module = optimization.module(cfg, member, data, history, reason is not None)
     live, ending = Live(folder, history), Interruptible(history)
@@ -107,7 +113,7 @@ def fit(
         else:
             folder.clear(overrides)
     for each in (*callbacks, *loggers):
-        _bind(each, folder, member, history, live, partial(origin, cfg, rows))
+        _bind(each, folder, member, history, live, partial(origin, cfg, rows), curves(cfg, part))
     for name, each in named.items():
         if isinstance(each, ModelCheckpoint) and each.dirpath is None:
             each.dirpath = str(folder.checkpoints / name)  # apart from best.ckpt and last.ckpt, which are ours
@@ -151,17 +157,21 @@ def _train(trainer: pl.Trainer, module: Plain, data: DataModule, point: Point | 
 
 
 def finish(run: Member, summary: dict[str, Any], predictor: Predictor, loggers: list[Any], figures: bool) -> None:
-    """Draws a run where that is wanted, and ends its dashboards."""
-    from src.runs.draw import draw, write_dashboard
-
+    """Draws what is wanted of a run, and ends its dashboards."""
     part = run.reference.part
-    pictures = draw(run.cfg, run.folder, predictor, run.reference, summary["status"]) if figures else {}
+    pictures = draw(run.cfg, run.folder, predictor, run.reference, summary, figures)
     for logger in loggers:
         write_dashboard(logger, run.cfg, predictor, part, summary, pictures)
 
 
 def _bind(
-    each: Any, folder: RunFolder, member: Lone, history: History, live: Live, run: Callable[[], dict[str, Any]]
+    each: Any,
+    folder: RunFolder,
+    member: Lone,
+    history: History,
+    live: Live,
+    run: Callable[[], dict[str, Any]],
+    curves: Curves,
 ) -> None:
     """Gives our own callbacks and loggers what only a run knows."""
     if isinstance(each, Checkpoints):
@@ -169,7 +179,7 @@ def _bind(
     elif isinstance(each, Progress):
         each.bind(history)
     elif isinstance(each, TensorBoard):
-        each.bind(folder.path)
+        each.bind(folder.path, curves)
 
 
 @contextmanager

@@ -116,7 +116,7 @@ def _run(
             logging.getLogger("src.training.progress").setLevel(logging.WARNING)
         aim = objective(cfg).replace("oof/", "val/")
         several = is_several(cfg)
-        drawn = (alone and not several) if cfg.figures == "auto" else cfg.figures  # one picture a run, not one a model
+        drawn = alone if cfg.figures == "auto" else cfg.figures
         models = (cfg.folds or cfg.ensemble) if several else 1
         if cfg.baselines is None:
             # A sweep has them once, beside its leaderboard. A net alone is held against what costs it no time.

@@ -54,7 +54,7 @@ def fit_together(
         rows: what ``build.table`` read.
         folder: where everything goes.
         command, overrides: how this run was asked for.
-        figures: whether to draw each model.
+        figures: whether to draw what they come to together.
         pruner: asked after each epoch for the models together.
         own: see ``fit``.
 
@@ -73,7 +73,7 @@ def fit_together(
     jobs = [
         Job(
             place,
-            Values(own, figures=figures, baselines=False),
+            Values(own, figures=cfg.figures is True, baselines=False),
             RunFolder(folder.path / "members" / str(place)),
             [*overrides, *more],
         )
@@ -97,7 +97,7 @@ def fit_together(
         train = partial(_alone, rows, hydra, own is not None)
         summaries = resumed.trained(jobs, train) if resumes else [train(job) for job in jobs]
     trained = time.perf_counter()
-    summary = _summary(cfg, rows, folder, jobs, summaries)
+    summary = _summary(cfg, rows, folder, jobs, summaries, figures)
     summary |= {"command": command, "overrides": list(overrides)}
     fitted = sum(each["seconds"]["fit"] for each in summaries)
     summary["seconds"] = {"load": rows.seconds, "fit": fitted, "write": elapsed(trained), "total": elapsed(started)}
@@ -143,9 +143,10 @@ def _files(job: Job, hydra: str) -> dict[str, str]:
 
 
 def _summary(
-    cfg: Config, rows: Table, folder: RunFolder, jobs: list[Job], summaries: list[dict[str, Any]]
+    cfg: Config, rows: Table, folder: RunFolder, jobs: list[Job], summaries: list[dict[str, Any]], figures: bool
 ) -> dict[str, Any]:
-    """What the models come to together, ``command`` and ``seconds`` still open."""
+    """What the models come to together, ``command`` and ``seconds`` still open; draws it where that is wanted."""
+    from src.runs.draw import draw_several
     from src.runs.outcome import Reference
     from src.runs.restore import load_one
 
@@ -161,6 +162,8 @@ def _summary(
         if folds:
             found["interval"] = judged.interval(0.9)
             ensemble.write_out_of_fold(folder.path / "predictions_oof.csv", judged.out_of_fold, rows.target_name)
+        if figures:
+            draw_several(cfg, folder, predictors, parts, judged, found)
     summary = {
         "status": "completed" if without is None else summaries[without]["status"],
         "seed": cfg.seed,

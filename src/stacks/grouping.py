@@ -44,6 +44,8 @@ def why_alone(flat: Flat, cfg: Config) -> str | None:
                 return f"{group}.{name} follows a training of its own"
     if is_several(cfg):
         return "its own models are a stack"
+    if flat.get("descent"):
+        return "descent=true draws it"
     if flat["resume"] is not None:
         return "it resumes another run"
     return None

@@ -7,6 +7,7 @@ from typing import Any
 
 from src.config import build
 from src.data.executions import step_rows
+from src.runs.draw import curves
 from src.runs.environment import environment
 from src.runs.fit import finish
 from src.runs.folder import run_command
@@ -56,7 +57,7 @@ def write(trained: Trained, files: Callable[[Job], dict[str, str]]) -> Iterator[
         loggers = [copy.copy(logger) for logger in templates]
         for logger in loggers:
             if isinstance(logger, TensorBoard):
-                logger.bind(folder.path)
+                logger.bind(folder.path, curves(cfg, part))
                 if history.epochs[place]:
                     logger.log_table(own, cfg.trainer.max_epochs, last=True)
         predictor = Predictor(trained.nets[place], part.encoder, build.levels(cfg))

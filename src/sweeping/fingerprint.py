@@ -8,7 +8,8 @@ from src.secrets import masked
 
 # What shows or names runs and changes none of their figures.
 _SHOWING = ("callbacks.progress", "callbacks.checkpoints")
-_LEFT_OUT = ("study", "sweep", "trust", "name", "figures", "baselines", "graph", "checks", "logger", *_SHOWING)
+_SHOWN = ("figures", "baselines", "graph", "descent", "checks", "logger")
+_LEFT_OUT = ("study", "sweep", "trust", "name", *_SHOWN, *_SHOWING)
 
 Fingerprint = dict[str, str]
 

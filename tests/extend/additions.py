@@ -140,7 +140,7 @@ def parabola(rows: int, dtype: DTypeLike) -> Table:
     },
     "a figure": {
         "src/runs/figures.py": Edit(
-            '    "losses": lambda run: compare_curves({"this run": run.columns}, "step") if run.columns else None,\n',
+            '    "losses": lambda run: curves(run.course) if run.course else None,\n',
             behind="FIGURES: dict[str, Callable[[Run], Figure | None]] = {\n",
         ),
     },

@@ -24,10 +24,11 @@ def main() -> None:
     """Makes every picture, or those named as arguments."""
     for name in sys.argv[1:] or PICTURES:
         overrides, figure = PICTURES[name]
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as parent:
+            folder = Path(parent) / name  # a sweep's pictures are titled by its folder
             where = (f"hydra.run.dir={folder}", f"hydra.sweep.dir={folder}")
             subprocess.run([sys.executable, "-m", "src.train", *overrides, *where], check=True)
-            copyfile(Path(folder) / "figures" / f"{figure}.png", HERE / f"{name}.png")
+            copyfile(folder / "figures" / f"{figure}.png", HERE / f"{name}.png")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 from tensorboard.plugins.hparams import metadata
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
@@ -97,8 +98,13 @@ def test_columns_of_another_length_are_refused(tmp_path: Path) -> None:
     file.close()
 
 
+def layout(events: EventAccumulator) -> Layout:
+    """What CUSTOM SCALARS shows."""
+    (written,) = events.Tensors("custom_scalars__config__")
+    return Layout.FromString(written.tensor_proto.string_val[0])
+
+
 PARAMETERS = {"optimizer.lr": 0.1, "model.bias": True, "seed": 3, "model": "mlp", "hidden": [1, 2], "none": None}
-METRICS = {"final/val/mse": 0.5, "final/val/r2": 0.25}
 
 
 def test_pictures_graph_and_hyperparameters_are_read_back(tmp_path: Path) -> None:
@@ -106,14 +112,15 @@ def test_pictures_graph_and_hyperparameters_are_read_back(tmp_path: Path) -> Non
         b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (640).to_bytes(4, "big") + (480).to_bytes(4, "big") + bytes(range(256)) * 40
     )
     file = EventFile(tmp_path)
-    file.hparams(PARAMETERS, METRICS)
+    file.hparams(PARAMETERS)
+    file.layout({"training": {"mse": ["train/mse", "a.b"]}})
     file.image("fit", png, 7)
     file.graph(torch.nn.Linear(2, 1), torch.zeros(4, 2))
     file.close()
     events = read(tmp_path)
-    assert {tag: points(events, tag) for tag in METRICS} == {tag: ([0], [value]) for tag, value in METRICS.items()}
     contents = events.PluginTagToContent("hparams")
-    assert set(contents) == {metadata.EXPERIMENT_TAG, metadata.SESSION_START_INFO_TAG, metadata.SESSION_END_INFO_TAG}
+    # No description of the experiment: TensorBoard would take this run's for that of all runs.
+    assert set(contents) == {metadata.SESSION_START_INFO_TAG, metadata.SESSION_END_INFO_TAG}
     start = HParamsPluginData.FromString(contents[metadata.SESSION_START_INFO_TAG]).session_start_info.hparams
     assert start["optimizer.lr"].number_value == 0.1
     assert (start["hidden"].string_value, start["none"].string_value) == ("[1, 2]", "None")
@@ -121,3 +128,5 @@ def test_pictures_graph_and_hyperparameters_are_read_back(tmp_path: Path) -> Non
     assert (picture.step, picture.width, picture.height) == (7, 640, 480)
     assert picture.encoded_image_string == png
     assert events.Graph().node
+    (chart,) = layout(events).category[0].chart
+    assert (chart.title, list(chart.multiline.tag)) == ("mse", ["^train/mse$", r"^a\.b$"])

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 # From the ground up: a room imports from itself and from the layers below its own.
 LAYERS = [
     ("src", "src.errors", "src.secrets", "src.adapters"),
-    ("src.data", "src.models", "src.checks"),
+    ("src.data", "src.models", "src.checks", "src.figures"),
     ("src.training",),
     ("src.config",),
     ("src.runs",),

@@ -7,16 +7,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from matplotlib.text import Text
+from tensorboard.plugins.hparams import metadata
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from src.config import build
 from src.errors import UserError
-from src.runs import figures
+from src.figures.canvas import png
+from src.figures.rows import Fit, Rows, residuals
+from src.figures.rows import fit as fit_picture
+from src.figures.sweep import compare_curves, compare_fits
 from src.runs.fit import fit
 from src.runs.folder import RunFolder
-from src.runs.graph import autograd_graph
+from src.training.tensorboard import Curves, TensorBoard
+from tests.commands import Call
 from tests.compose import composed, trained
+from tests.unit.test_events import layout
 
 
 def test_tensorboard_reads_curves_pictures_graph_and_hyperparameters(tmp_path: Path) -> None:
@@ -33,7 +39,18 @@ def test_tensorboard_reads_curves_pictures_graph_and_hyperparameters(tmp_path: P
     curve = events.Scalars("train/loss")
     assert 400 <= len(curve) <= 501
     assert curve[-1].step == 1200
-    assert events.Scalars("final/val/mse")[0].value == pytest.approx(summary["metrics"]["val/mse"])
+    assert {tag for tag in tags["scalars"] if tag.startswith("final/")} == {"final/val/mse"}  # no chart of one point
+    final = [point.value for point in events.Scalars("final/val/mse")]
+    assert final[-1] == pytest.approx(summary["metrics"]["val/mse"])
+    assert final == sorted(final, reverse=True)
+    assert len(final) > 400
+    start = events.PluginTagToContent("hparams")[metadata.SESSION_START_INFO_TAG]
+    results = HParamsPluginData.FromString(start).session_start_info.hparams
+    assert results["→ val/r2"].number_value == summary["metrics"]["val/r2"]
+    charts = {chart.title: list(chart.multiline.tag) for chart in layout(events).category[0].chart}
+    assert charts["mse by split"] == ["^train/mse$", "^val/mse$"]
+    assert charts["slope"] == ["^slope$", "^slope/least\\ squares$"]
+    assert {p.value for p in events.Scalars("slope/least squares")} == {np.float32(summary["reference"]["slope"])}
     for name in ("curves", "fit", "residuals"):
         png = (tmp_path / "figures" / f"{name}.png").read_bytes()
         assert events.Images(name)[0].encoded_image_string == png
@@ -65,14 +82,17 @@ def test_column_names_are_text_in_every_figure(
     print_summary(summary, tmp_path)
     assert name in capfd.readouterr().out
     x, y = np.arange(6.0).reshape(-1, 1), np.arange(6.0)
+    rows = [Rows("train", np.arange(6), x, y, y, 6)]
+    found = Fit("title", [name], name, rows, lambda rows: rows[:, 0], features == 1)
     drawn = [
-        figures.fit(x, y, lambda rows: rows[:, 0], lambda rows: rows[:, 0], [name], name),
-        figures.compare_fits(x, y, {name: lambda rows: rows[:, 0]}, name, name),
-        figures.compare_curves({name: {"epoch": [1.0, 2.0], "train/loss": [2.0, 1.0]}}, "epoch"),
+        fit_picture(found),
+        residuals(found),
+        compare_fits(x, y, {name: lambda rows: rows[:, 0]}, name, name),
+        compare_curves({name: {"epoch": [1.0, 2.0], "train/loss": [2.0, 1.0]}}, "epoch"),
     ]
     for figure in drawn:
-        figures.png(figure)
-        assert name in {text.get_text() for text in figure.findobj(Text)}
+        png(figure)
+        assert any(name in text.get_text() for text in figure.findobj(Text))
         assert not any(text.get_parse_math() for text in figure.findobj(Text) if name in text.get_text())
 
 
@@ -86,15 +106,16 @@ def test_what_cannot_be_drawn_leaves_the_result(
 
     for place in ("fit", "curves"):
         monkeypatch.setattr(f"src.runs.figures.{place}", broken)
-    for place in ("graph", "hparams"):
+    for place in ("graph", "hparams", "layout"):
         monkeypatch.setattr(f"src.adapters.tensorboard_events.EventFile.{place}", broken)
-    monkeypatch.setattr("src.runs.draw.write_graph", broken)
-    summary = trained(tmp_path, "trainer.max_epochs=2", "graph=true", figures=True)
+    monkeypatch.setattr("src.figures.graph.draw_graph", broken)
+    monkeypatch.setattr("src.figures.descent.draw_descent", broken)
+    summary = trained(tmp_path, "trainer.max_epochs=2", "graph=true", "descent=true", figures=True)
     assert summary["status"] == "completed"
     assert RunFolder(tmp_path).read_summary()["metrics"] == summary["metrics"]
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {"residuals.png"}
     said = [record.message for record in caplog.records if record.levelname == "WARNING"]
-    assert len(said) == 5
+    assert len(said) == 7
     assert all(line.endswith("is left out: RuntimeError: no ink") for line in said)
 
 
@@ -123,19 +144,44 @@ def test_a_new_run_in_an_old_folder_is_refused_and_the_old_one_kept(tmp_path: Pa
     assert RunFolder(tmp_path).read_summary() == before
 
 
-def test_autograd_graph_leads_from_loss_to_the_parameters() -> None:
-    net = torch.nn.Linear(1, 1)
-    loss = torch.nn.functional.mse_loss(net(torch.ones(4, 1)), torch.zeros(4, 1))
-    dot = autograd_graph(loss, dict(net.named_parameters()))
-    assert "weight (1×1)" in dot
-    assert "bias (1)" in dot
-    assert "-> loss;" in dot
-    assert "MseLoss" in dot
+@pytest.mark.parametrize("launcher", ["basic", "stacked"])
+def test_a_dashboard_that_cannot_be_written_costs_a_line(call: Call, monkeypatch: Any, launcher: str) -> None:
+    """While it trains, alone and as a member of a stack; the run ends as ever."""
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("src.adapters.tensorboard_events.EventFile.scalars", full)
+    sweep = () if launcher == "basic" else ("-m", "seed=0,1", "hydra/launcher=stacked", "hydra.sweep.dir=run")
+    answer = call("train", "trainer.max_epochs=3", "hydra.run.dir=run", *sweep)
+    assert answer.code == 0
+    assert answer.out.count("TensorBoard's curves are left out: OSError: [Errno 28] No space") == (2 if sweep else 1)
+    assert RunFolder("run/1" if sweep else "run").read_summary()["status"] == "completed"
 
 
-def test_graph_is_drawn_or_left_as_text(tmp_path: Path) -> None:
-    trained(tmp_path, "experiment=computation_graph", "trainer.max_epochs=1", figures=True)
-    assert any((tmp_path / "figures" / f"graph.{kind}").is_file() for kind in ("svg", "dot"))
+def test_the_best_so_far_goes_on_from_chunk_to_chunk(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    logger = TensorBoard(None)
+    logger.bind(tmp_path, Curves("val/mse", False, "mse", 4.0))
+    for first, values in ((1, [2.0, 3.0]), (3, [2.5, np.nan]), (5, [1.0, 4.0])):
+        rows = np.arange(first, first + 2)
+        table = {"epoch": rows, "step": rows, "train/loss": np.ones(2), "val/mse": np.array(values)}
+        logger.log_table(table, 6, last=first == 5)
+    logger.finish({"val/mse": 1.0}, {}, 6)
+    logger.close()
+    events = EventAccumulator(str(tmp_path), size_guidance={"scalars": 0}).Reload()
+    assert [point.value for point in events.Scalars("final/val/mse")] == [2, 2, 2, 2, 1, 1, 1]
+    assert {point.value for point in events.Scalars("train/mse")} == {4.0}
+
+
+def test_a_run_that_came_to_nothing_has_no_final_figure(tmp_path: Path) -> None:
+    """Or a table of runs would show the best that it passed on its way out."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    trained(tmp_path, "optimizer.lr=1", "data.val_fraction=0.2")
+    events = EventAccumulator(str(tmp_path), size_guidance={"scalars": 0}).Reload()
+    assert np.isnan(events.Scalars("final/val/mse")[-1].value)
 
 
 def test_the_benchmark_s_smallest_size_runs() -> None:
