@@ -28,7 +28,7 @@ def test_the_readme_has_its_two_commands_and_each_door() -> None:
     assert "python -m pip install -c constraints.txt -e . && python -m src.train" in README
     assert "python -m pip install -c constraints.txt -e '.[test]' && python -m pytest" in README
     doors = {command.split()[2] for command in commands()}
-    assert doors == {"src.train", "src.evaluate", "src.predict", "src.report"}
+    assert doors == {"src.train", "src.evaluate", "src.predict", "src.report", "src.runs", "src.export"}
 
 
 @pytest.mark.parametrize("command", commands())
@@ -40,7 +40,7 @@ def test_command_of_the_readme(call: Call, tmp_path: Path, command: str) -> None
     if "NEW.csv" in command:
         table = ("data=csv", "data.path=FILE.csv", "data.target=COLUMN", "folds=5", "trainer.max_epochs=2")
         assert call("train", *table).code == 0
-    elif "TIME-NAME" in command or "=last" in command:
+    elif "TIME-NAME" in command or "=last" in command or "src.runs" in command or command.endswith("report"):
         assert call("train", "trainer.max_epochs=2", "hydra.run.dir=outputs/train/DATE/TIME-NAME").code == 0
     door, *arguments = shlex.split(command.removeprefix("python -m src."))
     if door == "report":
