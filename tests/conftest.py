@@ -6,6 +6,7 @@ from tests.commands import call
 
 __all__ = ["call"]
 
-# What a shell starts in the background ignores Ctrl-C, and so would every process that a test starts and interrupts.
-if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# What runs in the background or under nohup ignores these, and so would every process that a test starts and ends.
+for each, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(each) == signal.SIG_IGN:
+        signal.signal(each, handler)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, read_write
 
+from src.config.resolvers import within
 from src.config.yaml_files import load
 from src.runs.again import is_own
 from src.runs.folder import RunFolder
@@ -12,8 +13,9 @@ from src.runs.folder import RunFolder
 
 def goes_into_itself(config: DictConfig) -> bool:
     """Whether a run goes on in its own folder, or begins there: ``hydra.run.dir`` and ``resume`` name the same."""
-    named = named_by_user(config, "hydra.run.dir")
-    return named and is_own(config.get("resume"), Path(str(config.hydra.run.dir)))
+    if config.get("resume") is None or not named_by_user(config, "hydra.run.dir"):
+        return False
+    return is_own(config.resume, Path(str(within(config, lambda: config.hydra.run.dir))))
 
 
 def settle_resume(config: DictConfig, own: bool) -> None:

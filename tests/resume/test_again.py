@@ -143,7 +143,7 @@ def test_a_signal_ends_the_epoch(number: int, call: Call, monkeypatch: pytest.Mo
         threading.Timer(0.3, os.kill, (os.getpid(), number)).start()
 
     monkeypatch.setattr(Live, "on_train_start", shot)
-    answer = call("train", "logger=none", "figures=false", "trainer.max_epochs=100000000", "hydra.run.dir=run")
+    answer = call("train", "logger=none", "figures=false", "trainer.max_epochs=1000000", "hydra.run.dir=run")
     assert answer.code == 128 + number
     summary = RunFolder("run").read_summary()
     assert summary["status"] == "interrupted"
