@@ -52,6 +52,7 @@ def finish(
         widths: of the panels, in parts; equal ones where not given.
         beside: whether the legend of the last panel stands to its right, for which the picture grows.
     """
+    _spell(figure)
     renderer = FigureCanvasAgg(figure).get_renderer()
     width, height = figure.get_size_inches()
     aside = 0.0
@@ -197,9 +198,14 @@ def robust_limits(values: np.ndarray, margin: float = 0.05) -> tuple[float, floa
 
 @as_text
 def png(figure: Figure) -> bytes:
-    """The picture's bytes. A control character in a name is spelled out: matplotlib's warning would print it."""
-    for text in figure.findobj(Text):
-        text.set_text(printable(text.get_text()))
+    """The picture's bytes."""
+    _spell(figure)
     buffer = BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()
+
+
+def _spell(figure: Figure) -> None:
+    """Spells a control character in a name out: matplotlib's warning would print it."""
+    for text in figure.findobj(Text):
+        text.set_text(printable(text.get_text()))

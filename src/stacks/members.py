@@ -99,7 +99,8 @@ class Checkpoints:
             "lr_schedulers": history.ends[place].schedulers,
             "callbacks": {n: state for n, each in trained.stops.items() if (state := each[place].state_dict())},
             "History": history.best_state(stack.state, place),
-            "Run": origin(cfg, part.table) | {"whole": steps % -(-rows // step_rows(cfg.data.batch_size, rows)) == 0},
+            "Run": origin(cfg, part.table)
+            | {"whole": steps % -(-rows // step_rows(cfg.data.batch_size, rows)) == 0, "ended": history.stopped[place]},
         }
         save(last, folder / "last.ckpt", durable=False)
         save(best_checkpoint(last, epochs), folder / "best.ckpt", durable=False)

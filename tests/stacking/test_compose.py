@@ -18,6 +18,7 @@ from src.config import resolvers
 from src.config.check import check
 from src.config.values import container
 from src.errors import UserError
+from src.secrets import masked
 from src.stacks.compose import Composer, resolved_task
 from src.stacks.group import HydraFiles
 from src.stacks.job import Job
@@ -171,7 +172,7 @@ def test_files_of_hydra_load_as_hydras_own(loader: Any) -> None:
     assert OmegaConf.create(files[".hydra/config.yaml"]) == OmegaConf.create(resolved_task(own))
     hydra = OmegaConf.to_container(OmegaConf.masked_copy(own, "hydra"), enum_to_str=True)
     hydra["hydra"]["runtime"]["output_dir"] = str(job.folder.path)
-    assert OmegaConf.to_container(OmegaConf.create(files[".hydra/hydra.yaml"])) == hydra
+    assert OmegaConf.to_container(OmegaConf.create(files[".hydra/hydra.yaml"])) == masked(hydra)
     assert OmegaConf.to_container(OmegaConf.create(files[".hydra/overrides.yaml"])) == job.overrides
 
 

@@ -90,7 +90,8 @@ def test_tables_on_a_terminal_and_lines_of_a_log(capsys: pytest.CaptureFixture[s
 @pytest.mark.filterwarnings("error")
 def test_names_in_a_picture() -> None:
     """matplotlib says of a character that it cannot draw what it is, by the character itself."""
-    from src.runs import figures
+    from src.figures.canvas import png
+    from src.figures.sweep import compare_curves
 
     hostile = {"\x1b[2J\x07": {"epoch": [1.0, 2.0], "train/loss": [2.0, 1.0]}}
-    assert figures.png(figures.compare_curves(hostile, "epoch")).startswith(b"\x89PNG")
+    assert png(compare_curves(hostile, "epoch")).startswith(b"\x89PNG")
