@@ -93,5 +93,10 @@ def _home() -> str:
 
 
 def _of_the_environment() -> list[str]:
-    found = {value for name, value in os.environ.items() if _KEY.search(name) and len(value) >= _SHORT}
-    return sorted(found, key=len, reverse=True)
+    named = {value for name, value in os.environ.items() if _KEY.search(name) and len(value) >= _SHORT}
+    # A shell keeps the working directory in PWD, which is no password; other variables say where a secret lies.
+    return sorted((value for value in named if not _is_place(value)), key=len, reverse=True)
+
+
+def _is_place(value: str) -> bool:
+    return os.path.isabs(value) and (value == os.environ.get("PWD") or os.path.exists(value))

@@ -45,6 +45,20 @@ def test_values_and_texts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not is_secret("model.passwords_seen", "x")
 
 
+def test_a_place_is_no_secret(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shells keep the working directory in PWD; a relative path of the rows is found again from elsewhere."""
+    monkeypatch.setenv("PWD", str(tmp_path))
+    monkeypatch.setenv("GOOGLE_CREDENTIALS", str(tmp_path / "rows.csv"))
+    (tmp_path / "rows.csv").write_text("a,y\n" + "".join(f"{i},{2 * i + i % 3}\n" for i in range(20)))
+    short = ("data=csv", "data.path=rows.csv", "data.target=y", "trainer.max_epochs=1", "figures=false")
+    assert call("train", *short, "hydra.run.dir=run").code == 0
+    assert "***" not in (tmp_path / "run/.hydra/hydra.yaml").read_text()
+    monkeypatch.chdir("/")
+    answer = call("evaluate", f"run={tmp_path / 'run'}")
+    assert answer.code == 0, answer.err
+    assert masked_text(f"{tmp_path}/rows.csv") == f"{tmp_path}/rows.csv"
+
+
 @pytest.mark.parametrize("sweep", [(), ("-m", "hydra/launcher=stacked"), ("-m", "hydra/launcher=basic"), ("folds=2",)])
 def test_nothing_of_it_reaches_a_folder(
     sweep: tuple[str, ...], call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
