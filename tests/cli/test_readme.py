@@ -26,7 +26,7 @@ def commands() -> list[str]:
 
 def test_the_readme_has_its_two_commands_and_each_door() -> None:
     assert "python -m pip install -c constraints.txt -e . && python -m src.train" in README
-    assert "python -m pip install -c constraints.txt -e '.[test]' && python -m pytest" in README
+    assert "python -m pip install -c constraints.txt -e '.[test]' && python -m pytest -n 2" in README
     doors = {command.split()[2] for command in commands()}
     assert doors == {"src.train", "src.evaluate", "src.predict", "src.report", "src.runs", "src.export"}
 
