@@ -1,5 +1,6 @@
 """python -m src.train: one run, or with -m a sweep of runs."""
 
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,7 +42,7 @@ def is_sweep(arguments: list[str]) -> bool:
 
 
 def unbound(arguments: Sequence[str], groups: Path) -> list[str]:
-    """A command line whose values need no key in conf/'s own choices, where it resumes a run: that has other ones.
+    """A command line whose values need no key in conf/'s own choices, where it takes those of a run.
 
     ``model.dropout=0.1`` has to find its key in the run, not in conf/model/linear.yaml, so Hydra is told to add it.
 
@@ -49,14 +50,14 @@ def unbound(arguments: Sequence[str], groups: Path) -> list[str]:
         arguments: of the command line.
         groups: conf/, whose folders are groups.
     """
-    if not any(argument.startswith("resume=") and argument != "resume=null" for argument in arguments):
+    if not any(re.match("(resume|rerun)=(?!null$)", argument) for argument in arguments):
         return list(arguments)
     return [f"++{argument}" if _is_value(argument, groups) else argument for argument in arguments]
 
 
 def _is_value(argument: str, groups: Path) -> bool:
     key, equals, value = argument.partition("=")
-    if not equals or not key[:1].isalpha() or key.startswith("hydra") or "@" in key or key in ("resume", "trust"):
+    if not equals or re.match(r"[^a-zA-Z]|hydra|.*@|(resume|rerun|trust)$", key):
         return False
     return not (groups / key).is_dir() or value.startswith("{")
 

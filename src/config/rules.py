@@ -41,6 +41,7 @@ RULES: dict[str, dict[str, Rule]] = {
         "baselines": Choice((None, True, False, "line")),
         "graph": _flag,
         "descent": _flag,
+        "allow_changed_data": _flag,
         "name": Text(),
     },
     "data": {

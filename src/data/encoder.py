@@ -15,6 +15,7 @@ from src.data.encoder_state import check_state
 from src.data.numbers import Numbers, moments
 from src.data.table import BOOLEAN, CATEGORY, NUMBER, Column, Table
 from src.data.target import Target
+from src.errors import UserError
 
 Recode = Callable[[np.ndarray], np.ndarray]
 
@@ -107,7 +108,15 @@ class Encoder:
         """What brings raw rows of a table with such columns to this encoder's places of categories; None without any.
 
         A value that it does not know becomes -1.
+
+        Raises:
+            UserError: a column is of another kind than what was learned, or has gaps where there were none.
         """
+        for learned, found in zip(self.columns, columns, strict=True):
+            if learned.kind != found.kind and not {learned.kind, found.kind} <= {NUMBER, BOOLEAN}:
+                raise UserError(f"column {learned.name!r} was {learned.kind} in training, found {found.kind}")
+            if found.gaps and not learned.gaps and found.kind != CATEGORY:
+                raise UserError(f"column {learned.name!r} had no gaps in training, and has some now")
         places = [place for place, column in enumerate(self.columns) if column.kind == CATEGORY]
         lookups = [each.lookup(columns[place]) for place, each in zip(places, self.categories, strict=True)]
         if not places:

@@ -7,6 +7,7 @@ from omegaconf import DictConfig, read_write
 
 from src.config.resolvers import within
 from src.config.yaml_files import load
+from src.errors import UserError
 from src.runs.again import is_own
 from src.runs.folder import RunFolder
 
@@ -19,19 +20,25 @@ def goes_into_itself(config: DictConfig) -> bool:
 
 
 def settle_resume(config: DictConfig, own: bool) -> None:
-    """Says which run ``resume=last`` means now: a moment later the newest is the one that resumes it."""
-    if config.get("resume") is None:
-        return
-    if not own:
-        with read_write(config):
-            config.resume = str(RunFolder.existing(config.resume, "resume").path)
-    _name_by_run(config)
+    """Says which run ``resume=last`` or ``rerun=last`` means now: a moment later the newest is the one that begins.
+
+    Raises:
+        UserError: both are asked for, or there is no such run.
+    """
+    asked = [key for key in ("resume", "rerun") if config.get(key) is not None]
+    if len(asked) == 2:
+        raise UserError(f"resume={config.resume} goes on with a run, rerun={config.rerun} begins it again: choose one")
+    for key in asked:
+        if not own:
+            with read_write(config):
+                config[key] = str(RunFolder.existing(config[key], key).path)
+        _name_by_run(config, config[key])
 
 
-def _name_by_run(config: DictConfig) -> None:
-    """Takes the name of the run that is resumed, which conf/'s choices do not tell."""
+def _name_by_run(config: DictConfig, run: str) -> None:
+    """Takes the name of the run that is resumed or repeated, which conf/'s choices do not tell."""
     try:
-        name = str(load(RunFolder(config.resume).config)["name"])
+        name = str(load(RunFolder(run).config)["name"])
     except Exception:  # whatever is wrong with the folder, the job says
         return
     if re.fullmatch(r"[\w+-][\w.+-]*", name) and not any(

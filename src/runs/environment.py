@@ -2,17 +2,20 @@
 
 import platform
 import subprocess
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = {"torch": "torch", "lightning": "lightning", "hydra": "hydra-core", "optuna": "optuna"}
+PACKAGES = {"hydra": "hydra-core"} | {
+    name: name for name in ("torch", "lightning", "optuna", "numpy", "pyarrow", "scikit-learn")
+}
 
 
 def environment(device: str, threads: int) -> dict[str, Any]:
     """Plain values for summary.json."""
-    return {**_constant(), "device": device, "threads": threads}
+    return {**_constant(), "processor": _processor(device), "device": device, "threads": threads}
 
 
 @cache
@@ -20,10 +23,24 @@ def _constant() -> dict[str, Any]:
     """What does not change within a process, read once."""
     return {
         "python": platform.python_version(),
-        **{name: _version(package) for name, package in _PACKAGES.items()},
+        **{name: _version(package) for name, package in PACKAGES.items()},
         "git": _git("rev-parse", "HEAD"),
         "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
     }
+
+
+@cache
+def _processor(device: str) -> str:
+    """What a device is called by its maker, and of a CPU which instructions torch takes: both decide the last bits."""
+    import torch
+
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return f"{line.partition(':')[2].strip()}, {torch.backends.cpu.get_cpu_capability()}"
+    return f"{platform.processor() or platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def _version(package: str) -> str | None:

@@ -24,7 +24,7 @@ from src.runs.environment import environment
 from src.runs.folder import RunFolder
 from src.runs.live import Live
 from src.runs.outcome import Member, Reference, decoder, elapsed, summarize
-from src.runs.point import Point, resumable
+from src.runs.point import Point, learned, resumable
 from src.runs.ranks import ranks
 from src.runs.restore import origin
 from src.runs.signals import Interruptible
@@ -71,6 +71,9 @@ def fit(
     """
     started = time.perf_counter() - rows.seconds
     part = build.partition(cfg, rows)
+    source = folder if own and folder.begun() else RunFolder.existing(cfg.resume, "resume") if cfg.resume else None
+    if source and cfg.get("allow_changed_data"):
+        part.use(learned(source, rows))  # the net has its form: other rows may have other categories, or gaps
     seconds = {"load": elapsed(started)}
     callbacks = [build.construct(node, f"callbacks.{name}") for name, node in (cfg.callbacks or {}).items()]
     named = dict(zip(cfg.callbacks or {}, callbacks, strict=True))
@@ -104,7 +107,6 @@ def fit(
         watching = [Closing(), ending, *callbacks, live]
         trainer = make_trainer(cfg, watching, loggers, reason is not None, span, folder.path)
     steps = -(-data.batches // cfg.trainer.accumulate_grad_batches)
-    source = folder if own and folder.begun() else RunFolder.existing(cfg.resume, "resume") if cfg.resume else None
     point = resumable(cfg, source, module, rows, steps, named, source is folder) if source else None
     if trainer.is_global_zero:
         if own:

@@ -73,16 +73,13 @@ def resumable(
             other rows or another optimizer or scheduler.
     """
     path, state, encoder = _last(source)
-    if encoder.feature_names != rows.feature_names:
-        raise UserError(f"{path}: was trained on {encoder.feature_names}, this run reads {rows.feature_names}")
-    if encoder.target_name != rows.target_name:
-        raise UserError(f"{path}: learned {encoder.target_name!r}, the target of this run is {rows.target_name!r}")
-    fill(module.net, state["state_dict"], f"{path}: does not fit this run's model")
+    _check_columns(path, encoder, rows)
     before = state.get("Run")
     if before is None:
         log.warning("%s: an older checkpoint, which does not say what rows it was trained on: not checked", path)
     else:
-        _check_origin(path, before, origin(cfg, rows))
+        _check_origin(path, before, origin(cfg, rows), cfg.get("allow_changed_data", False))
+    fill(module.net, state["state_dict"], f"{path}: does not fit this run's model")
     try:
         epochs = int(state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
         steps = int(state["global_step"])
@@ -108,16 +105,41 @@ def resumable(
     return Point(path, epochs, steps)
 
 
-def _check_origin(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def learned(source: RunFolder, rows: Table) -> "Encoder":
+    """The encoder of a run's last checkpoint, for rows that may be others.
+
+    Raises:
+        UserError: there is no whole checkpoint, or the rows have other columns.
+    """
+    path, _, encoder = _last(source)
+    _check_columns(path, encoder, rows)
+    return encoder
+
+
+def _check_columns(path: Path, encoder: "Encoder", rows: Table) -> None:
+    if encoder.feature_names != rows.feature_names:
+        raise UserError(f"{path}: was trained on {encoder.feature_names}, this run reads {rows.feature_names}")
+    if encoder.target_name != rows.target_name:
+        raise UserError(f"{path}: learned {encoder.target_name!r}, the target of this run is {rows.target_name!r}")
+    try:
+        encoder.recoder(rows.columns)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def _check_origin(path: Path, before: Mapping[str, Any], now: Mapping[str, Any], other_rows: bool) -> None:
     for group in ("optimizer", "scheduler"):
         found, asked = (each[group].get("_target_") for each in (before, now))
         if found != asked:
             raise UserError(f"{path}: was trained with {group}._target_={found}, this run asks for {asked}")
     if before["sha256"] != now["sha256"]:
-        raise UserError(
+        said = (
             f"{path}: was trained on other rows, SHA-256 {before['sha256'][:12]}… of {before['rows']}, "
             f"found {now['sha256'][:12]}… of {now['rows']}"
         )
+        if not other_rows:
+            raise UserError(f"{said}; allow_changed_data=true goes on all the same")
+        log.warning("%s: going on all the same, with the encoder of those", said)
 
 
 def _last(source: RunFolder) -> "tuple[Path, dict[str, Any], Encoder]":

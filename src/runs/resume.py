@@ -22,7 +22,7 @@ from src.errors import UserError, nearest
 from src.runs.folder import RunFolder
 from src.runs.restore import load_config
 
-_OF_NOW = ("resume", "trust", "study")  # what a run's own configuration does not decide
+_OF_NOW = ("resume", "rerun", "allow_changed_data", "trust", "study")  # what a run's own configuration does not decide
 _SETS = ("experiment", "sweep")  # choices that set keys anywhere
 _ROWS = ("_target_", "_partial_", "features", "target", "val_fraction", "test_fraction", "standardize")
 _BATCHES = ("data.batch_size", "data.shuffle", "trainer.accumulate_grad_batches")

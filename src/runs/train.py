@@ -27,8 +27,9 @@ from src.errors import NothingLeft, UserError, log_printable
 from src.runs.again import asked, is_own, note, note_overrides
 from src.runs.folder import RunFolder, run_command, write_text
 from src.runs.lock import claimed
+from src.runs.rerun import compared, repeated
 from src.runs.resume import continued
-from src.runs.status import FAILED, INTERRUPTED
+from src.runs.status import FAILED, INTERRUPTED, is_over
 from src.training.task import larger_is_better, objectives_of
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def run(cfg: DictConfig, pruner_of: PrunerOf, together: Fit, shown: Show | None 
     folder = RunFolder(hydra.runtime.output_dir)
     alone = hydra.mode == RunMode.RUN
     overrides: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)  # as they were given, ${…} and all
-    if cfg.get("resume") is not None:  # see unbound in src.train
+    if (cfg.get("resume") or cfg.get("rerun")) is not None:  # see unbound in src.train
         overrides = [override.removeprefix("++") for override in overrides]
     if alone or not _is_first():
         # src.plugins.folders holds the folder, or the first of several processes does.
@@ -95,6 +96,10 @@ def _run(
             note_overrides(folder, asked_for)
         elif cfg.resume is not None:
             cfg = continued(cfg, overrides, packages(cfg.trust), own)
+        elif cfg.rerun is not None:
+            cfg = repeated(cfg, overrides, packages(cfg.trust))
+            summary = RunFolder.existing(cfg.rerun, "rerun").read_summary()
+            command, asked_for = summary["command"], summary["overrides"]  # what does this run as well
         settle(cfg)
         check(cfg)
         way.check_accelerator(cfg)
@@ -143,7 +148,12 @@ def _run(
         raise
     if not summary:
         return math.nan  # the first of several processes has more to say
-    return shown(summary, folder, alone, cfg.checks.ignore)
+    try:
+        return shown(summary, folder, alone, cfg.checks.ignore)
+    finally:
+        if cfg.rerun is not None and is_over(summary["status"]):
+            for line in compared(RunFolder.existing(cfg.rerun, "rerun"), folder):
+                log.info("%s", line)
 
 
 def target_remark(cfg: DictConfig) -> str | None:

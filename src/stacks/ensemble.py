@@ -73,7 +73,7 @@ def fit_together(
     jobs = [
         Job(
             place,
-            Values(own, figures=cfg.figures is True, baselines=False),
+            Values(own, figures=cfg.figures is True, baselines=False, rerun=None),
             RunFolder(folder.path / "members" / str(place)),
             [*overrides, *more],
         )

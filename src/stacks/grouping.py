@@ -46,8 +46,8 @@ def why_alone(flat: Flat, cfg: Config) -> str | None:
         return "its own models are a stack"
     if flat.get("descent"):
         return "descent=true draws it"
-    if flat["resume"] is not None:
-        return "it resumes another run"
+    if (flat["resume"] or flat["rerun"]) is not None:
+        return "it goes on with another run, or repeats one"
     return None
 
 
