@@ -166,9 +166,9 @@ def _content(folder: Path) -> dict[str, bytes]:
 ROWS = [
     Row(
         "a signal",
-        "SIGTERM, SIGHUP, SIGQUIT, Ctrl-C × lone, plain, folds, stack, durable sweep; code 128+n, status interrupted, goes on "
-        "(lone and plain to the bit); a second one ends at once",
-        16,
+        "SIGTERM, SIGHUP, SIGQUIT, Ctrl-C × lone, plain, folds, stack, durable sweep; code 128+n, status interrupted, "
+        "goes on (lone and plain to the bit); a second one ends at once",
+        21,
         3,
         signals,
     ),
