@@ -93,9 +93,14 @@ def _home() -> str:
 
 
 def _of_the_environment() -> list[str]:
-    named = {value for name, value in os.environ.items() if _KEY.search(name) and len(value) >= _SHORT}
+    named = {value for name in _secret_names(tuple(os.environ)) if len(value := os.environ[name]) >= _SHORT}
     # A shell keeps the working directory in PWD, which is no password; other variables say where a secret lies.
     return sorted((value for value in named if not _is_place(value)), key=len, reverse=True)
+
+
+@cache
+def _secret_names(names: tuple[str, ...]) -> list[str]:
+    return [name for name in names if _KEY.search(name)]
 
 
 def _is_place(value: str) -> bool:

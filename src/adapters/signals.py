@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)]
 _heard: list[int] = []
 
 
@@ -22,7 +22,7 @@ def exit_code() -> int:
 
 @contextmanager
 def as_ctrl_c() -> Iterator[None]:
-    """Has SIGTERM and SIGHUP do what Ctrl-C does inside the block; one that is ignored, as under nohup, stays so."""
+    """Has the other signals do what Ctrl-C does inside the block; one that is ignored, as under nohup, stays so."""
     _heard.clear()
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -147,7 +147,11 @@ RULES: dict[str, dict[str, Rule]] = {
         "accumulate_grad_batches": _count,
         "deterministic": _flag,
     },
-    "callbacks.checkpoints": {"every_n_seconds": _positive, "every_n_epochs": _count_or_null},
+    "callbacks.checkpoints": {
+        "every_n_seconds": _positive,
+        "every_n_epochs": _count_or_null,
+        "every_n_steps": _count_or_null,
+    },
     "callbacks.progress": {"every_n_epochs": _count_or_null},
     "callbacks.early_stopping": {"patience": _count, "min_delta": _from_zero, "mode": Choice(("min", "max"))},
     "logger.tensorboard": {"max_points": _count_or_null},

@@ -43,12 +43,12 @@ def compared(best: Figures, other: Figures, rank: int, sign: int) -> Pairs | Non
         rank: of the other.
         sign: 1 where less is better, -1 where more is.
     """
-    import numpy as np
-    from scipy.stats import rankdata, wilcoxon
-
     common = [key for key in best if key in other]
     if len(common) < 2:
         return None
+    import numpy as np
+    from scipy.stats import rankdata, wilcoxon  # takes half a second
+
     ahead = sign * np.array([other[key] - best[key] for key in common])
     p = float(wilcoxon(ahead).pvalue) if ahead.any() else 1.0
     favour = float((rankdata(np.abs(ahead)) * np.sign(ahead)).sum())

@@ -115,11 +115,11 @@ def fit(
         else:
             folder.clear(overrides)
     for each in (*callbacks, *loggers):
-        _bind(each, folder, member, history, live, partial(origin, cfg, rows), curves(cfg, part))
+        _bind(each, folder, member, history, live, partial(origin, cfg, rows), curves(cfg, part), steps)
     for name, each in named.items():
         if isinstance(each, ModelCheckpoint) and each.dirpath is None:
             each.dirpath = str(folder.checkpoints / name)  # apart from best.ckpt and last.ckpt, which are ours
-    data.cut = next((each.every_n_epochs for each in callbacks if isinstance(each, Checkpoints)), None)
+    data.cut = next((each.epochs(steps) for each in callbacks if isinstance(each, Checkpoints)), None)
     if reason:
         log.info("plain path, one optimizer step per execution: %s", reason)
 
@@ -174,10 +174,11 @@ def _bind(
     live: Live,
     run: Callable[[], dict[str, Any]],
     curves: Curves,
+    steps: int,
 ) -> None:
     """Gives our own callbacks and loggers what only a run knows."""
     if isinstance(each, Checkpoints):
-        each.bind(folder.checkpoints, member, history, run, live.flush)
+        each.bind(folder.checkpoints, member, history, run, live.flush, steps)
     elif isinstance(each, Progress):
         each.bind(history)
     elif isinstance(each, TensorBoard):

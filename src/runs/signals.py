@@ -1,4 +1,4 @@
-"""What asks a training to end: Ctrl-C, SIGTERM and SIGHUP end it after the epoch it is in, a second one at once."""
+"""What asks a training to end: Ctrl-C, SIGTERM, SIGHUP, SIGQUIT end it after its epoch, a second one at once."""
 
 import signal
 import threading

@@ -101,9 +101,9 @@ class Launch:
 
     def _groups(self, jobs: Jobs) -> "Groups":
         """Jobs that can be trained as one; says why the others are left out, a line each reason."""
+        import_lightning()  # before what imports it by its name alone
         from src.stacks.group import split
 
-        import_lightning()  # which of torch's optimizers can be stacked, torch knows
         found: dict[Any, list[Job]] = {}
         left: dict[str, list[int]] = {}
         composed = self._composer.compose(jobs)

@@ -25,14 +25,27 @@ class Checkpoints(Checkpoint):
 
     Args:
         every_n_seconds: how much training a crash may cost.
-        every_n_epochs: likewise in epochs, whichever comes first; None leaves it to the seconds.
+        every_n_epochs: likewise in epochs, whichever comes first; None leaves it to the others.
+        every_n_steps: likewise in optimizer steps, written at the end of the epoch that they end in.
     """
 
-    def __init__(self, every_n_seconds: float, every_n_epochs: int | None = None) -> None:
-        self.every_n_seconds, self.every_n_epochs = every_n_seconds, every_n_epochs
+    def __init__(
+        self, every_n_seconds: float, every_n_epochs: int | None = None, every_n_steps: int | None = None
+    ) -> None:
+        self.every_n_seconds, self.every_n_epochs, self.every_n_steps = every_n_seconds, every_n_epochs, every_n_steps
         self._folder: Path | None = None
         self._flush: Callable[[pl.Trainer, bool], None] = lambda trainer, last: None
         self._written = 0.0
+        self._every: int | None = None
+
+    def epochs(self, steps: int) -> int | None:
+        """After how many epochs, of so many optimizer steps each, it writes at the latest; None where time alone says.
+
+        Args:
+            steps: of an epoch.
+        """
+        found = [self.every_n_epochs, None if self.every_n_steps is None else -(-self.every_n_steps // steps)]
+        return min((count for count in found if count is not None), default=None)
 
     def bind(
         self,
@@ -41,6 +54,7 @@ class Checkpoints(Checkpoint):
         history: History,
         origin: Callable[[], dict[str, Any]],
         flush: Callable[[pl.Trainer, bool], None],
+        steps: int,
     ) -> None:
         """Tells what a checkpoint is made of.
 
@@ -49,7 +63,9 @@ class Checkpoints(Checkpoint):
             member, history: of the run.
             origin: says what the run is trained on and by, in plain values.
             flush: brings the history to the disk before: no kill loses a row that is known.
+            steps: of an epoch.
         """
+        self._every = self.epochs(steps)
         self._folder, self._member, self._history = folder, member, history
         self._origin, self._flush = origin, flush
 
@@ -60,7 +76,7 @@ class Checkpoints(Checkpoint):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Writes when the time has come."""
         epochs = whole_epochs(trainer)
-        counted = self.every_n_epochs is not None and epochs % self.every_n_epochs == 0
+        counted = self._every is not None and epochs % self._every == 0
         if counted or time.monotonic() - self._written >= self.every_n_seconds:
             self._write(trainer, pl_module)
 

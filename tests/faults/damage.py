@@ -20,8 +20,9 @@ from pathlib import Path
 
 from tests.commands import run_here
 from tests.compose import trained
+from tests.faults.row import Row, Tally
 
-ROWS = "wt,hp\n" + "".join(f"{2 + i / 7},{90 + 3 * i}\n" for i in range(12))
+NEW = "wt,hp\n" + "".join(f"{2 + i / 7},{90 + 3 * i}\n" for i in range(12))
 RUN = ("model=mlp", "model.hidden=[8]", "data.features=[wt,hp]", "data.val_fraction=0.25", "trainer.max_epochs=4")
 FILES = ("checkpoints/best.ckpt", ".hydra/config.yaml", "summary.json", "metrics.csv", ".hydra/hydra.yaml")
 SHARES = (6, 2, 2, 1, 1)  # how often each is damaged
@@ -101,13 +102,13 @@ def damaged(count: int, seed: int) -> Iterator[tuple[str, str, str]]:
                 file = draw.choices(FILES, SHARES)[0]
                 shutil.rmtree(copy, ignore_errors=True)
                 shutil.copytree(whole, copy)
-                (copy / "new.csv").write_text(ROWS)
+                (copy / "new.csv").write_text(NEW)
                 if file not in answers:
                     code, answers[file], err = asked(copy, file)
                     assert code == 0, err
                     shutil.rmtree(copy)
                     shutil.copytree(whole, copy)
-                    (copy / "new.csv").write_text(ROWS)
+                    (copy / "new.csv").write_text(NEW)
                 damage = draw.choice(DAMAGES)
                 path = copy / "0" / file
                 content = path.read_bytes()
@@ -137,6 +138,26 @@ def _outcome(code: int, answer: str, err: str, expected: str) -> str:
     if "note:" in err or "damaged" in err or "damaged" in answer or ",unfinished," in answer:
         return "said"
     return "breached: another answer, and nothing said"
+
+
+def bits(where: Path, count: int, chance: random.Random) -> Tally:
+    """Damages of a folder of runs, whatever they hit."""
+    tally = Tally()
+    for file, damage, outcome in damaged(count, chance.randrange(1 << 30)):
+        tally.count += 1
+        tally.expect(not outcome.startswith("breached"), f"{file} {damage}: {outcome}")
+    return tally
+
+
+ROWS = [
+    Row(
+        "bits flipped, files cut",
+        "one damage to one file of a finished run or sweep: refused in a line, said, or the same answer",
+        500,
+        14,
+        bits,
+    )
+]
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "stack": (*NET, LONG, "-m", "hydra/launcher=stacked", "seed=range(3)", "hydra.sweep.dir=run"),
 }
 SWEEP = ("-m", "sweep=lr", "hydra.sweeper.n_trials=4", "trainer.max_epochs=4000", "logger=none", "hydra.sweep.dir=run")
-SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGINT)
 # Case by case: what is asked for, and whether an earlier checkpoint has to be there still.
 DIVERGING: dict[str, tuple[str, ...]] = {
     "a learning rate that explodes": ("optimizer.lr=9", "trainer.max_epochs=400"),
@@ -166,9 +166,9 @@ def _content(folder: Path) -> dict[str, bytes]:
 ROWS = [
     Row(
         "a signal",
-        "SIGTERM, SIGHUP, Ctrl-C × lone, plain, folds, stack, durable sweep; code 128+n, status interrupted, goes on "
-        "(lone and plain to the bit); a second one ends at once",
-        16,
+        "SIGTERM, SIGHUP, SIGQUIT, Ctrl-C × lone, plain, folds, stack, durable sweep; code 128+n, status interrupted, "
+        "goes on (lone and plain to the bit); a second one ends at once",
+        21,
         3,
         signals,
     ),

@@ -68,7 +68,7 @@ class Forked:
             os.dup2(target, 2)
             # Under pytest these two write elsewhere.
             sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1, closefd=False) for number in (1, 2))
-            for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
                 signal.signal(each, signal.default_int_handler if each == signal.SIGINT else signal.SIG_DFL)
             if before is not None:
                 before()

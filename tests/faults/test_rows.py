@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults import __main__ as table
 from tests.faults import disk, ends, kills, many
 from tests.faults.row import Row
 
@@ -17,3 +18,11 @@ def test_a_fault(row: Row, tmp_path: Path) -> None:
     tally = row.run(tmp_path, 2, random.Random(0))
     assert tally.unmet == []
     assert tally.count == 2
+
+
+def test_the_table_has_every_row() -> None:
+    """Those of the README, with so many of each as it says there."""
+    rows = {row.fault: row.count for row in table.rows(Path("/nowhere"))}
+    assert len(rows) == 11
+    assert rows["SIGKILL of a lone run"] + rows["SIGKILL of a stack of 8"] == 200
+    assert rows["bits flipped, files cut"] == 500

@@ -133,7 +133,7 @@ def test_what_is_refused_changes_nothing(call: Call) -> None:
     assert content(Path("mine")) == {"summary.json": b"{}"}
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_a_signal_ends_the_epoch(number: int, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a checkpoint and a summary, and the exit code that shells have for it."""
     began = Live.on_train_start
@@ -151,10 +151,11 @@ def test_a_signal_ends_the_epoch(number: int, call: Call, monkeypatch: pytest.Mo
     assert len(RunFolder("run").read_metrics()["epoch"]) == summary["epochs"]
 
 
-def test_a_run_that_diverges_keeps_its_last_sound_checkpoint(call: Call) -> None:
+@pytest.mark.parametrize("every", ["every_n_epochs=3", "every_n_steps=12"])
+def test_a_run_that_diverges_keeps_its_last_sound_checkpoint(every: str, call: Call) -> None:
     """Steps of an epoch are 5: the last one before step 40 that was written ends with 30."""
     broken = ("loss._target_=tests.training.broken.Broken", "+loss.since=38", "+loss.value=nan")
-    run = ("data.batch_size=7", "trainer.max_epochs=50", "callbacks.checkpoints.every_n_epochs=3", "logger=none")
+    run = ("data.batch_size=7", "trainer.max_epochs=50", f"callbacks.checkpoints.{every}", "logger=none")
     assert call("train", *broken, *run, "figures=false", "hydra.run.dir=run").code == 1
     assert RunFolder("run").read_summary()["status"] == "diverged"
     last = torch.load(RunFolder("run").checkpoint("last"), weights_only=True)

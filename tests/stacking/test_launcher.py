@@ -16,7 +16,7 @@ from hydra_plugins.plumbline_stacked import StackedLauncher
 
 from src.runs.folder import RunFolder
 from src.stacks.stack import Group
-from tests.commands import run_here
+from tests.commands import ended, run_here, start
 from tests.faults.rerun import TOLERANCE, gap, rerun
 from tests.stacking.conftest import Sweep, read, stacked
 
@@ -206,3 +206,16 @@ def test_kill_in_the_middle_keeps_finished_members_and_the_same_command_goes_on(
     assert len(after) == 12
     assert {name: after[name] for name in before} == before, "a finished member was trained again"
     assert {read(folder / name)["status"] for name in after} == {"completed"}
+
+
+def test_what_a_sweep_of_one_number_does_not_import(tmp_path: Path) -> None:
+    """Each takes half a second: signals, tests over folds or seeds, and the forest that weighs several parameters."""
+    code = """
+import runpy, sys
+runpy.run_module("src.train", run_name="__main__")
+print(sorted({"scipy.signal", "scipy.stats", "sklearn.ensemble"} & set(sys.modules)))
+"""
+    sweep = ("-m", "hydra/launcher=stacked", "optimizer.lr=0.01,0.02", "trainer.max_epochs=5")
+    answer = ended(start(tmp_path, "-c", code, *sweep))
+    assert answer.code == 0, answer.err
+    assert answer.out.splitlines()[-1] == "[]"

@@ -53,11 +53,11 @@ def spaces_of(study: "Study") -> dict[str, Space]:
 
 def importance(study: "Study", index: int, name: str, sign: int) -> Figure:
     """Optuna's importance of each parameter."""
-    from optuna.importance import get_param_importances
-
     title = f"Importance for {name}"
     if len({key for trial in study.get_trials(deepcopy=False) for key in trial.params}) < 2:
         return Figure(title, None, "Not drawn: a lone parameter is all there is.")
+    from optuna.importance import get_param_importances  # takes half a second
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that low targets count as good, which the sign sees to
