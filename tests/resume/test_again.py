@@ -151,6 +151,22 @@ def test_a_signal_ends_the_epoch(number: int, call: Call, monkeypatch: pytest.Mo
     assert len(RunFolder("run").read_metrics()["epoch"]) == summary["epochs"]
 
 
+def test_a_folder_that_is_taken_away_stays_away(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run ends in one line at its next write, and makes no folder anew."""
+    began = Live.on_train_start
+
+    def gone(self: Live, *arguments: Any) -> None:
+        began(self, *arguments)
+        shutil.rmtree("run")
+
+    monkeypatch.setattr(Live, "on_train_start", gone)
+    long = ("trainer.max_epochs=1000000", "callbacks.checkpoints.every_n_epochs=50")
+    answer = call("train", "logger=none", "figures=false", *long, "hydra.run.dir=run")
+    assert answer.code in (1, 2)
+    assert len(answer.lines) == 1, answer.err
+    assert not Path("run").exists()
+
+
 @pytest.mark.parametrize("every", ["every_n_epochs=3", "every_n_steps=12"])
 def test_a_run_that_diverges_keeps_its_last_sound_checkpoint(every: str, call: Call) -> None:
     """Steps of an epoch are 5: the last one before step 40 that was written ends with 30."""
