@@ -19,6 +19,19 @@ def encode(days: np.ndarray, kind: str) -> np.ndarray:
     On a circle the 31st of December lies beside the 1st of January, and Sunday beside Monday. Points on it are rounded:
     two Mondays are one value, which quantiles may part where the last bits differ.
     """
+    if kind == MOMENT or not len(days):
+        return _encode(days, kind)
+    # Of whole days there are mostly fewer than rows: each is worked out once.
+    gap = np.isnan(days)
+    some = days[~gap]
+    first, last = (some.min(), some.max()) if len(some) else (0.0, 0.0)
+    if last - first >= len(days):
+        return _encode(days, kind)
+    known = np.append(np.arange(first, last + 1), np.nan)
+    return _encode(known, kind)[np.where(gap, -1, days - first).astype(np.int64)]
+
+
+def _encode(days: np.ndarray, kind: str) -> np.ndarray:
     gap = np.isnan(days)
     whole = np.floor(np.where(gap, 0, days)).astype("datetime64[D]")
     year = whole.astype("datetime64[Y]")

@@ -1,6 +1,6 @@
 """Columns to tensors and back: fitted on the training rows, and travelling with the model."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from src.data.table import BOOLEAN, CATEGORY, NUMBER, Column, Table
 from src.data.target import Target
 from src.errors import UserError
 
+_KEPT = 1 << 23  # numbers; of a table up to here dates are taken apart once, of a larger one at each look
 Recode = Callable[[np.ndarray], np.ndarray]
 
 
@@ -75,8 +76,14 @@ class Encoder:
             fitted = Numbers(scaling, shift[:-1], scale[:-1], shift[:-1], none, none.astype(bool), np.empty((0, 129)))
             return cls(columns, table.target_name, fitted, [], Target(scaling, float(shift[-1]), float(scale[-1])))
 
-        def chunks() -> Iterator[np.ndarray]:
+        def chunks() -> Iterable[np.ndarray]:
             return (numbers(raw) for raw, _ in table.chunks(rows))
+
+        if not plain and len(rows) * sum(_width(column) for column in columns) <= _KEPT:
+            kept = list(chunks())  # asked for several times
+
+            def chunks() -> Iterable[np.ndarray]:
+                return kept
 
         fitted = Numbers.fit(chunks, len(rows), *_gaps(columns), scaling)
         categories: list[Category] = []

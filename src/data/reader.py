@@ -70,6 +70,8 @@ class Source:
         import pyarrow as pa
 
         self.check(columns)
+        if not is_parquet(self.paths[0]) and not self._numeric(()).issuperset(columns):
+            raise NoNumbers  # at a glance, before half a megabyte a thread is parsed for it
         largest, rows = np.finfo(np.dtype(fits)).max, 0
         for path, form, header in zip(self.paths, self.forms, self._headers, strict=True):
             if form.thousands:

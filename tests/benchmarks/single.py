@@ -1,6 +1,7 @@
 """One run against the loop that one would write by hand."""
 
 import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -169,8 +170,12 @@ def load(rounds: int, size: float) -> list[Row]:
 
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for count in (int(10_000 * size), int(100_000 * size), int(1_000_000 * size)):
-            path = _write_csv(Path(folder) / f"{count}.csv", *_random(count))
+        counts = [int(count * size) for count in (10_000, 100_000, 1_000_000)]
+        files = [(f"{count:,} × 11", _write_csv(Path(folder) / f"{count}.csv", *_random(count))) for count in counts]
+        files.append(
+            (f"{counts[1]:,} × 7 of words, dates and gaps", _write_words(Path(folder) / "words.csv", counts[1]))
+        )
+        for what, path in files:
 
             def ours(path: Path = path) -> float:
                 start = time.perf_counter()
@@ -183,8 +188,8 @@ def load(rounds: int, size: float) -> list[Row]:
             def theirs(path: Path = path) -> None:
                 pd.read_csv(path, engine="pyarrow")
 
-            what = f"load and encode a CSV of {count:,} × 11 | pandas.read_csv, pyarrow engine"
-            rows.append(Row(f"load-{count}", what, *in_turn(ours, theirs, rounds), 2.0, 1.3))
+            said = f"load and encode a CSV of {what} | pandas.read_csv, pyarrow engine"
+            rows.append(Row(f"load-{path.stem}", said, *in_turn(ours, theirs, rounds), 2.0, 1.3))
     return rows
 
 
@@ -277,6 +282,19 @@ def _mlp(features: int) -> "nn.Module":
     from torch import nn
 
     return nn.Sequential(nn.Linear(features, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 1))
+
+
+def _write_words(path: Path, count: int) -> Path:
+    """Categories of 2, 5 and 200 values, a date, a number with gaps, another and the target."""
+    draw = random.Random(0)
+    with path.open("w", encoding="utf-8") as file:
+        file.write("few,many,flag,day,gaps,number,y\n")
+        for row in range(count):
+            words = f"kind {draw.randrange(5)},town {draw.randrange(200)},{draw.choice(('yes', 'no'))}"
+            gap = "" if row % 50 == 0 else round(draw.random(), 4)
+            numbers = f"{gap},{draw.gauss(0, 1):.6f},{draw.gauss(0, 1):.6f}"
+            file.write(f"{words},2020-{row % 12 + 1:02}-{row % 28 + 1:02},{numbers}\n")
+    return path
 
 
 def _random(rows: int) -> tuple[np.ndarray, np.ndarray]:

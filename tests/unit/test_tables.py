@@ -407,6 +407,8 @@ def test_dates_become_parts() -> None:
     np.testing.assert_allclose(found[:3, 4], np.sin(angle), atol=1e-9)
     np.testing.assert_allclose(found[:3, 5], np.cos(angle), atol=1e-9)
     assert np.isnan(found[3]).all()
+    often = np.repeat(np.append(days, np.nan), 400)  # of more rows than days each day is worked out once
+    assert dates.encode(often, DATE).tobytes() == np.repeat(found, 400, axis=0).tobytes()
     mondays = dates.encode(np.arange(4, 40_000, 7.0), DATE)[:, 4:]
     assert len(np.unique(mondays, axis=0)) == 1, "quantiles would part what the last bits differ in"
     assert dates.encode(np.array([19.75]), MOMENT)[0, 6:].tolist() == pytest.approx([-1, 0], abs=1e-9)  # 18 o'clock
