@@ -11,7 +11,7 @@ from src.data.partition import Partition
 from src.data.table import Table
 from src.errors import NothingLeft, UserError
 from src.runs.folder import RunFolder
-from src.runs.restore import fill, origin, read_checkpoint
+from src.runs.restore import configured, fill, origin, read_checkpoint
 from src.runs.status import has_result, is_over
 from src.training.checkpoint_files import save
 from src.training.checkpoints import best_checkpoint
@@ -103,6 +103,17 @@ def resumable(
             f"the run had {steps} in {epochs}: trainer.max_epochs says how long it is"
         )
     return Point(path, epochs, steps)
+
+
+def was_killed(folder: RunFolder, cfg: Config) -> bool:
+    """Whether a folder holds the beginning of this very run, with a checkpoint to go on from."""
+    if not folder.begun() or is_over(folder.read_summary().get("status")):
+        return False
+    try:
+        _, state, _ = _last(folder)
+    except UserError:
+        return False
+    return bool(state.get("Run", {}).get("configuration") == configured(cfg))
 
 
 def learned(source: RunFolder, rows: Table) -> "Encoder":

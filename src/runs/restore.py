@@ -1,10 +1,12 @@
 """A run folder back to a predictor and its data, from any working directory."""
 
+import hashlib
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src.config.values import Config, container
+from src.config.yaml_files import dump
 from src.data.table import Table
 from src.errors import UserError
 from src.runs.folder import RunFolder
@@ -94,6 +96,11 @@ def origin(cfg: Config, rows: Table) -> dict[str, Any]:
         "optimizer": container(cfg.optimizer),
         "scheduler": container(cfg.scheduler),
     }
+
+
+def configured(cfg: Config) -> str:
+    """The SHA-256 of a whole configuration: two runs that have the same are the same run."""
+    return hashlib.sha256(dump(container(cfg)).encode()).hexdigest()
 
 
 def read_checkpoint(path: Path, *parts: str) -> "tuple[dict[str, Any], Encoder]":

@@ -115,6 +115,7 @@ def _run(
         import_lightning()
         from src.runs.ensemble import is_several
         from src.runs.fit import fit
+        from src.runs.point import was_killed
 
         if not alone:
             # The epochs of each run would drown what a sweep has to say.
@@ -128,7 +129,11 @@ def _run(
             cfg.baselines = alone and (True if several else "line" if "path" in cfg.data else False)
         pruner = pruner_of(hydra, aim, larger_is_better(aim), cfg.trainer.max_epochs, models)
         train = together if several else fit
-        accepted = partial(note, folder, cfg, asked_for) if own else None
+        accepted: Callable[[], None] | None = partial(note, folder, cfg, asked_for) if own else None
+        # What a pruner has seen of earlier epochs is not in the folder, nor is what the models of a stack did.
+        if not alone and pruner is None and not several and was_killed(folder, cfg):
+            log.info("%s: goes on from its checkpoint", folder.path)
+            accepted = _nothing
         summary = train(cfg, rows, folder, command, asked_for, drawn, pruner, accepted)
     except KeyboardInterrupt:
         if first and any(each.begun() for each in (folder, *folder.members())) and not folder.read_summary():
@@ -165,6 +170,10 @@ def target_remark(cfg: DictConfig) -> str | None:
         f"data.target_scaling={kind}: predictions are about medians, not means: where large values are rare their sum "
         "is too small, which rmse holds against them and mae does not"
     )
+
+
+def _nothing() -> None:
+    """A trial that goes on is asked for by the same overrides as before."""
 
 
 def _end(folder: RunFolder, summary: dict[str, Any]) -> None:

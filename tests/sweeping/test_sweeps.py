@@ -15,6 +15,8 @@ from hydra.core.global_hydra import GlobalHydra
 
 from src.config.cli import door
 from src.sweeping.storage import forget, location, open_storage
+from tests.faults.process import Forked, warm
+from tests.faults.same import differences
 
 Command = Callable[..., int]
 CONF = Path(__file__).parents[2] / "conf"
@@ -116,6 +118,26 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(
     assert {row[key] for row in board(folder)} == {row[key] for row in board(tmp_path / "whole")}
     assert [row["status"] for row in board(folder)] == ["completed"] * 4
     assert len(calls) == 5
+
+
+def test_a_trial_that_was_killed_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    """And ends as the one that nobody killed does; the others are not touched."""
+    short = ("model=mlp", "model.hidden=[8]", "data.batch_size=4", "trainer.steps_per_execution=1", "logger=none")
+    sweep = ("-m", "sweep=lr", "hydra.sweeper.n_trials=2", "trainer.max_epochs=60", *short)
+    often = "callbacks.checkpoints.every_n_epochs=5"
+    warm()
+    assert Forked(tmp_path, *sweep, often, "hydra.sweep.dir=whole").wait() == 0
+    process = Forked(tmp_path, *sweep, often, "hydra.sweep.dir=hurt")
+    assert process.until((tmp_path / "hurt/1/checkpoints/previous.ckpt").exists)
+    process.kill()
+    assert not (tmp_path / "hurt/1/summary.json").exists()
+    first = (tmp_path / "hurt/0/summary.json").read_bytes()
+    again = Forked(tmp_path, *sweep, often, "hydra.sweep.dir=hurt")
+    assert again.wait() == 0, again.said()
+    assert len(re.findall("goes on from its checkpoint", again.said())) == 1
+    assert (tmp_path / "hurt/0/summary.json").read_bytes() == first
+    for trial in ("0", "1"):
+        assert differences(tmp_path / "hurt" / trial, tmp_path / "whole" / trial) == []
 
 
 def test_another_base_is_refused_and_nothing_is_written(command: Command, tmp_path: Path, capsys: Any) -> None:
