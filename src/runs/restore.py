@@ -13,6 +13,9 @@ from src.runs.folder import RunFolder
 from src.runs.folder_config import load_config
 from src.secrets import masked_text
 
+# What a command says of itself, and not of the run that it trains.
+OF_NOW = ("resume", "rerun", "allow_changed_data", "trust", "study")
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -100,7 +103,8 @@ def origin(cfg: Config, rows: Table) -> dict[str, Any]:
 
 def configured(cfg: Config) -> str:
     """The SHA-256 of a whole configuration: two runs that have the same are the same run."""
-    return hashlib.sha256(dump(container(cfg)).encode()).hexdigest()
+    values = {name: value for name, value in container(cfg).items() if name not in OF_NOW}
+    return hashlib.sha256(dump(values).encode()).hexdigest()
 
 
 def read_checkpoint(path: Path, *parts: str) -> "tuple[dict[str, Any], Encoder]":

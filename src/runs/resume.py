@@ -20,9 +20,8 @@ from src.config.objective import monitored
 from src.config.values import container, flatten, unresolved
 from src.errors import UserError, nearest
 from src.runs.folder import RunFolder
-from src.runs.restore import load_config
+from src.runs.restore import OF_NOW, load_config
 
-_OF_NOW = ("resume", "rerun", "allow_changed_data", "trust", "study")  # what a run's own configuration does not decide
 _SETS = ("experiment", "sweep")  # choices that set keys anywhere
 _ROWS = ("_target_", "_partial_", "features", "target", "val_fraction", "test_fraction", "standardize")
 _BATCHES = ("data.batch_size", "data.shuffle", "trainer.accumulate_grad_batches")
@@ -50,7 +49,7 @@ def continued(cfg: DictConfig, overrides: Sequence[str], trust: Collection[str] 
     now = deepcopy(before)
     OmegaConf.resolve(cfg)
     with open_dict(now):
-        for name in (*_OF_NOW, *(name for name in cfg if name not in now)):
+        for name in (*OF_NOW, *(name for name in cfg if name not in now)):
             if name in cfg and not (own and name == "resume"):
                 now[name] = cfg[name]
         for name in cfg.trainer:
@@ -75,7 +74,7 @@ def _apply(override: Override, cfg: DictConfig, now: DictConfig, folder: str) ->
     group = override.key_or_group
     key = override.package or group.replace("/", ".")
     chosen = group in HydraConfig.get().runtime.choices and not isinstance(override.value(), dict)
-    if key in _OF_NOW:
+    if key in OF_NOW:
         return
     if group in _SETS:
         for changed in _set_by(cfg):
@@ -105,7 +104,7 @@ def _set_by(cfg: DictConfig) -> list[str]:
         for key, value in composed.items()
         if default.get(key, _NOTHING) != value and "${" not in str(default.get(key))
     ]
-    return [*groups, *(key for key in keys if key.partition(".")[0] not in (*groups, *_OF_NOW, *_SETS))]
+    return [*groups, *(key for key in keys if key.partition(".")[0] not in (*groups, *OF_NOW, *_SETS))]
 
 
 def _task(cfg: DictConfig) -> DictConfig:
