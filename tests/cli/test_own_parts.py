@@ -97,8 +97,7 @@ def test_the_commands_of_a_sweep_name_the_users_folder_of_configuration(
     said = RunFolder(tmp_path / "sweep" / "1").read_summary()["command"]
     assert f"train the best again: {said.rpartition(' seed')[0]}" in answer.out
     assert f"{shlex.join(['python', '-m', 'src.train', *sweep[:3]])} " in (tmp_path / "sweep/report.html").read_text()
-    python, flag, door, *arguments = shlex.split(said)
-    again = call("train", *arguments, "hydra.run.dir=again")
+    again = call("train", *shlex.split(said)[3:], "hydra.run.dir=again")
     assert again.code == 0, again.err
     metrics = [json.loads((tmp_path / run / "summary.json").read_text())["metrics"] for run in ("sweep/1", "again")]
     assert metrics[0] == pytest.approx(metrics[1], rel=1e-5)
