@@ -5,8 +5,11 @@ a private static method and takes 40 µs. Without it, jobs that differ in values
 """
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, open_dict, read_write
 
@@ -30,3 +33,20 @@ def number_job(config: DictConfig, number: int) -> None:
 def written_pattern(config: DictConfig, of: str = "subdir") -> str:
     """``hydra.sweep.subdir``, or ``dir``, as it is written, its interpolations unresolved."""
     return str(config.hydra.sweep._get_node(of)._value())
+
+
+def config_dir(hydra: Any = None) -> list[str]:
+    """``--config-dir DIR`` where a command named a folder of configuration, by a path from the current one if below it.
+
+    Args:
+        hydra: the command's ``hydra`` node; None: that of this process, if there is one.
+    """
+    if hydra is None:
+        surrounding: Any = HydraConfig.instance().cfg
+        hydra = surrounding.hydra if surrounding is not None else {"runtime": {"config_sources": []}}
+    # The provider is a word of Hydra's own, in no document.
+    sources = hydra["runtime"]["config_sources"]
+    found = [Path(each["path"]) for each in sources if each["provider"] == "command-line"]
+    for path in found[:1]:
+        return ["--config-dir", str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)]
+    return []

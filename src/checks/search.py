@@ -31,7 +31,7 @@ class Space:
 def at_edge(params: Mapping[str, Any], spaces: Mapping[str, Space], trials: int) -> str | None:
     """P04: a number of the best trial lies at an end of its range, beyond which a better one may lie.
 
-    Zero is no such end: what cannot be negative has it as its bound.
+    Zero is no such end: what cannot be negative has it as its bound. Nor is 1 of a whole number, which mostly counts.
 
     Args:
         params: of the best.
@@ -60,9 +60,10 @@ def _edge(name: str, value: Any, space: Space) -> str | None:
     if place >= 1 - _EDGE:
         further = high * high / low if space.log and low > 0 else 2 * high - low
         return f"{name}={value:.4g} is at the upper end of {low:g} to {high:g}: widen it up, to {further:.3g} say"
-    if place <= _EDGE and low != 0:
+    if place <= _EDGE and low != 0 and not (isinstance(value, int) and low == 1):
         further = low * low / high if space.log and low > 0 else 2 * low - high
         further = low / 2 if low > 0 >= further else further  # a width or a rate stays positive
+        further = math.floor(further) or 1 if isinstance(value, int) else further
         return f"{name}={value:.4g} is at the lower end of {low:g} to {high:g}: widen it down, to {further:.3g} say"
     return None
 

@@ -33,6 +33,7 @@ ALSO = {
     "file": "path",
     "clip": "gradient_clip_val",
 }
+_EXTRAS = {"ray": "ray", "submitit_slurm": "slurm"}  # by the launcher that each installs
 _RULED = [f"{group}.{name}" if group else name for group, rules in RULES.items() for name in rules]
 
 
@@ -91,6 +92,8 @@ def no_option(group: str, name: str) -> UserError:
     """That a group has no option of that name."""
     if not group:
         return UserError(f"{name or '='}: there is no such configuration, expected KEY=VALUE")
+    if group == "hydra/launcher" and (extra := _EXTRAS.get(name)):
+        return UserError(f"{group}={name} needs an extra: python -m pip install -c constraints.txt -e '.[{extra}]'")
     options = [option for option in _options(group) if option != "base"]
     elsewhere = [other for other in _groups("") if other != group and name in _options(other)]
     hint = (

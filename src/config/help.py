@@ -125,7 +125,7 @@ def _options(group: Path) -> Iterator[tuple[str, str]]:
         if file.stem != "base":
             said = re.match(r"(?:# @package.*\n)?((?:# .*\n)*)", file.read_text(encoding="utf-8"))
             words = said[1].replace("# ", "").replace("\n", " ") if said else ""
-            yield file.stem, re.split(r"(?<=[.;]) ", words.strip())[0].rstrip(";")
+            yield file.stem, re.split(r"(?<=[.;])(?<!et al\.) ", words.strip())[0].rstrip(";")
 
 
 def _files(group: Path, option: str) -> Iterator[Path]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from src.adapters.hydra_compose import config_dir
 from src.config.yaml_files import load
 from src.errors import UserError, first_line
 from src.reports.leaderboard import Row
@@ -102,8 +103,8 @@ def _sweeper(folder: Path, runs: list[Path]) -> dict[str, Any]:
 def asked(folder: Path) -> str:
     """The command of a sweep, without what its start adds to it; empty where multirun.yaml does not tell."""
     try:
-        given: Any = load(folder / "multirun.yaml")["hydra"]["overrides"]
-        words = [str(word) for key in ("task", "hydra") for word in given[key]]
+        hydra: Any = load(folder / "multirun.yaml")["hydra"]
+        words = config_dir(hydra) + [str(word) for key in ("task", "hydra") for word in hydra["overrides"][key]]
     except Exception:  # no such file, or not Hydra's
         return ""
     return shlex.join(["python", "-m", "src.train", "-m", *(word for word in words if not word.startswith(_ADDED))])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src.adapters.files import remove_partial, replace
+from src.adapters.hydra_compose import config_dir
 from src.errors import UserError, first_line
 from src.runs.find import find
 from src.runs.metrics_file import append, cut, read
@@ -271,9 +272,8 @@ def replacing(path: Path) -> Iterator[Path]:
 def run_command(overrides: Sequence[str], swept: bool) -> str:
     """The command that does a run, alone; for a run of a sweep, what asked for the sweep must not ask again."""
     sweeps = swept and any(override.startswith(("experiment=", "sweep=")) for override in overrides)
-    return shlex.join(
-        ["python", "-m", "src.train", *masked_overrides(overrides), *(["hydra.mode=RUN"] if sweeps else [])]
-    )
+    words = ["python", "-m", "src.train", *masked_overrides([*config_dir(), *overrides])]
+    return shlex.join([*words, *(["hydra.mode=RUN"] if sweeps else [])])
 
 
 def _of_the_task(overrides: Sequence[str]) -> list[str]:

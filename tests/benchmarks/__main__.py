@@ -1,4 +1,4 @@
-"""python -m tests.benchmarks [--row NAME] [--rounds N] [--size X] [--json FILE]: the speed table of the README."""
+"""python -m tests.benchmarks [--row NAME] [--rounds N] [--size X] [--json FILE]: the tables of docs/benchmarks.md."""
 
 import argparse
 import json

@@ -76,6 +76,8 @@ CASES: dict[str, list[tuple[Answer, str | None]]] = {
         (lambda: best_at(0.01, low=0.001, high=0.1, log=True), None),
         (lambda: best_at(0.01, low=0.001, high=1), "lower end of 0.001 to 1: widen it down, to 0.0005"),
         (lambda: best_at(0.0, low=0, high=0.3), None),  # there is nothing below 0
+        (lambda: best_at(1, low=1, high=3), None),  # nor is there half a layer
+        (lambda: best_at(3, low=3, high=7), "lower end of 3 to 7: widen it down, to 1 say"),
         (lambda: best_at(128, choices=(32, 64, 128)), "upper end of 32 to 128"),
         (lambda: best_at(64, choices=(32, 64, 128)), None),
         (lambda: best_at("tanh", choices=("relu", "gelu", "tanh")), None),

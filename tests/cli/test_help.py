@@ -34,6 +34,7 @@ def test_every_option_has_a_sentence() -> None:
         else:
             assert said, option
             assert "=" not in said[0], option
+            assert "(Gorishniy et al. model" not in lines, "a sentence does not end with an abbreviation"
     assert "report=" not in lines
     assert "optimizer=" not in help_of("evaluate")
 

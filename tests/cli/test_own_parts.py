@@ -1,5 +1,7 @@
 """Parts of the user's own: classes of the right kind, from any package that can be imported."""
 
+import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -78,3 +80,24 @@ def test_a_sweep_over_a_net_of_ones_own_ends_with_its_report(call: Call, tmp_pat
     assert (tmp_path / "sweep" / "report.html").is_file()
     assert not (tmp_path / "sweep" / "figures" / "fits.png").exists()
     assert "figures/fits.png is left out: run=sweep/0: model: expected a net" in answer.out
+
+
+@pytest.mark.parametrize("launcher", ["basic", "stacked"])
+def test_the_commands_of_a_sweep_name_the_users_folder_of_configuration(
+    launcher: str, call: Call, tmp_path: Path
+) -> None:
+    """Without it there would be no such model. The run's own command is given again as it is printed."""
+    (tmp_path / "own" / "model").mkdir(parents=True)
+    (tmp_path / "own" / "model" / "net.yaml").write_text(
+        "defaults:\n  - linear\n  - _self_\n\n_target_: mine.Net\nstandardize: true\n"
+    )
+    sweep = ("-m", "--config-dir", "own", f"hydra/launcher={launcher}", "model=net", "seed=0,1")
+    answer = call("train", *sweep, "hydra.sweep.dir=sweep", *SHORT)
+    assert answer.code == 0, answer.err
+    said = RunFolder(tmp_path / "sweep" / "1").read_summary()["command"]
+    assert f"train the best again: {said.rpartition(' seed')[0]}" in answer.out
+    assert f"{shlex.join(['python', '-m', 'src.train', *sweep[:3]])} " in (tmp_path / "sweep/report.html").read_text()
+    again = call("train", *shlex.split(said)[3:], "hydra.run.dir=again")
+    assert again.code == 0, again.err
+    metrics = [json.loads((tmp_path / run / "summary.json").read_text())["metrics"] for run in ("sweep/1", "again")]
+    assert metrics[0] == pytest.approx(metrics[1], rel=1e-5)

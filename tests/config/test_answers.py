@@ -5,6 +5,7 @@ import json
 import os
 import random
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import lightning.pytorch as pl
 import pytest
 from omegaconf import OmegaConf
 
-from src.config.answers import told
+from src.config.answers import no_option, told
 from src.config.rules import RULES
 from src.errors import UserError
 from src.runs.folder import RunFolder
@@ -321,3 +322,13 @@ def test_anything_is_answered(call: Call, tmp_path: Path, monkeypatch: pytest.Mo
         trained += "this would train" in answer.err
         left -= len(overrides)
     assert trained > count / 50, "too few of the lines are no mistake"
+
+
+@pytest.mark.parametrize(("launcher", "extra"), [("ray", "ray"), ("submitit_slurm", "slurm")])
+def test_a_launcher_that_an_extra_installs(launcher: str, extra: str) -> None:
+    """Where it is not installed the answer says how to get it, and not that there is no such launcher."""
+    said = str(no_option("hydra/launcher", launcher))
+    assert said.startswith(f"hydra/launcher={launcher} needs an extra: python -m pip install")
+    assert f"'.[{extra}]'" in said
+    extras = tomllib.loads((CONF.parent / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert extra in extras

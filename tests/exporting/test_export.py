@@ -242,7 +242,9 @@ def test_docs_example(scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     lines = page.split("```python\n")[1].split("```")[0]
     assert len(lines.splitlines()) <= 12
     (tmp_path / "model.onnx").write_bytes((scene / "out" / "model.onnx").read_bytes())
-    (tmp_path / "NEW.csv").write_bytes((scene / "new.csv").read_bytes())
+    rows = tmp_path / "src" / "data" / "new_cars.csv"  # the page's table; this one has every kind of column
+    rows.parent.mkdir(parents=True)
+    rows.write_bytes((scene / "new.csv").read_bytes())
     monkeypatch.chdir(tmp_path)
     told: dict[str, Any] = {}
     exec(lines, told)

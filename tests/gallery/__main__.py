@@ -10,13 +10,14 @@ HERE = Path(__file__).parent
 START = ("model.init.weight=0.5", "model.init.bias=0.5")
 # picture: the experiment, its overrides, and the figure that is kept
 PICTURES = {
-    "from_scratch": (("experiment=from_scratch", *START), "curves"),
-    "model_class": (("experiment=model_class",), "fit"),
-    "make_regression": (("experiment=make_regression",), "fit"),
-    "mlp": (("model=mlp", "optimizer.lr=0.02"), "fit"),
-    "learning_rate": (("experiment=learning_rate",), "loss_by_epoch"),
-    "mini_batches": (("experiment=mini_batches",), "loss_by_step"),
-    "activations": (("experiment=activations",), "fits"),
+    "descent": (("descent=true", "model.init.weight=0", "model.init.bias=0"), "descent.gif"),
+    "from_scratch": (("experiment=from_scratch", *START), "curves.png"),
+    "model_class": (("experiment=model_class",), "fit.png"),
+    "make_regression": (("experiment=make_regression",), "fit.png"),
+    "mlp": (("model=mlp", "optimizer.lr=0.02"), "fit.png"),
+    "learning_rate": (("experiment=learning_rate",), "loss_by_epoch.png"),
+    "mini_batches": (("experiment=mini_batches",), "loss_by_step.png"),
+    "activations": (("experiment=activations",), "fits.png"),
 }
 
 
@@ -28,7 +29,7 @@ def main() -> None:
             folder = Path(parent) / name  # a sweep's pictures are titled by its folder
             where = (f"hydra.run.dir={folder}", f"hydra.sweep.dir={folder}")
             subprocess.run([sys.executable, "-m", "src.train", *overrides, *where], check=True)
-            copyfile(folder / "figures" / f"{figure}.png", HERE / f"{name}.png")
+            copyfile(folder / "figures" / figure, HERE / f"{name}{Path(figure).suffix}")
 
 
 if __name__ == "__main__":
