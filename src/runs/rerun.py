@@ -12,11 +12,11 @@ from src.config.values import flatten
 from src.errors import UserError
 from src.runs.environment import PACKAGES
 from src.runs.folder import RunFolder
-from src.runs.restore import load_config
+from src.runs.restore import SHOWS, load_config
 from src.runs.status import DIVERGED, has_result
 from src.secrets import HIDDEN
 
-_ASKS = ("rerun", "trust")  # what may be said beside it; a figure more or less is another run
+_ASKS = ("rerun", "trust")
 _RESULT = ("status", "epochs", "steps", "best_epoch", "metrics", "objective", "parameters", "weights")
 # What may make a run come out otherwise, as summary.json has it.
 _CAUSES = {
@@ -42,7 +42,8 @@ def repeated(cfg: DictConfig, overrides: Sequence[str], trust: Collection[str] =
     """
     folder = RunFolder.existing(cfg.rerun, "rerun")
     said = f"rerun={folder.path}"
-    if others := [each for each in overrides if each.lstrip("+").partition("=")[0] not in _ASKS]:
+    keys = {each: each.lstrip("+~").partition("=")[0].partition(".")[0] for each in overrides}
+    if others := [each for each, key in keys.items() if key not in (*_ASKS, *SHOWS)]:
         raise UserError(f"{said}: repeats the run as it was, found {others[0]}: {_command(folder)} changes it")
     before = load_config(folder, tuple(KINDS), trust, key="rerun")
     status = folder.read_summary().get("status") or "unfinished"
@@ -52,7 +53,7 @@ def repeated(cfg: DictConfig, overrides: Sequence[str], trust: Collection[str] =
         raise UserError(f"{said}: {hidden} was not kept, for it was taken for a secret: {_command(folder)}")
     with open_dict(before):
         for name in cfg:
-            if name in _ASKS or name not in before:
+            if name in _ASKS or name not in before or name in keys.values():
                 before[name] = cfg[name]
     return before
 

@@ -15,6 +15,7 @@ from src.secrets import masked_text
 
 # What a command says of itself, and not of the run that it trains.
 OF_NOW = ("resume", "rerun", "allow_changed_data", "trust", "study")
+SHOWS = ("figures", "graph", "logger", "checks")  # what no bit of a training depends on
 
 if TYPE_CHECKING:
     from torch import nn
@@ -102,8 +103,8 @@ def origin(cfg: Config, rows: Table) -> dict[str, Any]:
 
 
 def configured(cfg: Config) -> str:
-    """The SHA-256 of a whole configuration: two runs that have the same are the same run."""
-    values = {name: value for name, value in container(cfg).items() if name not in OF_NOW}
+    """The SHA-256 of all that a training depends on in a configuration: runs that have the same are the same."""
+    values = {name: value for name, value in container(cfg).items() if name not in (*OF_NOW, *SHOWS)}
     return hashlib.sha256(dump(values).encode()).hexdigest()
 
 
