@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from src.config import build, optimization
+from src.config import build, optimization, starting
 from src.config.objective import monitored
 from src.config.trainer import make_trainer
 from src.config.values import Config, Values
@@ -86,11 +86,11 @@ class Group:
             (id(net), id(part), tuple(build.levels(job.cfg))) for net, part, job in zip(nets, parts, jobs, strict=True)
         ]
         made = {
-            start: build.start(net, part, job.cfg)
+            start: starting.start(net, part, job.cfg)
             for start, net, part, job in zip(starts, nets, parts, jobs, strict=True)
         }
         nets = [made[start] for start in starts]
-        build.check_outputs(nets[0], parts[0], jobs[0].cfg)
+        starting.check_outputs(nets[0], parts[0], jobs[0].cfg)
         ready = [Ready(*each) for each in zip(jobs, parts, nets, losses, strict=True)]
         self._ready = [ready[place] for place in in_order(nets)]
         sizes = {(len(each.part.rows["train"]), each.job.cfg.data.batch_size) for each in self._ready}
@@ -162,6 +162,7 @@ class Group:
         seeds = [job.cfg.seed for job in jobs]
         nets, losses = [each.net for each in some], [each.loss for each in some]
         stack = together(nets, seeds, self._features, self._ragged)
+        stack.noise.epochs = [int(job.cfg.trainer.max_epochs) for job in jobs]
         monitor, maximize = monitored(cfg)
         stops = _stops(jobs)
         history = History(

@@ -111,7 +111,8 @@ class EqualStack(Stack):
         # Not named_children(), which leaves out who occurs twice.
         children = [(name, child) for name, child in module._modules.items() if child is not None]
         if type(module) is nn.Dropout:
-            found: nn.Module | None = self.noise.layer([each[path[:-1]] for each in rates], stacked=True)
+            fades = getattr(module, "fades", False)
+            found: nn.Module | None = self.noise.layer([each[path[:-1]] for each in rates], stacked=True, fades=fades)
         else:
             found = None if children else swap_leaf(module, own, statistics)
         if found is None:
