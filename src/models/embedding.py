@@ -51,19 +51,25 @@ class Hide(nn.Module):
         (…, codes) to the same.
     """
 
-    _BITS = 10  # of a uniform random number
-
     def __init__(self, entries: int, chance: float = 0.02) -> None:
         super().__init__()
         self.chance = nn.Embedding(entries, 1)
         self.chance.weight.requires_grad_(False).fill_(chance)
-        # A fair coin of torch's own dropout: its masks are drawn alike alone and in a stack.
-        self.coin = nn.Dropout(0.5)
+        self.drawn = Uniform()
 
     def forward(self, codes: Tensor) -> Tensor:
         """Codes, some of them hidden while training."""
         if not self.training:
             return codes
-        thrown = self.coin(torch.ones(*codes.shape, self._BITS, device=codes.device)) > 0
-        worth = 0.5 ** torch.arange(1, self._BITS + 1, device=codes.device)
-        return codes * ((thrown * worth).sum(-1) >= self.chance(codes.long())[..., 0])
+        return codes * (self.drawn(codes) >= self.chance(codes.long())[..., 0])
+
+
+class Uniform(nn.Dropout):
+    """Random numbers from 0 to below 1, of the shape of what is given; ones where dropout is switched off.
+
+    A training draws them as it draws the masks of dropout, alike alone and in a stack.
+    """
+
+    def forward(self, values: Tensor) -> Tensor:
+        """One for each value."""
+        return torch.rand_like(values) if self.p else torch.ones_like(values)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from src.data.order import noise_seed
+from src.models.embedding import Uniform
 from src.training.coslog4 import flat_cos
 
 
@@ -47,6 +48,28 @@ class SeededDropout(nn.Module):
                 # Drawn apart and contiguous, as alone.
                 own.copy_(own.new_empty(own.shape).bernoulli_(1 - rate, generator=generator).div_(1 - rate))
         return values * (mask[rank::processes] if rank < rows else mask[:1])
+
+
+class SeededUniform(nn.Module):
+    """``Uniform`` for one net or for many; shapes, streams and several processes as of ``SeededDropout``.
+
+    Args:
+        noise, stacked: see there.
+    """
+
+    def __init__(self, noise: "Noise", stacked: bool) -> None:
+        super().__init__()
+        self.noise, self.stacked = noise, stacked
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Random numbers from 0 to below 1, the same shape."""
+        rank, processes, rows = self.noise.share or (0, 1, len(values))
+        found = values.new_zeros((rows, *values.shape[1:]))
+        each = zip(found if self.stacked else [found], self.noise.generators(values.device), strict=False)
+        for member, (part, generator) in enumerate(each):
+            own = part if self.noise.rows is None else part[: self.noise.rows[member]]
+            own.uniform_(generator=generator)
+        return found[rank::processes] if rank < rows else found[:1]
 
 
 class Noise:
@@ -102,7 +125,7 @@ class Noise:
 
 
 def seed_dropout(net: nn.Module, noise: Noise) -> bool:
-    """Replaces the net's dropout layers by seeded ones, in place; whether there were any that do something."""
+    """Replaces what draws random numbers in a net by seeded layers, in place; whether any of them does something."""
     found = False
     for module in list(net.modules()):
         for name, child in list(module._modules.items()):  # named_children() leaves out who occurs twice
@@ -110,4 +133,7 @@ def seed_dropout(net: nn.Module, noise: Noise) -> bool:
                 layer = noise.layer([child.p], stacked=False, fades=getattr(child, "fades", False))
                 setattr(module, name, layer.train(child.training))
                 found |= child.p > 0
+            elif type(child) is Uniform:
+                setattr(module, name, SeededUniform(noise, stacked=False).train(child.training))
+                found = True
     return found
