@@ -10,7 +10,7 @@ _DROPPED = 0.02  # of the values are hidden while training, so that an unknown o
 class Embedded(nn.Module):
     """Looks up the last columns, which are codes, and hands everything to a net.
 
-    All columns share one ``nn.Embedding``; code 0 is an unknown value of any of them.
+    All columns share one table; code 0 is an unknown value of any of them.
 
     Args:
         layers: the net; takes (rows, numbers + 8 · codes).
@@ -24,7 +24,7 @@ class Embedded(nn.Module):
     def __init__(self, layers: nn.Module, codes: int, entries: int) -> None:
         super().__init__()
         self.layers, self.codes = layers, codes
-        self.table = nn.Embedding(entries, WIDTH)
+        self.table = Lookup(entries, WIDTH)
         nn.init.normal_(self.table.weight, std=WIDTH**-0.5)
         self.hide: nn.Module = Hide(entries, _DROPPED)
 
@@ -38,6 +38,16 @@ class Embedded(nn.Module):
 def embedded_width(width: int, codes: int) -> int:
     """What the net within is given of rows of such a width, codes included."""
     return width + (WIDTH - 1) * codes
+
+
+class Lookup(nn.Embedding):
+    """``nn.Embedding`` that trains by ``index_select``, whose backward takes less than half as long on a CPU."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Whole numbers of any shape to (…, width)."""
+        if not self.training:
+            return super().forward(input)
+        return self.weight.index_select(0, input.flatten()).view(*input.shape, self.embedding_dim)
 
 
 class Hide(nn.Module):
