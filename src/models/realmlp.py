@@ -7,6 +7,10 @@ torch's own, in a stack as alone.
 Left out of the publication, or otherwise: one-hot columns are not centered and scaled; weight decay is lr times its
 strength everywhere, without the factors, and draws biases and mixing weights to where they started, where published
 biases have none; rates and weight decay move by the step, dropout by the epoch.
+
+On four small tables its error is 1 % above that of ``model=table`` in the mean, and it takes at least three times as
+long (``data=csv folds=5``, test RMSE, mean of five outer folds, one thread, ``python -m tests.benchmarks.tables``):
+births 1.050 and 1.067, cars 2.830 and 2.728, hitters 300.6 and 295.8, penguins 290.9 and 288.7.
 """
 
 import math
