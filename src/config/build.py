@@ -8,7 +8,6 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -32,15 +31,20 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_STARTED_FROM = 1 << 22  # numbers of training rows from which bins and the line at the start are worked out
-_OURS = ("standardize", "scaling", "start")  # keys of model that its constructor does not take
+_OURS = (
+    "standardize",
+    "scaling",
+    "numeric_embedding",
+    "batch_size",
+    "patience",
+    "start",
+)  # keys of model that its constructor does not take
 _MODULE_KEYS = (
     *("batch_size", "shuffle", "val_fraction", "test_fraction", "split_seed"),
     *("standardize", "scaling", "target_scaling", "numeric_embedding", "numeric_bins"),
 )
 
 _COPIES = 6  # of the weights in a training: themselves, gradient, two of an optimizer's, the best ones, a temporary
-_SMALL = 8192  # nets of ours whose numbers have such a sum are not measured: their layers are pairs of them
 
 
 def construct(node: DictConfig | dict[str, Any], key: str, **extra: Any) -> Any:
@@ -184,42 +188,6 @@ def net_factory(cfg: Config, shape: "Shape") -> "Callable[..., nn.Module]":
     return lambda **init: _behind(bare(**init), shape, cfg)
 
 
-def start(net: "nn.Module", part: "Partition", cfg: Config) -> "nn.Module":
-    """A net as it starts on such rows: one that is fitted to them, by bins or a straight line, is a copy of its own."""
-    from src.models.numeric import Spread, fit_bins
-    from src.models.straight import Straight
-
-    if not isinstance(net, (Spread, Straight)):
-        return net
-    net = deepcopy(net)
-    most = _STARTED_FROM // part.encoder.shape.width
-    if isinstance(net, Spread):
-        fit_bins(net, part.some("train", most)[0])
-        return net
-    net.start(part.some("train", most), part.some("val", most) if len(part.rows["val"]) else None, levels(cfg))
-    return net
-
-
-def check_outputs(net: "nn.Module", part: "Partition", cfg: Config) -> None:
-    """Holds what a net gives against what its loss takes: torch would broadcast one against the other.
-
-    Raises:
-        UserError: it gives something else.
-    """
-    import torch
-
-    training = net.training
-    try:
-        with torch.no_grad():
-            found = tuple(net.eval()(part.sample(2)[0]).shape)
-    except Exception:  # whatever a net of the user's raises, training says better where
-        return
-    finally:
-        net.train(training)
-    if found != (2, outputs := len(levels(cfg))):
-        raise UserError(f"model: expected {outputs} output{'s'[: outputs > 1]} a row, found {found[1:] or 'none'}")
-
-
 def _behind(net: "nn.Module", shape: "Shape", cfg: Config) -> "nn.Module":
     """A net behind what its rows' codes and numbers become, where they become something, and beside its line."""
     from src.models.embedding import Embedded
@@ -231,13 +199,15 @@ def _behind(net: "nn.Module", shape: "Shape", cfg: Config) -> "nn.Module":
             "model=scratch takes numbers only; data.drop=[…] leaves out categories of more than nine values"
         )
     found = Embedded(net, shape.codes, shape.entries) if shape.codes else net
-    found = spread(found, *_numeric(cfg, shape))
+    found = spread(found, *_numeric(cfg, shape), rate=getattr(net, "embedding_rate", 1.0))
     return Straight(found, shape.width, shape.codes, shape.entries) if cfg.model.get("start") else found
 
 
 def _numeric(cfg: Config, shape: "Shape") -> tuple[str, int, int]:
     """How numbers are embedded, how many there are, and into how many bins."""
-    return cfg.data.get("numeric_embedding", "none"), shape.numbers, cfg.data.get("numeric_bins", 8)
+    kind = cfg.data.get("numeric_embedding", "auto")
+    kind = cfg.model.get("numeric_embedding") or "none" if kind == "auto" else kind
+    return kind, shape.numbers, cfg.data.get("numeric_bins", 8)
 
 
 def _input(cfg: Config, shape: "Shape") -> dict[str, int]:

@@ -10,17 +10,32 @@ from src.config.values import Config, Values
 from src.errors import UserError
 from src.training.task import METRICS, SPLITS
 
+# What is auto until a model has been asked for it: group, key, and what it is where the model does not say.
+_ASKED = (("data", "batch_size", "auto"), ("callbacks.early_stopping", "patience", 20))
 _MONITORED = ("train/loss", *(f"val/{name}" for name in METRICS))
 
 
 def settle(cfg: Config) -> None:
-    """Says what one value decides of another: the share of rows that validates a fold."""
+    """Says what one value decides of another: the share of rows that validates a fold, and what a model asks for."""
+    for group, key, usual in _ASKED:
+        node = _select(cfg, group)
+        if isinstance(node, Mapping) and node.get(key) == "auto":
+            _put(cfg, group, key, cfg.model.get(key) or usual)
     folds = cfg.get("folds")
     if isinstance(folds, int) and folds > 1:
-        if isinstance(cfg, Values):  # whose parts jobs of a sweep may have in common
-            cfg["data"] = Values(cfg.data, val_fraction=1 / folds)
-        else:
-            cfg.data.val_fraction = 1 / folds
+        _put(cfg, "data", "val_fraction", 1 / folds)
+
+
+def _put(cfg: Config, group: str, key: str, value: Any) -> None:
+    first, _, rest = group.partition(".")
+    if isinstance(cfg, Values):  # whose parts jobs of a sweep may have in common
+        cfg[first] = Values(cfg[first])
+    if rest:
+        _put(cfg[first], rest, key, value)
+    elif isinstance(cfg, Values):
+        cfg[first][key] = value
+    else:
+        setattr(cfg[first], key, value)
 
 
 def check(cfg: Config) -> None:

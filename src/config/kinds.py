@@ -74,8 +74,8 @@ KINDS = {
     ),
     "scheduler": Kind(
         "torch.optim.lr_scheduler:LRScheduler",
-        (r"torch\.optim\.lr_scheduler\.[A-Z]\w*",),
-        "a scheduler of torch.optim.lr_scheduler",
+        (r"torch\.optim\.lr_scheduler\.[A-Z]\w*", r"src\.training\.coslog4\.CosLog4"),
+        "src.training.coslog4.CosLog4 or a scheduler of torch.optim.lr_scheduler",
         partial=True,
     ),
     "callbacks": Kind(

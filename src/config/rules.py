@@ -54,7 +54,7 @@ RULES: dict[str, dict[str, Rule]] = {
         "standardize": Choice(("auto", True, False)),
         "scaling": Choice(("auto", "standard", "robust", "quartile", "quantile", "none")),
         "target_scaling": Choice(("auto", "standard", "log", "yeo-johnson", "none")),
-        "numeric_embedding": Choice(("none", "piecewise_linear", "periodic")),
+        "numeric_embedding": Choice(("auto", "none", "piecewise_linear", "periodic")),
         "numeric_bins": Number("a whole number from 2 on", lambda v: v >= 2, whole=True),
         "drop": _names,
         "numeric": _names,
@@ -153,6 +153,6 @@ RULES: dict[str, dict[str, Rule]] = {
         "every_n_steps": _count_or_null,
     },
     "callbacks.progress": {"every_n_epochs": _count_or_null},
-    "callbacks.early_stopping": {"patience": _count, "min_delta": _from_zero, "mode": Choice(("min", "max"))},
+    "callbacks.early_stopping": {"patience": Auto(_count), "min_delta": _from_zero, "mode": Choice(("min", "max"))},
     "logger.tensorboard": {"max_points": _count_or_null},
 }

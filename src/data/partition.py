@@ -74,6 +74,12 @@ class Partition:
         for features, target in self.chunks(name):
             yield features if self.encoder.is_affine else self.encoder.design(features), target
 
+    def extent(self) -> tuple[float, float]:
+        """The least and the greatest target of the training rows, as the net sees them."""
+        target = self.table.target[self.rows["train"]]
+        low, high = self.encoder.target.encode(np.array([target.min(), target.max()]))
+        return float(low), float(high)
+
     def variance(self, name: str) -> float:
         """The variance of a part's target, in its unit squared."""
         if name not in self._variances:

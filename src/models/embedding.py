@@ -10,7 +10,7 @@ _DROPPED = 0.02  # of the values are hidden while training, so that an unknown o
 class Embedded(nn.Module):
     """Looks up the last columns, which are codes, and hands everything to a net.
 
-    All columns share one ``nn.Embedding``; code 0 is an unknown value of any of them.
+    All columns share one table; code 0 is an unknown value of any of them.
 
     Args:
         layers: the net; takes (rows, numbers + 8 · codes).
@@ -24,7 +24,7 @@ class Embedded(nn.Module):
     def __init__(self, layers: nn.Module, codes: int, entries: int) -> None:
         super().__init__()
         self.layers, self.codes = layers, codes
-        self.table = nn.Embedding(entries, WIDTH)
+        self.table = Lookup(entries, WIDTH)
         nn.init.normal_(self.table.weight, std=WIDTH**-0.5)
         self.hide: nn.Module = Hide(entries, _DROPPED)
 
@@ -40,6 +40,16 @@ def embedded_width(width: int, codes: int) -> int:
     return width + (WIDTH - 1) * codes
 
 
+class Lookup(nn.Embedding):
+    """``nn.Embedding`` that trains by ``index_select``, whose backward takes less than half as long on a CPU."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Whole numbers of any shape to (…, width)."""
+        if not self.training:
+            return super().forward(input)
+        return self.weight.index_select(0, input.flatten()).view(*input.shape, self.embedding_dim)
+
+
 class Hide(nn.Module):
     """Turns codes into 0, that of an unknown value, while training: rare ones most often, so that they are not trusted.
 
@@ -51,19 +61,25 @@ class Hide(nn.Module):
         (…, codes) to the same.
     """
 
-    _BITS = 10  # of a uniform random number
-
     def __init__(self, entries: int, chance: float = 0.02) -> None:
         super().__init__()
         self.chance = nn.Embedding(entries, 1)
         self.chance.weight.requires_grad_(False).fill_(chance)
-        # A fair coin of torch's own dropout: its masks are drawn alike alone and in a stack.
-        self.coin = nn.Dropout(0.5)
+        self.drawn = Uniform()
 
     def forward(self, codes: Tensor) -> Tensor:
         """Codes, some of them hidden while training."""
         if not self.training:
             return codes
-        thrown = self.coin(torch.ones(*codes.shape, self._BITS, device=codes.device)) > 0
-        worth = 0.5 ** torch.arange(1, self._BITS + 1, device=codes.device)
-        return codes * ((thrown * worth).sum(-1) >= self.chance(codes.long())[..., 0])
+        return codes * (self.drawn(codes) >= self.chance(codes.long())[..., 0])
+
+
+class Uniform(nn.Dropout):
+    """Random numbers from 0 to below 1, of the shape of what is given; ones where dropout is switched off.
+
+    A training draws them as it draws the masks of dropout, alike alone and in a stack.
+    """
+
+    def forward(self, values: Tensor) -> Tensor:
+        """One for each value."""
+        return torch.rand_like(values) if self.p else torch.ones_like(values)

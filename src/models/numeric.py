@@ -53,24 +53,28 @@ class Periodic(nn.Module):
 
     Args:
         numbers: of a row.
+        rate: times the learning rate; all is held divided by it, see ``src.models.realmlp``.
 
     Shape:
         (…, rows, numbers) to (…, rows, 4 · numbers).
     """
 
-    def __init__(self, numbers: int) -> None:
+    def __init__(self, numbers: int, rate: float = 1.0) -> None:
         super().__init__()
-        self.frequency = nn.Parameter(torch.randn(1, numbers, _FREQUENCIES) * _DEVIATION)
-        self.phase = nn.Parameter((torch.rand(1, numbers, _FREQUENCIES) * 2 - 1) * math.pi)
-        bound = _FREQUENCIES**-0.5
+        self.rate = rate
+        self.frequency = nn.Parameter(torch.randn(1, numbers, _FREQUENCIES) * (_DEVIATION / rate))
+        self.phase = nn.Parameter((torch.rand(1, numbers, _FREQUENCIES) * 2 - 1) * (math.pi / rate))
+        bound = _FREQUENCIES**-0.5 / rate
         self.weight = nn.Parameter((torch.rand(numbers, _FREQUENCIES, _MAPPED) * 2 - 1) * bound)
         self.bias = nn.Parameter((torch.rand(1, numbers, _MAPPED) * 2 - 1) * bound)
 
     def forward(self, numbers: Tensor) -> Tensor:
         """Each number and what its cosines are mapped to."""
-        waves = (2 * math.pi * numbers[..., None] * self.frequency + self.phase).cos()
+        rate = self.rate
+        waves = torch.add(2 * math.pi * rate * numbers[..., None] * self.frequency, self.phase, alpha=rate).cos()
         # One matrix for each number, whatever axes come before.
-        mapped = (waves.transpose(-2, -3) @ self.weight).transpose(-2, -3) + self.bias
+        mapped = ((waves if rate == 1 else waves * rate).transpose(-2, -3) @ self.weight).transpose(-2, -3)
+        mapped = torch.add(mapped, self.bias, alpha=rate)
         return torch.cat([numbers[..., None], mapped], -1).flatten(-2)
 
 
@@ -96,11 +100,15 @@ class Spread(nn.Module):
         return self.layers(torch.cat([self.embedding(numbers), others], -1))
 
 
-def spread(layers: nn.Module, kind: str, numbers: int, bins: int) -> nn.Module:
-    """A net behind its numbers ``piecewise_linear`` in so many bins, or ``periodic``; as it is for none."""
+def spread(layers: nn.Module, kind: str, numbers: int, bins: int, rate: float = 1.0) -> nn.Module:
+    """A net behind its numbers ``piecewise_linear`` in so many bins, or ``periodic``; as it is for none.
+
+    ``rate`` is what its cosines learn at, times the learning rate.
+    """
     if kind == "none" or not numbers:
         return layers
-    return Spread(layers, PiecewiseLinear(numbers, bins) if kind == "piecewise_linear" else Periodic(numbers), numbers)
+    embedding = PiecewiseLinear(numbers, bins) if kind == "piecewise_linear" else Periodic(numbers, rate)
+    return Spread(layers, embedding, numbers)
 
 
 def spread_width(width: int, kind: str, numbers: int, bins: int) -> int:

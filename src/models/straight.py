@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from src.errors import UserError
-from src.models.embedding import Embedded, Hide
+from src.models.embedding import Embedded, Hide, Lookup
 from src.models.numeric import fit_bins
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Straight(nn.Module):
         # With a dimension for rows, so that they broadcast with and without a member axis before it.
         self.range = nn.Buffer(torch.tensor([[-torch.inf, torch.inf]]))  # of the targets met, to which predictions keep
         self.wide = nn.Buffer(torch.zeros(1, 1))  # 1: the line sees numbers as they are, 0: clipped as the net
-        self.values = nn.Embedding(entries, 1) if codes else None
+        self.values = Lookup(entries, 1) if codes else None
         self.hide = Hide(entries) if codes else None
 
     def forward(self, features: Tensor) -> Tensor:

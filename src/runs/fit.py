@@ -12,7 +12,7 @@ import lightning.pytorch as pl
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from src.config import build, optimization, way
+from src.config import build, optimization, starting, way
 from src.config.objective import monitored
 from src.config.trainer import make_trainer
 from src.config.values import Config
@@ -83,9 +83,10 @@ def fit(
     if optimization.is_by_hand(cfg) and (found := way.needs_lightnings_step(cfg)):
         raise UserError(f"model=scratch trains in full precision on one device, found {found}")
     span = reason is None and all(way.is_own(callback) for callback in callbacks)
-    net = build.start(build.net(cfg, part.encoder.shape), part, cfg)
-    build.check_outputs(net, part, cfg)
+    net = starting.start(build.net(cfg, part.encoder.shape), part, cfg)
+    starting.check_outputs(net, part, cfg)
     member = Lone(net, cfg.seed)
+    member.noise.epochs = [int(cfg.trainer.max_epochs)]
     monitor, maximize = monitored(cfg)
     history = History(
         1,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from src.config import build, optimization
+from src.config import build, optimization, starting
 from src.config.objective import monitored
 from src.config.trainer import make_trainer
 from src.config.values import Config, Values
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from src.training.early_stopping import Stopping
     from src.training.engine import Engine
     from src.training.history import History, Pruner
+    from src.training.stack import Stack
 
     Watch = Callable[[Sequence[Job]], Pruner | None]
 
@@ -86,11 +87,11 @@ class Group:
             (id(net), id(part), tuple(build.levels(job.cfg))) for net, part, job in zip(nets, parts, jobs, strict=True)
         ]
         made = {
-            start: build.start(net, part, job.cfg)
+            start: starting.start(net, part, job.cfg)
             for start, net, part, job in zip(starts, nets, parts, jobs, strict=True)
         }
         nets = [made[start] for start in starts]
-        build.check_outputs(nets[0], parts[0], jobs[0].cfg)
+        starting.check_outputs(nets[0], parts[0], jobs[0].cfg)
         ready = [Ready(*each) for each in zip(jobs, parts, nets, losses, strict=True)]
         self._ready = [ready[place] for place in in_order(nets)]
         sizes = {(len(each.part.rows["train"]), each.job.cfg.data.batch_size) for each in self._ready}
@@ -98,9 +99,7 @@ class Group:
         check_losses(losses, self._ragged)
         self._features = parts[0].sample(min(self._batch(), _SAMPLE))[0]
         distinct = [*{id(each.net): each for each in reversed(self._ready)}.values()][::-1]
-        together(
-            [each.net for each in distinct], [each.job.cfg.seed for each in distinct], self._features, self._ragged
-        )
+        self._tried: tuple[list[Ready], Stack] | None = (distinct, self._together(distinct))
 
     def width(self, wanted: str | int) -> int:
         """How many of the jobs a stack should hold; 1 where stacking them gains nothing."""
@@ -119,6 +118,9 @@ class Group:
             device == "cpu",
         )
         return min(width, len(self._ready))
+
+    def _together(self, some: "Sequence[Ready]") -> "Stack":
+        return together([each.net for each in some], [each.job.cfg.seed for each in some], self._features, self._ragged)
 
     def _batch(self) -> int:
         """Rows of an optimizer step, the most of any member."""
@@ -159,9 +161,12 @@ class Group:
 
         started = time.perf_counter()
         cfg, jobs, parts = self.cfg, [each.job for each in some], [each.part for each in some]
-        seeds = [job.cfg.seed for job in jobs]
-        nets, losses = [each.net for each in some], [each.loss for each in some]
-        stack = together(nets, seeds, self._features, self._ragged)
+        seeds, nets, losses = [job.cfg.seed for job in jobs], [each.net for each in some], [each.loss for each in some]
+        tried, self._tried = self._tried, None
+        # Of folds, which start apart, what was tried is what is trained.
+        stack = tried[1] if tried and list(map(id, tried[0])) == list(map(id, some)) else self._together(some)
+        del tried
+        stack.noise.epochs = [int(job.cfg.trainer.max_epochs) for job in jobs]
         monitor, maximize = monitored(cfg)
         stops = _stops(jobs)
         history = History(
@@ -175,7 +180,7 @@ class Group:
         )
         data = build.datamodule(cfg, parts, seeds, [job.cfg.data.batch_size for job in jobs], False, True)
         rates = [float(job.cfg.optimizer.lr) for job in jobs] if optimization.is_by_hand(cfg) else None
-        updates = Optimization(jobs, data, stack, agree=not data.gather.ragged and history.max_epochs is None)
+        updates = Optimization(jobs, data, stack, len(set(data.gather.steps)) == 1 and history.max_epochs is None)
         module = Engine(stack, losses, updates.optimizer, updates.scheduler, history, optimization.clip(cfg), rates)
         # A callback of this kind, even an idle one, keeps Lightning from writing checkpoints of its own.
         ending = Interruptible(history)

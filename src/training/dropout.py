@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from src.data.order import noise_seed
+from src.models.embedding import Uniform
+from src.training.coslog4 import flat_cos
 
 
 class SeededDropout(nn.Module):
@@ -20,11 +22,14 @@ class SeededDropout(nn.Module):
         stacked: whether inputs are (members, …), of the first members at least; else there is one member, and they are
             as its net has them.
         widths: per member the width of its own values, where they are filled up to one of all.
+        fades: whether probabilities fall to 0 in the second half of the epochs.
     """
 
-    def __init__(self, rates: Sequence[float], noise: "Noise", stacked: bool, widths: Sequence[int] | None) -> None:
+    def __init__(
+        self, rates: Sequence[float], noise: "Noise", stacked: bool, widths: Sequence[int] | None, fades: bool = False
+    ) -> None:
         super().__init__()
-        self.rates, self.noise, self.stacked = list(rates), noise, stacked
+        self.rates, self.noise, self.stacked, self.fades = list(rates), noise, stacked, fades
         self.widths = list(widths) if widths is not None else None
 
     def forward(self, values: Tensor) -> Tensor:
@@ -35,12 +40,36 @@ class SeededDropout(nn.Module):
         mask = values.new_ones((rows, *values.shape[1:]))
         each = zip(mask if self.stacked else [mask], self.rates, self.noise.generators(values.device), strict=False)
         for member, (part, rate, generator) in enumerate(each):
+            if self.fades:
+                rate *= self.noise.left(member)
             if rate:
                 own = part if self.noise.rows is None else part[: self.noise.rows[member]]
                 own = own if self.widths is None else own[:, : self.widths[member]]
                 # Drawn apart and contiguous, as alone.
                 own.copy_(own.new_empty(own.shape).bernoulli_(1 - rate, generator=generator).div_(1 - rate))
         return values * (mask[rank::processes] if rank < rows else mask[:1])
+
+
+class SeededUniform(nn.Module):
+    """``Uniform`` for one net or for many; shapes, streams and several processes as of ``SeededDropout``.
+
+    Args:
+        noise, stacked: see there.
+    """
+
+    def __init__(self, noise: "Noise", stacked: bool) -> None:
+        super().__init__()
+        self.noise, self.stacked = noise, stacked
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Random numbers from 0 to below 1, the same shape."""
+        rank, processes, rows = self.noise.share or (0, 1, len(values))
+        found = values.new_zeros((rows, *values.shape[1:]))
+        each = zip(found if self.stacked else [found], self.noise.generators(values.device), strict=False)
+        for member, (part, generator) in enumerate(each):
+            own = part if self.noise.rows is None else part[: self.noise.rows[member]]
+            own.uniform_(generator=generator)
+        return found[rank::processes] if rank < rows else found[:1]
 
 
 class Noise:
@@ -56,6 +85,7 @@ class Noise:
         # This process, how many there are, and the rows of their batch together; None where it has all of them.
         self.share: tuple[int, int, int] | None = None
         self.rows: Sequence[int] | None = None  # of each member's batch that count, where batches are filled up
+        self.epochs: list[int] | None = None  # of each member's training, -1 where nobody knows
         self._epoch = 0
         self._generators: list[torch.Generator] = []
 
@@ -72,14 +102,22 @@ class Noise:
             self.start(self._epoch)
         return self._generators
 
-    def layer(self, rates: Sequence[float], stacked: bool, widths: Sequence[int] | None = None) -> SeededDropout:
+    def left(self, member: int) -> float:
+        """How much of its probability dropout that fades has in this epoch."""
+        whole = self.epochs[member] if self.epochs else -1
+        return flat_cos(min(self._epoch / whole, 1.0)) if whole > 0 else 1.0
+
+    def layer(
+        self, rates: Sequence[float], stacked: bool, widths: Sequence[int] | None = None, fades: bool = False
+    ) -> SeededDropout:
         """A dropout layer that draws from these streams."""
-        self.layers.append(SeededDropout(rates, self, stacked, widths))
+        self.layers.append(SeededDropout(rates, self, stacked, widths, fades))
         return self.layers[-1]
 
     def keep(self, index: Sequence[int]) -> None:
         """Keeps only these members, with their streams as they stand."""
         self.seeds = [self.seeds[i] for i in index]
+        self.epochs = self.epochs and [self.epochs[i] for i in index]
         self._generators = [self._generators[i] for i in index] if self._generators else []
         for layer in self.layers:
             layer.rates = [layer.rates[i] for i in index]
@@ -87,11 +125,15 @@ class Noise:
 
 
 def seed_dropout(net: nn.Module, noise: Noise) -> bool:
-    """Replaces the net's dropout layers by seeded ones, in place; whether there were any that do something."""
+    """Replaces what draws random numbers in a net by seeded layers, in place; whether any of them does something."""
     found = False
     for module in list(net.modules()):
         for name, child in list(module._modules.items()):  # named_children() leaves out who occurs twice
             if type(child) is nn.Dropout:
-                setattr(module, name, noise.layer([child.p], stacked=False).train(child.training))
+                layer = noise.layer([child.p], stacked=False, fades=getattr(child, "fades", False))
+                setattr(module, name, layer.train(child.training))
                 found |= child.p > 0
+            elif type(child) is Uniform:
+                setattr(module, name, SeededUniform(noise, stacked=False).train(child.training))
+                found = True
     return found

@@ -111,7 +111,8 @@ class Engine(pl.LightningModule):
         self._ones = values.new_ones(len(values))
         self._batches = self.epochs.data.batches
         steps = torch.tensor(self.epochs.data.gather.steps, device=self.device)
-        self._active = torch.arange(self._batches, device=self.device)[:, None] < steps  # (steps, members)
+        active = torch.arange(self._batches, device=self.device)[:, None] < steps  # (steps, members)
+        self._active = None if bool(active.all()) else active
         gather = self.epochs.data.gather
         self._rows = gather.counts().int().tolist() if gather.ragged else None  # of each step, by member
 
@@ -133,7 +134,7 @@ class Engine(pl.LightningModule):
         stack.mend()
         if self._clip is not None:
             _bound_rows(gradient, *self._clip)
-        self.optimizer.step(None if self._rows is None else self._active[self._at % self._batches])
+        self.optimizer.step(None if self._active is None else self._active[self._at % self._batches])
         if epochs.scheduler is not None:
             epochs.scheduler.stepped()
         epochs.losses.append(losses.detach())

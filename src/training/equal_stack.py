@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from src.errors import first_line
+from src.models.embedding import Uniform
 from src.training.compare import ROWS, compare, perturb, refuse_surprises
+from src.training.dropout import SeededUniform
 from src.training.matrix import Matrix
 from src.training.member_layers import swap_leaf
 from src.training.stack import ROW, Alone, Stack, first_names, trained, untrained
@@ -65,7 +67,7 @@ class EqualStack(Stack):
         super().__init__(seeds)
         self._keys = first_names(nets[0])
         rates = [{n: m.p for n, m in net.named_modules() if type(m) is nn.Dropout} for net in nets]
-        self.noisy = any(any(each.values()) for each in rates)
+        self.noisy = any(any(each.values()) for each in rates) or any(type(m) is Uniform for m in nets[0].modules())
         weights = {id(net): trained(net) for net in nets}
         shapes = {name: part.shape for name, part in trained(nets[0]).items()}
         self.matrix = Matrix([weights[id(net)] for net in nets], shapes)
@@ -111,7 +113,10 @@ class EqualStack(Stack):
         # Not named_children(), which leaves out who occurs twice.
         children = [(name, child) for name, child in module._modules.items() if child is not None]
         if type(module) is nn.Dropout:
-            found: nn.Module | None = self.noise.layer([each[path[:-1]] for each in rates], stacked=True)
+            fades = getattr(module, "fades", False)
+            found: nn.Module | None = self.noise.layer([each[path[:-1]] for each in rates], stacked=True, fades=fades)
+        elif type(module) is Uniform:
+            found = SeededUniform(self.noise, stacked=True)
         else:
             found = None if children else swap_leaf(module, own, statistics)
         if found is None:

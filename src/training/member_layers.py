@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from src.models.embedding import Lookup
+
 
 def linear(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Rows (members, rows, in) by weight (members, out, in) and bias (members, out): (members, rows, out)."""
@@ -102,7 +104,7 @@ def swap_leaf(layer: nn.Module, own: dict[str, nn.Parameter], buffers: dict[str,
         return MemberLayerNorm(layer, weight, bias)
     if type(layer) is nn.BatchNorm1d:
         return MemberBatchNorm(layer, weight, bias, buffers)
-    if type(layer) is nn.Embedding and weight is not None:
+    if isinstance(layer, nn.Embedding) and type(layer) in (nn.Embedding, Lookup) and weight is not None:
         usual = layer.padding_idx is None and layer.max_norm is None and not layer.scale_grad_by_freq
         return MemberEmbedding(weight) if usual and not layer.sparse else None
     # Whatever has no numbers of its own stays: that it is element-wise, the comparison with the nets alone shows.

@@ -157,6 +157,8 @@ class Scheduler:
                 values["beta1"] = np.array([group["betas"][0] for group in groups], float)
             else:
                 values["momentum"] = np.array([group["momentum"] for group in groups], float)
+        if "initial_weight_decay" in groups[0]:
+            values["weight_decay"] = np.array([group["weight_decay"] for group in groups], float)
         device = self._optimizer.exact["lr"].device
         for name, column in values.items():
             self._optimizer.set(name, torch.from_numpy(column)[:, None].to(device))

@@ -22,6 +22,7 @@ from lightning.pytorch.utilities.memory import is_oom_error
 from torch import Tensor, nn
 
 from src.adapters.memory import available
+from src.models.realmlp import RealLinear
 
 _CACHE = 6 << 20  # bytes of hidden values of a step on a CPU; at the widths it gives, no shape above lost to lone runs
 _SHARE = 4  # a stack takes at most this part of the free memory: 1 / 4
@@ -58,7 +59,7 @@ def _values(net: nn.Module, features: Tensor) -> float:
     hooks = [
         module.register_forward_hook(lambda module, given, found: counted.append(found.numel() / len(features)))
         for module in net.modules()
-        if isinstance(module, nn.Linear | nn.Embedding) and not list(module.children())
+        if isinstance(module, nn.Linear | nn.Embedding | RealLinear) and not list(module.children())
     ]
     net = net.eval()
     with torch.no_grad():

@@ -232,6 +232,27 @@ def epoch(rounds: int, size: float) -> list[Row]:
     return [*rows, Row("rows", what, per_row[many], per_row[few], 1.3, 1.1, "µs")]
 
 
+def categories(rounds: int, size: float) -> list[Row]:
+    """Epochs of data=csv as it comes, with categories of many values, against three numbers for each of them."""
+    count, columns = int(20_000 * size), 8
+    generator = np.random.default_rng(0)
+    words = generator.integers(0, 40, (count, columns))
+    numbers = generator.standard_normal((count, 3 * columns)).astype(np.float32)
+    target = np.sin(numbers[:, :4]).sum(axis=1) + words[:, :4].sum(axis=1) / 40
+    with tempfile.TemporaryDirectory() as folder:
+        sides = {"categories": np.char.add("w", words.astype(str)), "numbers": numbers}
+        fits = {}
+        for name, features in sides.items():
+            # A number beside, for a table of categories alone is no usual one.
+            path = _write_csv(Path(folder) / f"{name}.csv", np.column_stack([features, numbers[:, :1]]), target)
+            fits[name] = _fitter(
+                *("data=csv", f"data.path={path}", "data.target=y", f"data.numeric=[x{features.shape[1]}]"),
+                *("callbacks=default", "trainer.max_epochs=5", "baselines=false"),
+            )
+        what = f"fit, 5 epochs over {count:,} rows of {columns} categories | of {3 * columns} numbers"
+        return [Row("categories", what, *in_turn(fits["categories"], fits["numbers"], rounds), 1.0, 0.9)]
+
+
 def memory(rounds: int, size: float) -> list[Row]:
     """Peak memory of loading, encoding and one epoch, above what the imports take."""
     count = int(1_000_000 * size)
@@ -263,6 +284,7 @@ ROWS: dict[str, Callable[[int, float], list[Row]]] = {
     "busy": busy,
     "load": load,
     "epoch": epoch,
+    "categories": categories,
     "memory": memory,
 }
 

@@ -152,7 +152,7 @@ def test_a_gpu_that_is_not_there(call: Call, tmp_path: Path) -> None:
         ("train", "optimizer.lrr=0.1", ("optimizer.lrr", "did you mean optimizer.lr?")),
         ("train", "modle=mlp", ("modle", "did you mean model?")),
         ("train", "trainer.epochs=3", ("trainer.epochs", "did you mean trainer.max_epochs?")),
-        ("train", "model=mpl", ("model=mpl", "did you mean 'mlp'?", "linear, mlp, resnet, scratch")),
+        ("train", "model=mpl", ("model=mpl", "did you mean 'mlp'?", "linear, mlp, realmlp, resnet, scratch")),
         ("train", "optimizer=adm", ("optimizer=adm", "adam, adamw, rmsprop, sgd")),
         ("train", "optimizer.lr", ("optimizer.lr: expected KEY=VALUE",)),
         ("evaluate", "rnu=x", ("rnu", "did you mean run?")),

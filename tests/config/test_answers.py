@@ -24,13 +24,13 @@ LONG = "n" * 300
 BIG = "18446744073709551616"
 # Overrides, and words of the answer.
 ANSWERS: dict[str, tuple[str, ...]] = {
-    "model=mpl": ("model=mpl", "did you mean 'mlp'?", "linear, mlp, resnet, scratch"),
+    "model=mpl": ("model=mpl", "did you mean 'mlp'?", "linear, mlp, realmlp, resnet, scratch"),
     "model=MLP": ("model=MLP", "did you mean 'mlp'?"),
     "loss=msee": ("loss=msee", "did you mean 'mse'?", "huber, mae, mse"),
-    "model=null": ("model=null", "linear, mlp, resnet, scratch"),
+    "model=null": ("model=null", "linear, mlp, realmlp, resnet, scratch"),
     "optimizer=null": ("optimizer=null", "adam, adamw, rmsprop, sgd"),
     "logger=null": ("logger=null", "none, tensorboard"),
-    "~model": ("model=null", "linear, mlp, resnet, scratch"),
+    "~model": ("model=null", "linear, mlp, realmlp, resnet, scratch"),
     "experiment=lr": ("experiment=lr", "did you mean sweep=lr?"),
     "optimizer=cosine": ("did you mean scheduler=cosine?",),
     "lr=0.1": ("lr: there is no such key; did you mean optimizer.lr?",),

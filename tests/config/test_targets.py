@@ -42,7 +42,7 @@ HOMES = {
     "model": ("torch.nn.modules", "src.models"),
     "loss": ("src.training.quantile", "torch.nn.modules"),
     "optimizer": ("torch.optim",),
-    "scheduler": ("torch.optim.lr_scheduler",),
+    "scheduler": ("torch.optim.lr_scheduler", "src.training.coslog4"),
     "callbacks": ("src.training", "lightning.pytorch.callbacks.early_stopping"),
     "logger": ("src.training.tensorboard",),
     "data": ("src.data.sources",),

@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from src.config import build
-from src.config.check import check
+from src.config.check import check, settle
 from src.config.values import Values, container, flatten
 from src.data.encoder import Shape
 from src.runs.fit import fit
@@ -35,6 +35,7 @@ def _composed(*overrides: str) -> DictConfig:
     with initialize_config_dir(CONF):
         cfg = compose("train", ["logger=none", "name=test", *overrides])
     OmegaConf.resolve(cfg)
+    settle(cfg)
     check(cfg)
     return cfg
 

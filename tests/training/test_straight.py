@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from sklearn.linear_model import Ridge
 from torch import Tensor, nn
 
-from src.config import build
+from src.config import build, starting
 from src.config.check import settle
 from src.data.described import described
 from src.errors import UserError
@@ -180,7 +180,7 @@ def test_a_run_starts_at_the_line_of_its_training_rows(table: Path) -> None:
     part = build.partition(cfg, build.table(cfg))
     made = build.net(cfg, part.encoder.shape)
     before = copy.deepcopy(made.state_dict())
-    started = build.start(made, part, cfg)
+    started = starting.start(made, part, cfg)
     assert all(torch.equal(value, before[name]) for name, value in made.state_dict().items())
     features, target = part.encoded("val")
     assert (started.eval()(features) - target).square().mean() < 0.4 * target.var()
