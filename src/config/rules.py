@@ -62,6 +62,7 @@ RULES: dict[str, dict[str, Rule]] = {
         "group": _name,
         "time": _name,
         "split": _name,
+        "weight": _name,
         "delimiter": _mark,
         "quote": _mark,
         "decimal": Choice((None, ".", ",")),

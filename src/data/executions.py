@@ -16,8 +16,9 @@ from torch.utils.data import Dataset, Sampler
 from src.data.order import row_order
 from src.data.partition import Partition
 
-# Features, target and, where members' batches have different numbers of rows, the share of each row in its member's
-# mean. Features are (rows, features), target (rows, 1); with a member axis in front where members see other rows.
+# Features, target and, where rows are weighed or members' batches have different numbers of rows, the share of each row
+# in the mean. Features are (rows, features), target (rows, 1) and share likewise; with a member axis in front where
+# members see other rows.
 Rows = tuple[Tensor, Tensor, Tensor | None]
 
 
@@ -168,7 +169,8 @@ class Gather(Dataset[Execution]):
         rank, processes = self.share
         rows = [self._fetch(stretch) for stretch in stretches]
         if processes > 1:
-            rows = [(features[rank::processes], target[rank::processes], None) for features, target, _ in rows]
+            own = slice(rank, None, processes)
+            rows = [(f[own], t[own], share if share is None else share[own]) for f, t, share in rows]
         return Execution(stretches, rows, self.batch_size)
 
     def counts(self) -> Tensor:
@@ -184,15 +186,56 @@ class Gather(Dataset[Execution]):
     def _fetch(self, stretch: Stretch) -> Rows:
         chosen = slice(stretch.start, stretch.stop)
         if self.ragged:
-            features, target = self._gather(self._orders(stretch.epoch)[:, chosen])
-            return features, target, self._share_of_mean(stretch).to(target.dtype)
+            return self._shared_out(self._orders(stretch.epoch)[:, chosen], stretch)
         if any(seed is not None for seed in self.seeds):
-            return *self._gather(self._orders(stretch.epoch)[..., chosen]), None
+            return self._shared_out(self._orders(stretch.epoch)[..., chosen], stretch)
         if stretch.stop - stretch.start < self.rows:
-            return *self._gather(chosen), None
+            return self._shared_out(chosen, stretch)
         if self._whole is None:
-            self._whole = (*self._gather(slice(None)), None)
+            self._whole = self._shared_out(slice(None), stretch)
         return self._whole
+
+    def _shared_out(self, chosen: Tensor | slice, stretch: Stretch) -> Rows:
+        features, target = self._gather(chosen)
+        share = self._share_of_mean(stretch) if self.ragged else None
+        if self.weighed:
+            weights = self._weights(chosen)
+            weights = weights if share is None else weights * (share[..., 0] > 0)
+            batches = self._by_batch(weights)
+            # A batch whose rows all weigh 0 teaches nothing.
+            share = batches / batches.sum(-1, keepdim=True).clamp(min=torch.finfo(torch.float64).tiny)
+            share = share.flatten(-2)[..., : weights.shape[-1], None]
+        return features, target, share if share is None else share.to(target.dtype)
+
+    @property
+    def weighed(self) -> bool:
+        """Whether rows count by their weights."""
+        return self.parts[0].weights("train") is not None
+
+    def step_weights(self, epoch: int) -> Tensor:
+        """What the rows of each step of an epoch weigh together, (steps, members), or (steps, 1) if all are alike."""
+        weights = self._weights(self._orders(epoch))
+        if self.ragged:
+            counted = self._share_of_mean(Stretch(epoch, 0, self.rows, True))[..., 0] > 0
+            weights = weights * counted
+        return self._by_batch(weights).sum(-1).view(-1, -(-self.rows // self.batch_size)).T
+
+    def _weights(self, chosen: Tensor | slice) -> Tensor:
+        """How much rows count, (rows,) where members see the same, else (members, rows), float64."""
+
+        def of(part: Partition, rows: Tensor | slice) -> Tensor:
+            weights = part.weights("train")
+            assert weights is not None
+            return torch.from_numpy(weights)[rows]
+
+        if self._shared:
+            return of(self.parts[0], chosen)
+        own = chosen if isinstance(chosen, Tensor) and chosen.dim() == 2 else [chosen] * len(self.parts)
+        return torch.stack([of(part, each) for part, each in zip(self.parts, own, strict=True)])
+
+    def _by_batch(self, rows: Tensor) -> Tensor:
+        """Values (…, rows) from the beginning of a batch on as (…, steps, rows), the last batch filled up with 0."""
+        return functional.pad(rows, (0, -rows.shape[-1] % self.batch_size)).unflatten(-1, (-1, self.batch_size))
 
     def _gather(self, chosen: Tensor | slice) -> tuple[Tensor, Tensor]:
         """Rows that all members see, a slice or (rows,), or (members, rows) with each member's own."""

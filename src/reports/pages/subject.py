@@ -31,12 +31,14 @@ class Judged:
         split: oof, test, val or train.
         rows: their places in the table, (rows,).
         target, prediction: (rows,), float64.
+        weights: how much each row counts, (rows,); None for 1.
     """
 
     split: str
     rows: np.ndarray
     target: np.ndarray
     prediction: np.ndarray
+    weights: np.ndarray | None = None
 
     @property
     def residual(self) -> np.ndarray:
@@ -112,10 +114,13 @@ def _judged(folder: RunFolder, part: "Partition", predict: Predict) -> Judged:
         from src.runs.interval import read_out_of_fold
 
         columns = {name: _some(values) for name, values in read_out_of_fold(out_of_fold).items()}
-        return Judged("oof", columns["row"].astype(int), columns["target"], columns["prediction"])
+        return Judged(
+            "oof", columns["row"].astype(int), columns["target"], columns["prediction"], columns.get("weight")
+        )
     split = next(name for name in ("test", "val", "train") if len(part.rows[name]))
     rows = _some(part.rows[split])
-    return Judged(split, rows, part.table.target[rows].astype(np.float64), predict(part.table.features[rows]))
+    weights, target = part.weights(split), part.table.target[rows].astype(np.float64)
+    return Judged(split, rows, target, predict(part.table.features[rows]), None if weights is None else _some(weights))
 
 
 def _some(values: np.ndarray) -> np.ndarray:
