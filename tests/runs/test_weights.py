@@ -8,6 +8,7 @@ import pytest
 
 from src.config import build
 from src.errors import UserError
+from src.models.ridge import ridge
 from src.runs.evaluate import evaluate
 from src.runs.folder import RunFolder
 from src.runs.interval import half_width, read_out_of_fold
@@ -33,6 +34,11 @@ def _write(path: Path, weights: np.ndarray, repeats: np.ndarray | None = None, p
         lines.append(",".join(map(str, cells)))
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+def _last_row(path: Path) -> dict[str, float]:
+    lines = (path / "metrics.csv").read_text().splitlines()
+    return {name: float(cell or "nan") for name, cell in zip(*(lines[i].split(",") for i in (0, -1)), strict=True)}
 
 
 def _data(path: Path) -> tuple[str, ...]:
@@ -85,6 +91,8 @@ def test_folds_of_one_stack_are_runs_alone(tmp_path: Path) -> None:
     summary = trained(folder.path, *said)
     alone = trained(tmp_path / "b", *said, "fold=1")
     assert folder.members()[1].read_summary()["metrics"] == pytest.approx(alone["metrics"], rel=1e-9)
+    rows = [_last_row(path) for path in (folder.members()[1].path, tmp_path / "b")]
+    assert rows[0]["val/mae"] == pytest.approx(rows[1]["val/mae"], rel=1e-9), "validated otherwise in a stack"
     columns = read_out_of_fold(folder.path / "predictions_oof.csv")
     assert columns["weight"] == pytest.approx(weights[columns["row"].astype(int)])
     errors = columns["prediction"] - columns["target"]
@@ -99,10 +107,9 @@ def test_epoch_and_validation_are_weighed(tmp_path: Path) -> None:
     path = _write(tmp_path / "t.csv", weights, parts=True)
     still = ("optimizer.lr=1e-30", "trainer.max_epochs=2", "data.batch_size=7", "data.target_scaling=none")
     summary = trained(tmp_path / "a", *_data(path), *NET, *still, SPLIT, "data.weight=w", "model.start=null")
-    lines = (tmp_path / "a" / "metrics.csv").read_text().splitlines()
-    last = dict(zip(lines[0].split(","), lines[-1].split(","), strict=True))
-    assert float(last["val/mae"]) == pytest.approx(summary["metrics"]["val/mae"], rel=1e-6)
-    assert float(last["train/loss"]) == pytest.approx(summary["metrics"]["train/mse"], rel=1e-6)
+    last = _last_row(tmp_path / "a")
+    assert last["val/mae"] == pytest.approx(summary["metrics"]["val/mae"], rel=1e-6)
+    assert last["train/loss"] == pytest.approx(summary["metrics"]["train/mse"], rel=1e-6)
 
 
 def test_predict_needs_no_weights(tmp_path: Path) -> None:
@@ -147,6 +154,18 @@ def test_a_part_that_weighs_nothing_is_refused(tmp_path: Path) -> None:
     path = _write(tmp_path / "t.csv", np.resize([1, 1, 1, 0, 1], 30), parts=True)
     with pytest.raises(UserError, match=r"data\.weight=w: all 6 val rows weigh 0"):
         trained(tmp_path / "a", *_data(path), *NET, SPLIT, "data.weight=w")
+
+
+def test_ridge_is_weighed() -> None:
+    """The line of the penalty 1 solves the weighed normal equations."""
+    generator = np.random.default_rng(4)
+    x, y, weights = generator.normal(size=(30, 3)), generator.normal(size=30), generator.uniform(0, 2, 30)
+    weights /= weights.mean()
+    line, _ = ridge(((x, np.empty((30, 0), int)), y, weights), 0)
+    centred, wanted = x - weights @ x / 30, y - weights @ y / 30
+    slopes = np.linalg.solve(centred.T * weights @ centred + np.eye(3), centred.T * weights @ wanted)
+    assert line.slopes == pytest.approx(slopes, rel=1e-6)
+    assert line.intercept == pytest.approx(weights @ (y - x @ slopes) / 30, rel=1e-6)
 
 
 def test_half_widths_are_weighed() -> None:
