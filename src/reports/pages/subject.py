@@ -133,26 +133,27 @@ def permuted(subject: Subject) -> dict[str, tuple[float, float]]:
     Returns:
         Mean and deviation of the growth of the RMSE, in the target's unit, by column, the largest first.
     """
-    rows = subject.judged.rows
-    rows = rows[:: max(1, -(-len(rows) // _SHUFFLED))]
+    some = slice(None, None, max(1, -(-len(subject.judged.rows) // _SHUFFLED)))
+    rows = subject.judged.rows[some]
+    weights = None if subject.judged.weights is None else subject.judged.weights[some]
     features, target = subject.table.features[rows], subject.table.target[rows].astype(np.float64)
     names = subject.table.feature_names[:_FIRST]
     repeats = int(np.clip(_PREDICTED // (len(rows) * max(len(names), 1)), 1, 5))
     random = np.random.default_rng(0)
-    before, found = _rmse(subject.predict(features) - target), {}
+    before, found = _rmse(subject.predict(features) - target, weights), {}
     for place, name in enumerate(names):
         shuffled = np.tile(features, (repeats, 1))
         for repeat in range(repeats):
             part = slice(repeat * len(rows), (repeat + 1) * len(rows))
             shuffled[part, place] = features[random.permutation(len(rows)), place]
         errors = (subject.predict(shuffled) - np.tile(target, repeats)).reshape(repeats, -1)
-        grown = np.array([_rmse(each) - before for each in errors])
+        grown = np.array([_rmse(each, weights) - before for each in errors])
         found[name] = (float(grown.mean()), float(grown.std()))
     return dict(sorted(found.items(), key=lambda item: -item[1][0]))
 
 
-def _rmse(errors: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(np.square(errors))))
+def _rmse(errors: np.ndarray, weights: np.ndarray | None) -> float:
+    return float(np.sqrt(np.average(np.square(errors), weights=weights)))
 
 
 def cell(column: Column, value: float) -> str:
