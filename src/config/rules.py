@@ -68,7 +68,7 @@ RULES: dict[str, dict[str, Rule]] = {
         "decimal": Choice((None, ".", ",")),
         "encoding": _name,
         "features": Each(Text(), "a list of column names, [a,b]", optional=True),
-        "target": Text(),
+        "target": Text("the name of one column"),
         "path": Text(),
         "kind": Choice(("linear", "sine")),
         "n_samples": Number("a whole number from 2 on", lambda v: v >= 2, whole=True),
