@@ -32,7 +32,9 @@ def start(net: "nn.Module", part: "Partition", cfg: Config) -> "nn.Module":
         realmlp.start(net, part.some("train", min(most, realmlp.STARTED_FROM))[0], *part.extent(), cfg.seed)
     if not isinstance(net, Straight):
         return net
-    net.start(part.some("train", most), part.some("val", most) if len(part.rows["val"]) else None, levels(cfg))
+    val = part.some("val", most) if len(part.rows["val"]) else None
+    weights = part.some_weights("train", most), part.some_weights("val", most)
+    net.start(part.some("train", most), val, levels(cfg), weights)
     return net
 
 

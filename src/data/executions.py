@@ -10,14 +10,11 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Sampler
 
-from src.data.order import row_order
-from src.data.partition import Partition
-
-# Features, target and, where members' batches have different numbers of rows, the share of each row in its member's
-# mean. Features are (rows, features), target (rows, 1); with a member axis in front where members see other rows.
+# Features, target and, where rows are weighed or members' batches have different numbers of rows, the share of each row
+# in the mean. Features are (rows, features), target (rows, 1) and share likewise; with a member axis in front where
+# members see other rows.
 Rows = tuple[Tensor, Tensor, Tensor | None]
 
 
@@ -122,111 +119,3 @@ class Executions(Sampler[list[Stretch]]):
         if self.max_steps != -1:
             stop = min(stop, (self.max_steps - epoch * self.batches) * self.batch_size)
         return Stretch(epoch, start, stop, stop == self.rows) if start < stop else None
-
-
-class Gather(Dataset[Execution]):
-    """Training rows of members, fetched an execution at a time.
-
-    Args:
-        parts: per member what it learns from; members that learn the same rows share one object.
-        seeds: per member what decides its row order; None keeps file order.
-        sizes: per member the rows of an optimizer step.
-        share: this process's (rank, number) of several that train together; each takes its part of every batch.
-    """
-
-    def __init__(
-        self, parts: Sequence[Partition], seeds: Sequence[int | None], sizes: Sequence[int], share: tuple[int, int]
-    ) -> None:
-        self.parts, self.share = list(parts), share
-        counts = [len(part.rows["train"]) for part in parts]
-        self.sizes = [min(size, count) for size, count in zip(sizes, counts, strict=True)]
-        # A full batch has no order, so a gather would only copy it.
-        self.seeds = [None if s >= n else seed for seed, s, n in zip(seeds, self.sizes, counts, strict=True)]
-        self.batch_size = max(self.sizes)
-        self.steps = [-(-count // size) for count, size in zip(counts, self.sizes, strict=True)]
-        self.ragged = len(set(zip(counts, self.sizes, strict=True))) > 1
-        self.rows = max(self.steps) * self.batch_size if self.ragged else counts[0]
-        self._whole: Rows | None = None
-        self._order: tuple[int, Tensor] | None = None
-
-    @property
-    def one(self) -> bool:
-        """Whether all members see the same rows in the same order."""
-        return not self.ragged and self._shared and len(set(self.seeds)) == 1
-
-    @property
-    def _shared(self) -> bool:
-        return all(part is self.parts[0] for part in self.parts)
-
-    def keep(self, index: Sequence[int]) -> None:
-        """Keeps only these members; what is ragged stays as wide as it is."""
-        self.parts, self.seeds = [self.parts[i] for i in index], [self.seeds[i] for i in index]
-        self.sizes, self.steps = [self.sizes[i] for i in index], [self.steps[i] for i in index]
-        self._whole, self._order = None, None
-
-    def __getitem__(self, stretches: list[Stretch]) -> Execution:
-        rank, processes = self.share
-        rows = [self._fetch(stretch) for stretch in stretches]
-        if processes > 1:
-            rows = [(features[rank::processes], target[rank::processes], None) for features, target, _ in rows]
-        return Execution(stretches, rows, self.batch_size)
-
-    def counts(self) -> Tensor:
-        """Rows of each step of an epoch, (steps, members) or, where all are alike, (steps, 1)."""
-        members = len(self.parts) if self.ragged else 1
-        found = torch.zeros(-(-self.rows // self.batch_size), members, dtype=torch.float64)
-        for member in range(members):
-            size, steps = self.sizes[member], self.steps[member]
-            found[:steps, member] = size
-            found[steps - 1, member] = len(self.parts[member].rows["train"]) - (steps - 1) * size
-        return found
-
-    def _fetch(self, stretch: Stretch) -> Rows:
-        chosen = slice(stretch.start, stretch.stop)
-        if self.ragged:
-            features, target = self._gather(self._orders(stretch.epoch)[:, chosen])
-            return features, target, self._share_of_mean(stretch).to(target.dtype)
-        if any(seed is not None for seed in self.seeds):
-            return *self._gather(self._orders(stretch.epoch)[..., chosen]), None
-        if stretch.stop - stretch.start < self.rows:
-            return *self._gather(chosen), None
-        if self._whole is None:
-            self._whole = (*self._gather(slice(None)), None)
-        return self._whole
-
-    def _gather(self, chosen: Tensor | slice) -> tuple[Tensor, Tensor]:
-        """Rows that all members see, a slice or (rows,), or (members, rows) with each member's own."""
-        if self._shared:
-            return self.parts[0].gather("train", chosen)
-        own = chosen if isinstance(chosen, Tensor) and chosen.dim() == 2 else [chosen] * len(self.parts)
-        pairs = [part.gather("train", each) for part, each in zip(self.parts, own, strict=True)]
-        features, target = zip(*pairs, strict=True)
-        return torch.stack(features), torch.stack(target)
-
-    def _orders(self, epoch: int) -> Tensor:
-        """Row orders of an epoch: (rows,) where all members share one, else (members, rows).
-
-        Members of different lengths have their batches side by side, each filled up with rows that do not count.
-        """
-        if self._order is None or self._order[0] != epoch:
-            counts = [len(part.rows["train"]) for part in self.parts]
-            kinds = list(zip(counts, self.seeds, self.sizes, strict=True))
-            orders = {kind: self._padded(*kind, epoch) for kind in dict.fromkeys(kinds)}
-            one = len(orders) == 1 and not self.ragged
-            self._order = (epoch, orders[kinds[0]] if one else torch.stack([orders[kind] for kind in kinds]))
-        return self._order[1]
-
-    def _padded(self, count: int, seed: int | None, size: int, epoch: int) -> Tensor:
-        order = torch.arange(count, dtype=torch.int32) if seed is None else row_order(count, seed, epoch)
-        if not self.ragged:
-            return order
-        batches = functional.pad(order, (0, -count % size)).view(-1, size)
-        missing = self.rows // self.batch_size - len(batches)
-        return functional.pad(batches, (0, self.batch_size - size, 0, missing)).flatten()
-
-    def _share_of_mean(self, stretch: Stretch) -> Tensor:
-        """What each row of ragged batches counts in its member's mean, (members, rows, 1)."""
-        first, last = stretch.start // self.batch_size, -(-stretch.stop // self.batch_size)
-        counts = self.counts()[first:last].T[:, :, None]  # (members, steps, 1)
-        share = (torch.arange(self.batch_size) < counts) / counts.clamp(min=1)
-        return share.flatten(1)[:, :, None]

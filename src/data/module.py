@@ -8,7 +8,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from src.data.encoder import Encoder
-from src.data.executions import Execution, Executions, Gather, step_rows
+from src.data.executions import Execution, Executions, step_rows
+from src.data.gather import Gather
 from src.data.partition import Partition
 from src.errors import UserError
 

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from src.data.encoder import Encoder
 from src.data.order import split
-from src.data.table import Table
+from src.data.table import Table, variance
+from src.errors import UserError
 
 _ENCODED_ONCE = 1 << 20  # numbers; a table up to here is encoded before training, a larger one an execution at a time
 _CHUNK = 1 << 11  # rows looked at together where all rows would be too many: activations stay in cache
@@ -27,7 +28,8 @@ class Partition:
         fold: (place, number) of a fold, whose validation rows are its own part.
 
     Raises:
-        UserError: the fractions leave fewer than two training rows, or the rows do not fit a scaling.
+        UserError: the fractions leave fewer than two training rows, the rows do not fit a scaling, or all rows of
+            a part weigh 0.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Partition:
         parts = split(table, val_fraction, test_fraction, seed, fold)
         self.table = table
         self.rows = dict(zip(("train", "val", "test"), parts, strict=True))
+        self._weights = self._weighed()
         self.use(Encoder.fit(table, parts[0], scaling, target_scaling))
 
     def use(self, encoder: Encoder) -> None:
@@ -83,8 +86,12 @@ class Partition:
     def variance(self, name: str) -> float:
         """The variance of a part's target, in its unit squared."""
         if name not in self._variances:
-            self._variances[name] = float(self.table.target[self.rows[name]].astype(np.float64).var())
+            self._variances[name] = variance(self.table.target[self.rows[name]], self.weights(name))
         return self._variances[name]
+
+    def weights(self, name: str) -> np.ndarray | None:
+        """How much each row of a part counts, (rows,), 1 in the mean; None where all count alike."""
+        return self._weights.get(name)
 
     def encoded(self, name: str) -> tuple[Tensor, Tensor]:
         """Features (rows, features) and target (rows, 1) of a part, as the net sees them."""
@@ -100,6 +107,11 @@ class Partition:
         """The same of at most so many rows, evenly taken."""
         rows = self.rows[name]
         return self.encoded(name) if len(rows) <= most else self._rows(rows[:: -(-len(rows) // most)])
+
+    def some_weights(self, name: str, most: int) -> np.ndarray | None:
+        """How much each of the rows of ``some`` counts."""
+        found = self.weights(name)
+        return None if found is None else found[:: -(-len(found) // most)]
 
     @cached_property
     def scale(self) -> tuple[Tensor, Tensor]:
@@ -119,11 +131,31 @@ class Partition:
         features, target = self._rows(rows[chosen.flatten().numpy()])
         return features.unflatten(0, chosen.shape), target.unflatten(0, chosen.shape)
 
-    def validation(self, device: torch.device) -> list[tuple[Tensor, Tensor]]:
-        """The encoded validation rows, a few thousand at a time, on a device."""
-        count = len(self.rows["val"])
-        pairs = (self.gather("val", slice(start, start + _CHUNK)) for start in range(0, count, _CHUNK))
-        return [(features.to(device), target.to(device)) for features, target in pairs]
+    def validation(self, device: torch.device) -> list[tuple[Tensor, Tensor, Tensor | None]]:
+        """The encoded validation rows, a few thousand at a time, on a device, and how much each counts, (rows,)."""
+        places = [slice(start, start + _CHUNK) for start in range(0, len(self.rows["val"]), _CHUNK)]
+        found = [(*self.gather("val", place), place) for place in places]
+        weights = self.weights("val")
+        return [
+            (
+                features.to(device),
+                target.to(device),
+                None if weights is None else torch.from_numpy(weights[place]).to(device),
+            )
+            for features, target, place in found
+        ]
+
+    def _weighed(self) -> dict[str, np.ndarray]:
+        if self.table.weight is None:
+            return {}
+        found = {name: self.table.weight[self.rows[name]].astype(np.float64) for name in self.splits()}
+        for name, weights in found.items():
+            if not weights.sum() > 0:
+                raise UserError(
+                    f"data.weight={self.table.weight_name}: all {len(weights)} {name} rows weigh 0, "
+                    "expected one that does not"
+                )
+        return {name: weights / weights.mean() for name, weights in found.items()}
 
     def _rows(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
         return self.encoder.encode_rows(self.table, rows, self._recode)

@@ -31,6 +31,7 @@ class Roles:
         drop: columns that are no features.
         numeric, categorical: columns of that kind, whatever stands in them.
         group, time, split: columns that decide which rows are trained on; features only where ``features`` names them.
+        weight: a column of how much each row counts, 0 or more; no feature.
         missing: words that mean a gap, besides those of ``GAPS``.
     """
 
@@ -42,6 +43,7 @@ class Roles:
     group: str | None = None
     time: str | None = None
     split: str | None = None
+    weight: str | None = None
     missing: Sequence[str] = ()
 
     @property
@@ -51,8 +53,8 @@ class Roles:
 
     @property
     def keys(self) -> list[str]:
-        """The columns by which rows are split."""
-        return [name for name in dict.fromkeys((self.group, self.time, self.split)) if name is not None]
+        """The columns by which rows are split or weighed."""
+        return [name for name in dict.fromkeys((self.group, self.time, self.split, self.weight)) if name is not None]
 
     def chosen(self, header: Sequence[str], where: str) -> list[str]:
         """The names of the features, before anything is known of their values.
@@ -71,12 +73,16 @@ class Roles:
                     raise UserError(f"{where}: has no column {name!r} (data.{option}){nearest(name, list(header))}")
         if self.group and self.time:
             raise UserError(f"data.group={self.group} and data.time={self.time}: expected one of them")
+        if self.weight == self.target:
+            raise UserError(f"data.weight={self.weight}: is the target, expected another column")
         apart = {self.target, *self.drop, *self.keys}
         names = [name for name in header if name not in apart] if self.features is None else list(self.features)
         if not names:
             raise UserError("data.features is empty, expected at least one column")
         if self.target in names:
             raise UserError(f"data.features holds the target {self.target!r}, expected other columns only")
+        if self.weight in names:
+            raise UserError(f"data.features holds the row weight {self.weight!r}, expected other columns only")
         if len(set(names)) < len(names):
             raise UserError(f"data.features names a column twice: {', '.join(names)}")
         return names
@@ -97,6 +103,9 @@ class Roles:
             UserError: a column's cells do not fit its kind.
         """
         asked = dict.fromkeys(self.numeric, NUMBER) | dict.fromkeys(self.categorical, CATEGORY) | {self.target: NUMBER}
+
+        if self.weight:
+            asked[self.weight] = NUMBER
 
         def read(name: str) -> tuple[Column, np.ndarray]:
             return reader.read(name, cells[name], asked.get(name))
@@ -127,6 +136,8 @@ class Roles:
             keys["time"] = _without_gaps(found[self.time][1][there], "time", self.time)
         if self.split:
             keys["split"] = _parts(found[self.split], there, self.split)
+        if self.weight:
+            keys |= {"weight": _weights(found[self.weight][1], there, self.weight, reader), "weight_name": self.weight}
         return self._table(columns, features, target, why, **keys, **said)
 
     def _table(
@@ -135,7 +146,7 @@ class Roles:
         if not columns:
             raise UserError(f"{said['source']}: no column is of use as a feature: {_listed(why)}")
         left_out = dict.fromkeys(self.drop, "data.drop") | why
-        for role in ("group", "time", "split"):
+        for role in ("group", "time", "split", "weight"):
             if (name := getattr(self, role)) and name not in (self.features or ()):
                 left_out[name] = f"data.{role}"
         names = [column.name for column in columns]
@@ -194,6 +205,16 @@ def _parts(found: tuple[Column, np.ndarray], there: Any, name: str) -> np.ndarra
         what = f"{odd!r}" if odd is not None else f"{column.kind}s"
         raise UserError(f"data.split={name}: expected train, val and test in that column, found {what}")
     return words[_without_gaps(numbers[there], "split", name).astype(int)]
+
+
+def _weights(numbers: np.ndarray, there: Any, name: str, reader: Cells) -> np.ndarray:
+    """How much each row that is ``there`` counts, (rows,)."""
+    places = np.arange(len(numbers))[there]
+    wrong = ~(numbers[places] >= 0)  # a gap is neither
+    if wrong.any():
+        where, cell = reader.at(int(places[np.argmax(wrong)]), name)
+        raise UserError(f"{where}, column {name!r}: found {cell!r}, expected a weight of 0 or more")
+    return numbers[places]
 
 
 def _listed(why: dict[str, str]) -> str:

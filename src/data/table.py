@@ -40,7 +40,7 @@ class Table:
     which may still be computed when the table is made. ``seconds`` is what reading it took. ``columns`` are the
     features', numbers unless it says otherwise. ``left_out`` says of other columns why they are no features, and
     ``dropped`` counts rows without a target. ``group``, ``time`` and ``split`` (words) are (rows,) where rows are split
-    by them.
+    by them. ``weight`` (rows,), of a column ``weight_name``, is how much each counts; None where all count alike.
     """
 
     features: np.ndarray
@@ -57,6 +57,8 @@ class Table:
     group: np.ndarray | None = None
     time: np.ndarray | None = None
     split: np.ndarray | None = None
+    weight: np.ndarray | None = None
+    weight_name: str | None = None
 
     def __post_init__(self) -> None:
         if len(self.target) < 2:
@@ -82,3 +84,11 @@ class Table:
         for start in range(0, len(rows), _CHUNK):
             chosen = rows[start : start + _CHUNK]
             yield self.features[chosen], self.target[chosen]
+
+
+def variance(values: np.ndarray, weights: np.ndarray | None) -> float:
+    """The variance of values (rows,), in their unit squared; ``weights`` (rows,) say how much each counts."""
+    values = values.astype(np.float64)
+    if weights is None:
+        return float(values.var())
+    return float(np.average((values - np.average(values, weights=weights)) ** 2, weights=weights))

@@ -64,6 +64,8 @@ def _data(subject: Subject) -> Iterator[str]:
     how = f"{cfg.folds} folds" if cfg.get("folds") and cfg.get("fold") is None else f"seed {cfg.seed}"
     keys = [f"data.{role}={cfg.data[role]}" for role in ("group", "time", "split") if cfg.data.get(role)]
     yield f"- split by {', '.join([how, *keys])}"
+    if weight := cfg.data.get("weight"):
+        yield f"- rows weighed by {_code(weight)}, in training and in every figure"
 
 
 def _columns(subject: Subject) -> Iterator[str]:

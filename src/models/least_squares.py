@@ -31,24 +31,34 @@ class Line:
         return named | {"intercept": self.intercept}
 
 
-def least_squares(chunks: Chunks) -> tuple[Line, float, float]:
-    """Ordinary least squares with intercept: the line, its mean squared error and its r2.
+def least_squares(chunks: Chunks, weights: np.ndarray | None = None) -> tuple[Line, float, float]:
+    """Least squares with intercept: the line, its mean squared error and its r2.
 
     ``chunks`` gives the rows anew at each call, as pairs of (rows, features) and (rows,). Columns are
     centred, then reduced chunk by chunk to one triangular factor (Golub and Van Loan, Matrix
-    Computations, §5.2), so that memory does not grow with the rows.
+    Computations, §5.2), so that memory does not grow with the rows. ``weights`` (rows,), 1 in the mean, are how much
+    each row counts, None for all alike.
     """
     total, count = np.zeros(1), 0
     for features, target in chunks():
-        total = total + np.append(features.sum(axis=0, dtype=np.float64), target.sum(dtype=np.float64))
+        if weights is None:
+            sums = np.append(features.sum(axis=0, dtype=np.float64), target.sum(dtype=np.float64))
+        else:
+            own = weights[count : count + len(target)]
+            sums = own @ np.column_stack([features, target]).astype(np.float64)
+        total = total + sums
         count += len(target)
     means = total / count
     width = len(means) - 1
     factor = np.empty((0, width + 1))
+    done = 0
     with one_thread():
         for features, target in chunks():
-            block = np.column_stack([features, target]).astype(np.float64)
-            factor = np.asarray(np.linalg.qr(np.vstack([factor, block - means]), mode="r"))
+            block = np.column_stack([features, target]).astype(np.float64) - means
+            if weights is not None:
+                block *= np.sqrt(weights[done : done + len(target), None])
+            factor = np.asarray(np.linalg.qr(np.vstack([factor, block]), mode="r"))
+            done += len(target)
         slopes = np.linalg.lstsq(factor[:, :width], factor[:, width], rcond=None)[0]
     residual = factor[:, width] - factor[:, :width] @ slopes
     variance = float(factor[:, width] @ factor[:, width]) / count
@@ -57,12 +67,14 @@ def least_squares(chunks: Chunks) -> tuple[Line, float, float]:
     return line, mse, 1 - mse / variance if variance else float("nan")
 
 
-def largest_stable_lr(features: np.ndarray, momentum: float = 0.0) -> float:
+def largest_stable_lr(features: np.ndarray, momentum: float = 0.0, weights: np.ndarray | None = None) -> float:
     """The learning rate above which full-batch gradient descent on mean squared error diverges.
 
     2 (1 + momentum) / λ, λ the largest eigenvalue of the loss's Hessian 2/rows · [x 1]ᵀ[x 1]
-    (Goh, Why Momentum Really Works, 2017). Infinite for a loss without curvature.
+    (Goh, Why Momentum Really Works, 2017). Infinite for a loss without curvature. ``weights`` as in ``least_squares``.
     """
     rows = np.column_stack([features.astype(np.float64), np.ones(len(features))])
+    if weights is not None:
+        rows *= np.sqrt(weights)[:, None]
     curvature = float(np.linalg.eigvalsh(2 / len(rows) * rows.T @ rows)[-1])
     return 2 * (1 + momentum) / curvature if curvature else float("inf")

@@ -12,7 +12,9 @@ _ENOUGH = 2  # penalties in a row that are no better end the search
 
 # Numbers (rows, numbers) and codes (rows, codes), from 0, which is no column of the line, to below the entries.
 Features = tuple[np.ndarray, np.ndarray]
-Rows = tuple[Features, np.ndarray]  # with a target (rows,)
+Rows = tuple[
+    Features, np.ndarray, np.ndarray | None
+]  # with a target and weights (rows,), 1 in the mean; None: all alike
 
 
 @dataclass(frozen=True)
@@ -40,14 +42,19 @@ def ridge(train: Rows, entries: int, val: Rows | None = None) -> tuple[RidgeLine
         entries: different codes of all columns together.
         val: what chooses.
     """
-    features, target = train
+    features, target, shares = train
+    rows = np.ones(len(target)) if shares is None else shares
     numbers, size = features[0], features[0].shape[1] + entries
-    squares = (numbers**2).sum(axis=0) - len(target) * numbers.mean(axis=0) ** 2
-    counts = _transposed(np.ones(len(target)), features, entries)[numbers.shape[1] :]
-    diagonal, right = np.append(squares, counts), _transposed(target - target.mean(), features, entries)
+
+    def centred(values: np.ndarray) -> np.ndarray:
+        return rows * (values - np.average(values, weights=shares))
+
+    squares = rows @ numbers**2 - len(target) * np.average(numbers, axis=0, weights=shares) ** 2
+    counts = _transposed(rows, features, entries)[numbers.shape[1] :]
+    diagonal, right = np.append(squares, counts), _transposed(centred(target), features, entries)
 
     def fitted(weights: np.ndarray) -> RidgeLine:
-        intercept = target.mean() - _times(weights, features).mean()
+        intercept = np.average(target - _times(weights, features), weights=shares)
         slopes, values = np.split(weights, [numbers.shape[1]])
         return RidgeLine(slopes, values, float(intercept))
 
@@ -56,13 +63,12 @@ def ridge(train: Rows, entries: int, val: Rows | None = None) -> tuple[RidgeLine
         for penalty in _PENALTIES if val else [1.0]:
 
             def normal(weights: np.ndarray, penalty: float = penalty) -> np.ndarray:
-                product = _times(weights, features)
-                return _transposed(product - product.mean(), features, entries) + penalty * weights
+                return _transposed(centred(_times(weights, features)), features, entries) + penalty * weights
 
             scaled = LinearOperator((size, size), lambda v, p=penalty: v / (diagonal + p))
             weights, _ = cg(LinearOperator((size, size), normal), right, weights, rtol=1e-10, maxiter=500, M=scaled)
-            line, (judged, wanted) = fitted(weights), val or train
-            error = float(np.mean((line(judged) - wanted) ** 2))
+            line, (judged, wanted, heavy) = fitted(weights), val or train
+            error = float(np.average((line(judged) - wanted) ** 2, weights=heavy))
             rises = 0 if error < least else rises + 1
             if error < least:
                 best, least = line, error

@@ -12,7 +12,7 @@ from src.models.embedding import Embedded, Hide, Lookup
 from src.models.numeric import fit_bins
 
 if TYPE_CHECKING:
-    from src.models.ridge import Rows as RidgeRows
+    from src.models.ridge import Features
 
 CLIP = 3.0  # numbers that the net sees stay within ± 3 (RealMLP's smooth clip, Holzmüller et al. 2024)
 _WIDER = 0.8  # of the clipped line's error, below which numbers are taken as they are: one far off may ruin a test
@@ -62,12 +62,19 @@ class Straight(nn.Module):
         return found if self.training else found.clamp(self.range[..., :1], self.range[..., 1:])
 
     @torch.no_grad()
-    def start(self, train: Rows, val: Rows | None, levels: Sequence[float] = (0.5,)) -> None:
+    def start(
+        self,
+        train: Rows,
+        val: Rows | None,
+        levels: Sequence[float] = (0.5,),
+        weights: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
+    ) -> None:
         """Puts the line at ridge regression's, and the net's last layer at zero.
 
         The penalty, and whether the line sees clipped numbers, is what has the least error on the validation rows;
         without any the penalty is 1 and numbers are clipped. Of several outputs each starts as far from the line as
-        that quantile of the training rows is, for which ``levels`` are.
+        that quantile of the training rows is, for which ``levels`` are. ``weights`` are how much the rows of both
+        count, (rows,), 1 in the mean; None for all alike.
         """
         from src.models.ridge import ridge  # whose library most runs do without
 
@@ -76,10 +83,12 @@ class Straight(nn.Module):
             part.zero_()
         fit_bins(self.net, self._near(train[0][:, : self.numbers]))
         entries = 0 if self.values is None else self.values.num_embeddings
-        line, least = ridge(self._rows(train, False), entries, val and self._rows(val, False))
+        heavy, heavy_val = weights
+        narrow = val and (*self._rows(val, False), heavy_val)
+        line, least = ridge((*self._rows(train, False), heavy), entries, narrow)
         self.wide.zero_()
         if val is not None:
-            wide, error = ridge(self._rows(train, True), entries, self._rows(val, True))
+            wide, error = ridge((*self._rows(train, True), heavy), entries, (*self._rows(val, True), heavy_val))
             if error < _WIDER * least:
                 line = wide
                 self.wide.fill_(1)
@@ -87,7 +96,7 @@ class Straight(nn.Module):
         self.range.copy_(torch.stack([low, high])[None] + (high - low) * torch.tensor([[-_BEYOND, _BEYOND]]))
         if len(levels) > 1:
             seen, target = self._rows(train, bool(self.wide))
-            last.bias.copy_(torch.from_numpy(np.quantile(target - line(seen), levels)))
+            last.bias.copy_(torch.from_numpy(_quantiles(target - line(seen), levels, heavy)))
         self.line.weight.copy_(torch.from_numpy(line.slopes)[None])
         self.line.bias.fill_(line.intercept)
         if self.values is not None and self.hide is not None:
@@ -103,9 +112,19 @@ class Straight(nn.Module):
         """Numbers as the net sees them."""
         return numbers / (1 + (numbers / CLIP).square()).sqrt()
 
-    def _rows(self, rows: Rows, wide: bool) -> "RidgeRows":
+    def _rows(self, rows: Rows, wide: bool) -> "tuple[Features, np.ndarray]":
         """What the line sees of rows."""
         features, target = rows
         numbers = features[:, : self.numbers].double()
         numbers = numbers if wide else self._near(numbers)
         return (numbers.numpy(), features[:, self.numbers :].long().numpy()), target[:, 0].double().numpy()
+
+
+def _quantiles(values: np.ndarray, levels: Sequence[float], weights: np.ndarray | None) -> np.ndarray:
+    """Quantiles of values (rows,), between two by a straight line; with equal weights NumPy's own."""
+    if weights is None:
+        return np.quantile(values, levels)
+    values, weights = values[weights > 0], weights[weights > 0]
+    order = np.argsort(values)
+    middle = weights[order].cumsum() - weights[order] / 2
+    return np.interp(levels, (middle - middle[0]) / max(middle[-1] - middle[0], np.finfo(float).tiny), values[order])

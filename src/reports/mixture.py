@@ -36,8 +36,9 @@ def mixture(sweep: Path, rows: Sequence[Row], best: Winner) -> list[str]:
 
     metric, folder = rows[0].names[0].partition("/")[2], RunFolder(sweep / MIXTURE)
     try:
-        names, predictions, target, fold = _left_out(sweep, rows[:_LIBRARY], best.cfg)
-        often = selection.greedy(predictions, target, metric).tolist()
+        names, predictions, first = _left_out(sweep, rows[:_LIBRARY], best.cfg)
+        target, weights = first["target"], first.get("weight")
+        often = selection.greedy(predictions, target, metric, weights).tolist()
         chosen = sorted((place for place, number in enumerate(often) if number), key=lambda place: -often[place])
         if len(chosen) < 2:
             selection.remove(folder)
@@ -45,16 +46,15 @@ def mixture(sweep: Path, rows: Sequence[Row], best: Winner) -> list[str]:
             return [said] if len(names) > 1 else []
         runs = {names[place]: RunFolder(sweep / names[place]) for place in chosen}
         found = selection.write(folder, runs, [often[place] for place in chosen], best.cfg, best.table)
-        return [_said(found, rows[0], selection.crossed(predictions, target, fold, metric))]
+        crossed = selection.crossed(predictions, target, first["fold"], metric, weights)
+        return [_said(found, rows[0], crossed)]
     except UserError as error:
         log.info("no ensemble of runs: %s", error)
         return []
 
 
-def _left_out(
-    sweep: Path, rows: Sequence[Row], cfg: "Config"
-) -> "tuple[list[str], np.ndarray, np.ndarray, np.ndarray]":
-    """Names of the runs that have the best one's folds, their predictions (runs, rows), target and fold (rows,)."""
+def _left_out(sweep: Path, rows: Sequence[Row], cfg: "Config") -> "tuple[list[str], np.ndarray, dict[str, np.ndarray]]":
+    """Names of the runs that have the best one's folds, their predictions (runs, rows), and the first one's columns."""
     import numpy as np
 
     from src.runs.interval import read_out_of_fold
@@ -72,7 +72,7 @@ def _left_out(
     same = {name: each for name, each in found.items() if all(map(np.array_equal, _key(each), _key(first)))}
     if not same:
         raise UserError(f"{sweep}: has no predictions_oof.csv")
-    return list(same), np.stack([each["prediction"] for each in same.values()]), first["target"], first["fold"]
+    return list(same), np.stack([each["prediction"] for each in same.values()]), first
 
 
 def _key(columns: "dict[str, np.ndarray]") -> "tuple[np.ndarray, ...]":

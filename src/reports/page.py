@@ -177,7 +177,8 @@ def interval_note(name: str, judged: Judged | None) -> str:
     from src.reports.uncertainty import LEVEL, interval
 
     some = slice(None, None, max(1, len(judged.rows) // 2000))
-    low, high = interval(judged.residual[some], judged.target[some], metric)
+    weights = None if judged.weights is None else judged.weights[some]
+    low, high = interval(judged.residual[some], judged.target[some], metric, weights)
     return f"{LEVEL:.0%} interval {number(low)} to {number(high)}, of {len(judged.rows):,} rows"
 
 

@@ -11,18 +11,30 @@ FEW, MANY = 200, 5000
 LEVEL = 0.95
 
 
-def interval(errors: np.ndarray, target: np.ndarray, metric: str) -> tuple[float, float]:
+def interval(
+    errors: np.ndarray, target: np.ndarray, metric: str, weights: np.ndarray | None = None
+) -> tuple[float, float]:
     """Where a figure may lie, had other rows like these judged it: the percentile bootstrap (Efron, 1979).
 
     Args:
         errors, target: of the rows, (rows,), in the target's unit.
         metric: a name of ``METRICS``.
+        weights: how much each row counts, (rows,); None for 1.
     """
     import torch
 
     drawn = np.random.default_rng(0).integers(len(errors), size=(_DRAWS, len(errors)))
-    found, variance = METRICS[metric], torch.from_numpy(target[drawn].var(axis=1))
-    values = found.value(found.part(torch.from_numpy(errors[drawn])), len(errors), variance).numpy()
+    found = METRICS[metric]
+    if weights is None:
+        spread, weight, total = target[drawn].var(axis=1), None, torch.tensor(len(errors))
+    else:
+        heavy = weights[drawn]
+        share = heavy / np.maximum(heavy.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+        mean = (share * target[drawn]).sum(axis=1, keepdims=True)
+        spread = (share * (target[drawn] - mean) ** 2).sum(axis=1)
+        weight, total = torch.from_numpy(heavy), torch.from_numpy(heavy.sum(axis=1))
+    part = found.part(torch.from_numpy(errors[drawn]), weight)
+    values = found.value(part, total, torch.from_numpy(spread)).numpy()
     low, high = np.nanquantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
 

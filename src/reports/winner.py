@@ -128,15 +128,17 @@ def _uncertainty(folder: RunFolder, cfg: "Config", table: "Table", best: Row, of
         same = cfg.data.get("split_seed") is not None and split != "oof"
         rows = best.splits[split] if same else None
         return [of_seeds(best.names[0], best.average, best.spread, best.seeds, rows)]
-    predicted, target = _judged(folder, cfg, table, split)
+    predicted, target, weights = _judged(folder, cfg, table, split)
     splits = best.splits
     most = splits["train"] + splits.get("val", 0) if split == "val" else len(target)
-    bounds = interval(predicted - target, target, metric)
+    bounds = interval(predicted - target, target, metric, weights)
     return [sentence(best.folder, best.names[0], best.values[0], bounds, len(target), most, of)]
 
 
-def _judged(folder: RunFolder, cfg: "Config", table: "Table", split: str) -> "tuple[np.ndarray, np.ndarray]":
-    """Predictions and target of the rows by which a run was chosen, (rows,)."""
+def _judged(
+    folder: RunFolder, cfg: "Config", table: "Table", split: str
+) -> "tuple[np.ndarray, np.ndarray, np.ndarray | None]":
+    """Predictions, target and, where rows are weighed, weights of the rows by which a run was chosen, (rows,)."""
     import numpy as np
 
     from src.config import build
@@ -145,10 +147,10 @@ def _judged(folder: RunFolder, cfg: "Config", table: "Table", split: str) -> "tu
 
     if split == "oof":
         columns = read_out_of_fold(folder.path / "predictions_oof.csv")
-        return columns["prediction"], columns["target"]
+        return columns["prediction"], columns["target"], columns.get("weight")
     predictor = load_one(folder, load_config(folder, ("model",)), "best")
     part = build.partition(cfg, table)
     part.use(predictor.encoder)
     pairs = [(predictor(features), target.astype(np.float64)) for features, target in part.chunks(split)]
     predicted, target = (np.concatenate(column) for column in zip(*pairs, strict=True))
-    return predicted, target
+    return predicted, target, part.weights(split)

@@ -19,11 +19,16 @@ _BINS = 254  # values of a category that boosting tells apart; the rarest of mor
 
 
 def _mean(part: "Partition", target: np.ndarray) -> Predict:
-    return lambda features: np.full(len(features), target.mean())
+    mean = np.average(target, weights=part.weights("train"))
+    return lambda features: np.full(len(features), mean)
 
 
 def _least_squares(part: "Partition", target: np.ndarray) -> Predict | None:
-    return None if is_wide(part) else on_design(part, least_squares(partial(part.design, "train"))[0])
+    return (
+        None
+        if is_wide(part)
+        else on_design(part, least_squares(partial(part.design, "train"), part.weights("train"))[0])
+    )
 
 
 def _ridge(part: "Partition", target: np.ndarray) -> Predict:
@@ -36,7 +41,12 @@ def _ridge(part: "Partition", target: np.ndarray) -> Predict:
     # Leave-one-out chooses the penalty, which is in closed form (Golub, Heath and Wahba, 1979).
     model = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-3, 4, 15)))
     design = np.concatenate([features for features, _ in part.design("train")]).astype(np.float64)
-    model.fit(design, target)
+    if (weights := part.weights("train")) is None:
+        model.fit(design, target)
+    else:
+        counts = weights > 0  # to leave one out that weighs nothing is no number
+        own = weights[counts]
+        model.fit(design[counts], target[counts], standardscaler__sample_weight=own, ridgecv__sample_weight=own)
     return on_design(part, model.predict)
 
 
@@ -50,7 +60,7 @@ def _wide_ridge(part: "Partition", target: np.ndarray) -> Predict:
         return encoded[:, :numbers], encoded[:, numbers:].astype(np.int64)
 
     features = np.concatenate([features for features, _ in part.chunks("train")])
-    line, _ = ridge((split(features), target), encoder.shape.entries)
+    line, _ = ridge((*(split(features), target), part.weights("train")), encoder.shape.entries)
     return lambda raw: line(split(raw))
 
 
@@ -86,7 +96,7 @@ def _boosting(part: "Partition", target: np.ndarray) -> Predict:
         return found
 
     model = HistGradientBoostingRegressor(categorical_features=words if words.any() else None, random_state=0)
-    model.fit(binned(features), target)
+    model.fit(binned(features), target, sample_weight=part.weights("train"))
     return lambda raw: model.predict(binned(raw))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from src.config import build
 from src.config.values import Config, Values
 from src.data.cells import harmless
-from src.data.table import Column, Table
+from src.data.table import Column, Table, variance
 from src.runs.baselines import fitted
 from src.runs.interval import half_width
 from src.training.task import METRICS, figures
@@ -97,20 +97,23 @@ class Judged:
 
     ``figures`` are those of the ensemble by SPLIT/METRIC: of folds ``oof`` is over the rows that each did not see, and
     ``train`` and ``val`` are means over the members; ``deviations`` are theirs from member to member. ``out_of_fold``
-    has a line (row, fold, target, prediction) for each row that is not of the test, as columns. ``errors`` (rows,) are
-    absolute ones of the ensemble on the test rows.
+    has a line (row, fold, target, prediction) for each row that is not of the test, as columns, and what it weighs
+    where rows are weighed. ``errors`` (rows,) are absolute ones of the ensemble on the test rows, which ``weights`` say
+    how much each counts.
     """
 
     figures: dict[str, float]
     deviations: dict[str, float]
     errors: np.ndarray
     out_of_fold: dict[str, np.ndarray]
+    weights: np.ndarray | None = None
 
     def interval(self, level: float) -> dict[str, float]:
         """Its half width, and which share of the test rows it holds, where there are such rows."""
         half = half_width(self.out_of_fold, level)
         found = {"level": level, "half_width": half}
-        return found | ({"coverage": float(np.mean(self.errors <= half))} if len(self.errors) else {})
+        inside = self.errors <= half
+        return found | ({"coverage": float(np.average(inside, weights=self.weights))} if len(inside) else {})
 
 
 def judge(predicts: "Sequence[Predict]", parts: "Sequence[Partition]", folds: bool) -> Judged:
@@ -127,7 +130,7 @@ def judge(predicts: "Sequence[Predict]", parts: "Sequence[Partition]", folds: bo
         own: dict[str, float] = {}
         for name in (split for split in part.splits() if split != "test"):
             pairs = [(predict(features), target) for features, target in part.chunks(name)]
-            own |= {f"{name}/{metric}": value for metric, value in figures(pairs, part.variance(name)).items()}
+            own |= _named(name, figures(pairs, part.variance(name), part.weights(name)))
             if name == "val" and folds:
                 predicted, target = (np.concatenate(column) for column in zip(*pairs, strict=True))
                 lines.append((part.rows[name], np.full(len(target), place), target, predicted))
@@ -139,16 +142,25 @@ def judge(predicts: "Sequence[Predict]", parts: "Sequence[Partition]", folds: bo
         rows, fold, target, predicted = (np.concatenate(column) for column in zip(*lines, strict=True))
         order = np.argsort(rows, kind="stable")
         columns = {"row": rows[order], "fold": fold[order], "target": target[order], "prediction": predicted[order]}
-        found |= _named("oof", figures([(predicted, target)], float(target.astype(np.float64).var())))
+        weights = parts[0].table.weight
+        if weights is not None:
+            columns["weight"] = weights[columns["row"]].astype(np.float64)
+        found |= _named("oof", out_of_fold_figures(columns))
     errors = np.empty(0)
     if "test" in parts[0].splits():
         pairs = []
         for chunks in zip(*(part.chunks("test") for part in parts), strict=True):  # recoded for each member
             guesses = [predict(features) for predict, (features, _) in zip(predicts, chunks, strict=True)]
             pairs.append((np.mean(guesses, axis=0), chunks[0][1]))
-        found |= _named("test", figures(pairs, parts[0].variance("test")))
+        found |= _named("test", figures(pairs, parts[0].variance("test"), parts[0].weights("test")))
         errors = np.concatenate([np.abs(predicted - target) for predicted, target in pairs])
-    return Judged(found, deviations, errors, columns)
+    return Judged(found, deviations, errors, columns, parts[0].weights("test"))
+
+
+def out_of_fold_figures(columns: dict[str, np.ndarray]) -> dict[str, float]:
+    """Every metric of the columns of predictions_oof.csv."""
+    target, weights = columns["target"], columns.get("weight")
+    return figures([(columns["prediction"], target)], variance(target, weights), weights)
 
 
 def baselines(parts: "Sequence[Partition]", folds: bool, names: Sequence[str]) -> dict[str, dict[str, float]]:
@@ -165,7 +177,8 @@ def write_out_of_fold(path: Path, columns: dict[str, np.ndarray], target: str) -
     """predictions_oof.csv: a line for each row that some model did not see, counted from 0 without the header."""
     with path.open("w", encoding="utf-8", newline="") as file:
         lines = csv.writer(file, lineterminator="\n")
-        lines.writerow(["row", "fold", harmless(target), harmless(f"{target}_predicted")])
+        weight = ["weight"] if "weight" in columns else []
+        lines.writerow(["row", "fold", harmless(target), harmless(f"{target}_predicted"), *weight])
         lines.writerows(zip(*(columns[name].tolist() for name in columns), strict=True))
 
 

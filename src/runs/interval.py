@@ -45,21 +45,30 @@ def half_width(columns: dict[str, np.ndarray], level: float) -> float:
     """How far to each side of a prediction an interval goes that holds the target in ``level`` of the cases.
 
     The quantile of the out-of-fold errors, as large as finitely many of them need (cross-conformal: Vovk, 2015).
-    Infinite where they are too few for the level.
+    Infinite where they are too few for the level. Weighed rows count by their weights, and the next one as their mean
+    (Tibshirani et al., 2019).
     """
-    errors = np.sort(np.abs(columns["prediction"] - columns["target"]))
+    errors = np.abs(columns["prediction"] - columns["target"])
+    if "weight" in columns:
+        order = np.argsort(errors, kind="stable")
+        share = columns["weight"][order].cumsum() / columns["weight"].sum()
+        place = int((share < level * (1 + 1 / len(errors)) - 1e-12).sum())
+        return float(errors[order][place]) if place < len(errors) else float("inf")
+    errors = np.sort(errors)
     place = int(np.ceil((len(errors) + 1) * level))
     return float(errors[place - 1]) if place <= len(errors) else float("inf")
 
 
 def read_out_of_fold(path: Path) -> dict[str, np.ndarray]:
-    """The columns of predictions_oof.csv.
+    """The columns of predictions_oof.csv: row, fold, target, prediction, and weight where rows are weighed.
 
     Raises:
         UserError: the run has no such file, or it is damaged.
     """
     try:
-        lines = np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2, usecols=(-4, -3, -2, -1))
+        lines = np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2)
+        if lines.shape[1] not in (4, 5):
+            raise ValueError(f"{lines.shape[1]} columns, expected 4 or 5")
     except FileNotFoundError:
         raise UserError(
             f"{path.parent}: an interval needs rows that no model saw, which a run with folds=5 has, "
@@ -67,4 +76,4 @@ def read_out_of_fold(path: Path) -> dict[str, np.ndarray]:
         ) from None
     except (OSError, ValueError, IndexError) as error:
         raise UserError(f"{path}: cannot be read ({first_line(error)})") from None
-    return dict(zip(("row", "fold", "target", "prediction"), lines.T, strict=True))
+    return dict(zip(("row", "fold", "target", "prediction", "weight"), lines.T, strict=False))

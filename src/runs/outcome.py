@@ -45,7 +45,7 @@ class Reference:
     @cached_property
     def line(self) -> tuple[Line, float, float]:
         """Least squares of what the encoder makes of the rows: the line, its mean squared error and its r2."""
-        return least_squares(partial(self.part.design, "train"))
+        return least_squares(partial(self.part.design, "train"), self.part.weights("train"))
 
     @cached_property
     def described(self) -> dict[str, float]:
@@ -76,7 +76,9 @@ class Reference:
             "features": table.feature_names,
             "target": table.target_name,
             "sha256": table.sha256,
-        } | ({"left_out": dict(table.left_out)} if table.left_out else {})
+        } | {
+            name: value for name, value in (("weight", table.weight_name), ("left_out", dict(table.left_out))) if value
+        }
 
 
 @dataclass
@@ -179,11 +181,11 @@ def outcome(predictor: Predictor, part: Partition) -> dict[str, Any]:
 
 def _coverage(predictor: Predictor, part: Partition, split: str) -> float:
     """Which share of a part's targets lies between the outermost quantiles."""
-    inside = 0
+    inside = []
     for features, target in part.chunks(split):
         found = predictor.quantiles(features)
-        inside += int(((found.min(axis=1) <= target) & (target <= found.max(axis=1))).sum())
-    return inside / len(part.rows[split])
+        inside.append((found.min(axis=1) <= target) & (target <= found.max(axis=1)))
+    return float(np.average(np.concatenate(inside), weights=part.weights(split)))
 
 
 def advice(cfg: Config, part: Partition) -> str:
@@ -199,7 +201,7 @@ def advice(cfg: Config, part: Partition) -> str:
         and not optimizer.nesterov
         and not optimizer.weight_decay
     ):
-        largest = largest_stable_lr(part.encoded("train")[0].numpy(), optimizer.momentum)
+        largest = largest_stable_lr(part.encoded("train")[0].numpy(), optimizer.momentum, part.weights("train"))
         said += f"; the largest stable learning rate of this data is {largest:.5f}"
     return said
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from src.config.objective import objective
 from src.config.values import Config
+from src.data.table import variance
 from src.errors import UserError
 from src.runs import ensemble
 from src.runs.folder import RunFolder
@@ -26,7 +27,7 @@ _START, _ROUNDS = 10, 40  # runs that the mixture begins with at most, and runs 
 _LEAST = 1e-9  # of what a mixture costs: less is rounding, and no gain
 
 
-def greedy(predictions: np.ndarray, target: np.ndarray, metric: str) -> np.ndarray:
+def greedy(predictions: np.ndarray, target: np.ndarray, metric: str, weights: np.ndarray | None = None) -> np.ndarray:
     """How often each run is in the mixture, (runs,): ensemble selection (Caruana et al., 2004).
 
     From the best runs, as many as together are best, on: in each round the run whose addition helps most is added,
@@ -36,10 +37,11 @@ def greedy(predictions: np.ndarray, target: np.ndarray, metric: str) -> np.ndarr
         predictions: of rows that no model of its run saw, (runs, rows).
         target: (rows,).
         metric: what is to be good, a name of ``METRICS``.
+        weights: how much each row counts, (rows,); None for 1.
     """
 
     def costs(mixtures: np.ndarray) -> np.ndarray:
-        return _costs(mixtures, target, metric)
+        return _costs(mixtures, target, metric, weights)
 
     order = np.argsort(costs(predictions), kind="stable")[:_START]
     sums = predictions[order].cumsum(axis=0)
@@ -58,31 +60,36 @@ def greedy(predictions: np.ndarray, target: np.ndarray, metric: str) -> np.ndarr
     return best
 
 
-def crossed(predictions: np.ndarray, target: np.ndarray, fold: np.ndarray, metric: str) -> tuple[float, float]:
+def crossed(
+    predictions: np.ndarray, target: np.ndarray, fold: np.ndarray, metric: str, weights: np.ndarray | None = None
+) -> tuple[float, float]:
     """The figures of a mixture, and of the best single run, on rows that chose neither.
 
     For each fold both are chosen by the other folds and judged by it.
 
     Args:
-        predictions, target, metric: see ``greedy``.
+        predictions, target, metric, weights: see ``greedy``.
         fold: of each row, (rows,).
     """
     mixed, single = np.empty_like(target), np.empty_like(target)
     for place in np.unique(fold):
         own, others = fold == place, fold != place
-        often = greedy(predictions[:, others], target[others], metric)
+        seen = target[others], metric, None if weights is None else weights[others]
+        often = greedy(predictions[:, others], *seen)
         mixed[own] = often @ predictions[:, own] / often.sum()
-        single[own] = predictions[_costs(predictions[:, others], target[others], metric).argmin(), own]
-    variance = float(target.var())
-    both = (figures([(found, target)], variance)[metric] for found in (mixed, single))
+        single[own] = predictions[_costs(predictions[:, others], *seen).argmin(), own]
+    spread = variance(target, weights)
+    both = (figures([(found, target)], spread, weights)[metric] for found in (mixed, single))
     return next(both), next(both)
 
 
-def _costs(predictions: np.ndarray, target: np.ndarray, metric: str) -> np.ndarray:
+def _costs(predictions: np.ndarray, target: np.ndarray, metric: str, weights: np.ndarray | None) -> np.ndarray:
     import torch
 
     found, errors = METRICS[metric], torch.from_numpy(predictions - target)
-    values = found.value(found.part(errors), len(target), float(target.var())).numpy()
+    weight = None if weights is None else torch.from_numpy(weights)
+    total = len(target) if weights is None else weights.sum()
+    values = found.value(found.part(errors, weight), total, variance(target, weights)).numpy()
     return np.nan_to_num(-values if larger_is_better(metric) else values, nan=np.inf)
 
 

@@ -68,17 +68,17 @@ class Epochs:
         self.members.net.eval()
         tally = Tally()
         with torch.no_grad():
-            for features, target, mask in self._validation:
-                self.add(tally, self.members.forward(features), target, mask)
+            for features, target, weight in self._validation:
+                self.add(tally, self.members.forward(features), target, weight)
         self.members.net.train()
         return self.figures(tally)
 
-    def add(self, tally: Tally, prediction: Tensor, target: Tensor, mask: Tensor | None = None) -> None:
-        """Adds encoded predictions and targets (…, rows, 1) to a tally in the target's unit."""
+    def add(self, tally: Tally, prediction: Tensor, target: Tensor, weight: Tensor | None = None) -> None:
+        """Adds encoded predictions and targets (…, rows, 1) to a tally in the target's unit; ``weight`` as there."""
         error = (prediction - target)[..., 0].double() * self._scale
         if self._decode is not None:
             error = self._decode(prediction[..., 0]) - self._decode(target[..., 0])
-        tally.add(error if mask is None else error * mask, None if mask is None else mask.sum(-1))
+        tally.add(error, weight)
 
     def figures(self, tally: Tally) -> dict[str, np.ndarray]:
         """A tally's figures (present,) by name, on the host."""
@@ -95,7 +95,7 @@ class Epochs:
             figures: of validation, where it was due.
         """
         history, scheduler, self.whole = self.history, self.scheduler, whole
-        loss, losses = self._mean_loss()
+        loss, losses = self._mean_loss(epoch)
         own = self._own_steps(epoch, step) if self.data.gather.ragged else step
         sound = loss <= self._bound  # neither infinite nor nan is
         if not sound.all():
@@ -161,8 +161,8 @@ class Epochs:
         self._bound = np.array([min(bounds[id(part), id(loss)], largest) for part, loss in pairs])
         self._nothing = dict.fromkeys((f"val/{name}" for name in METRICS), np.full(len(parts), np.nan))
 
-    def _mean_loss(self) -> tuple[np.ndarray, np.ndarray]:
-        """The mean (present,) of the epoch's batch losses, weighted by rows, and the losses (steps, present)."""
+    def _mean_loss(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """The mean (present,) of the batch losses, weighted by what was in them, and the losses (steps, present)."""
         held, steps = self.losses.copy(), len(self.losses)
         self.losses.clear()
         if isinstance(held[0], float):
@@ -172,9 +172,10 @@ class Epochs:
             losses = torch.tensor(held, dtype=torch.float64).view(steps, 1)
         else:
             losses = torch.stack(held).double().cpu().view(steps, -1)
-        counts = self._counts[:steps]
+        gather = self.data.gather
+        counts = (gather.step_weights(epoch) if gather.weighed else self._counts)[:steps]
         weighted = losses * counts if counts.shape[1] == 1 else torch.where(counts > 0, losses * counts, 0.0)
-        return (weighted.sum(0) / counts.sum(0)).numpy(), losses.numpy()
+        return (weighted.sum(0) / counts.sum(0).clamp(min=torch.finfo(torch.float64).tiny)).numpy(), losses.numpy()
 
     def _own_steps(self, epoch: int, step: int) -> np.ndarray:
         """Optimizer steps of each member, where their epochs have different numbers of them."""

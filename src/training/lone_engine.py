@@ -55,13 +55,15 @@ class LoneEngine(Plain):
         """One optimizer step with as little around it as the mathematics allows."""
         optimizer: Any = self.trainer.optimizers[0]
         parameters = [p for p in self.net.parameters() if p.requires_grad]
+        weighed_loss = self._loss
         forward, loss_of, bare = self.net, self.loss.forward, bare_step(optimizer)
         scheduler, clip, losses = epochs.scheduler, self._clip, epochs.losses
         # A small tensor kept between large ones that are freed keeps their memory from the next step.
         read: Callable[[Tensor], Tensor | float] = Tensor.item if self.device.type == "cpu" else Tensor.detach
 
         def step(features: Tensor, target: Tensor, share: Tensor | None) -> None:
-            loss = loss_of(forward(features), target)
+            found = forward(features)
+            loss = loss_of(found, target) if share is None else weighed_loss(found, target, share)
             for parameter in parameters:
                 parameter.grad = None
             loss.backward()

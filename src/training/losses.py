@@ -1,15 +1,53 @@
 """Losses with a member axis: one number for each member, whatever the loss."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from src.errors import first_line
+from src.errors import UserError, first_line
 from src.training.stack import Alone
+
+Rows = Callable[[Tensor, Tensor], Tensor]  # prediction and target, (…, rows, outputs), to a loss of that shape
+
+
+def rows_of(loss: nn.Module) -> Rows | None:
+    """The loss of each row whose mean a loss is; None where it is not known for one."""
+    if isinstance(loss, OfEach):
+        return loss.by_rows()
+    if getattr(loss, "reduction", None) != "mean":
+        return None
+    found = copy.copy(loss)
+    found.reduction = "none"  # type: ignore[assignment]
+    return found
+
+
+def check_weighable(loss: nn.Module) -> None:
+    """Holds the mean of a loss's rows against the loss.
+
+    Raises:
+        UserError: it says nothing of rows, or something else.
+    """
+    prediction, target = torch.randn(2, 8, 1, generator=torch.Generator().manual_seed(0)).unbind()
+    by_rows = rows_of(loss)
+    try:
+        found = by_rows and by_rows(prediction, target)
+        if found is not None and found.shape[0] == 8 and torch.allclose(found.mean(), loss(prediction, target)):
+            return
+    except Exception:  # whatever code that nobody here knows may raise
+        pass
+    name = type(loss.loss if isinstance(loss, OfEach) else loss).__name__
+    raise UserError(
+        f"data.weight needs a loss that is a mean over rows and takes reduction=none, which {name} does not"
+    )
+
+
+def weighed(by_rows: Rows, prediction: Tensor, target: Tensor, share: Tensor) -> Tensor:
+    """The mean (…) of the losses of rows, each of which counts its share, (…, rows, 1)."""
+    return (by_rows(prediction, target) * share).sum(-2).mean(-1)
 
 
 class OfEach(nn.Module):
@@ -32,6 +70,14 @@ class OfEach(nn.Module):
             target = target.unsqueeze(-2).expand(*prediction.shape[:-1], -1)
         return self.loss(prediction, target)
 
+    def by_rows(self) -> "Rows | None":
+        """Its loss of each row, (…, rows, outputs), where it has one."""
+        by_rows = rows_of(self.loss)
+        if by_rows is None:
+            return None
+        each = OfEach(cast("nn.Module", by_rows))
+        return lambda p, t: each(p, t).mean(-2) if p.dim() > t.dim() else each(p, t)
+
 
 class Losses:
     """The losses of members, each its own mean over its own rows.
@@ -51,16 +97,17 @@ class Losses:
         Args:
             prediction: (members, rows, outputs).
             target: likewise, or (rows, outputs) where all members see the same.
-            share: each row's part (members, rows, 1) of its member's mean; None where all count alike.
+            share: each row's part (members, rows, 1) of its member's mean, or (rows, 1); None where all count alike.
         """
-        if target.dim() < prediction.dim():
+        if target.dim() == 2:
             target = target.expand(len(prediction), *target.shape)
         if len(self._runs) == 1:
             return _each(self._runs[0][0], prediction, target, share)
         found, start = [], 0
         for loss, count in self._runs:
             own = slice(start, start + count)
-            found.append(_each(loss, prediction[own], target[own], share if share is None else share[own]))
+            part = share if share is None or share.dim() == 2 else share[own]
+            found.append(_each(loss, prediction[own], target[own], part))
             start += count
         return torch.cat(found)
 
@@ -83,6 +130,8 @@ def _each(loss: nn.Module, prediction: Tensor, target: Tensor, share: Tensor | N
     if getattr(loss, "reduction", None) == "none":
         rows = loss(prediction, target)  # (members, rows, outputs)
         return rows.mean((1, 2)) if share is None else (rows * share).sum(1).mean(1)
+    if share is not None and (by_rows := rows_of(loss)) is not None:
+        return weighed(by_rows, prediction, target, share)
     return torch.func.vmap(loss)(prediction, target)
 
 

@@ -13,6 +13,7 @@ from src.data.executions import Execution
 from src.data.module import attached
 from src.training.epochs import Epochs
 from src.training.history import History
+from src.training.losses import rows_of, weighed
 from src.training.resume import adapt, count_both_ways, keep_patience
 from src.training.schedules import Schedule, Scheduler
 from src.training.stack import Lone
@@ -43,6 +44,7 @@ class Plain(pl.LightningModule):
         self.member, self.loss, self.history = member, loss, history
         self.make_optimizer, self.schedule = optimizer, schedule
         self.epochs: Epochs | None = None
+        self._by_rows = rows_of(loss)
         self._tally = Tally()
         self._validated: dict[str, Any] = {}
 
@@ -91,21 +93,30 @@ class Plain(pl.LightningModule):
         stretch = execution.stretches[0]
         if stretch.start == 0:
             self.epochs.start(stretch.epoch)
-        features, target, _ = execution.rows[0]
+        features, target, share = execution.rows[0]
         if self.trainer.world_size == 1:
-            loss = self.loss(self.net(features), target)
+            loss = self._loss(self.net(features), target, share)
         else:
-            loss = self._share(features, target, stretch.stop - stretch.start)
+            loss = self._of_process(features, target, share, stretch.stop - stretch.start)
         if len(self.epochs.losses) <= batch_idx:  # an optimizer may look at a batch more than once
             self.epochs.losses.append(loss.detach())
         return loss
 
-    def _share(self, features: Tensor, target: Tensor, rows: int) -> Tensor:
+    def _loss(self, prediction: Tensor, target: Tensor, share: Tensor | None) -> Tensor:
+        """The loss of rows, each of which counts its share, (rows, 1); None: all alike."""
+        if share is None:
+            return self.loss(prediction, target)
+        assert self._by_rows is not None
+        return weighed(self._by_rows, prediction, target, share)
+
+    def _of_process(self, features: Tensor, target: Tensor, share: Tensor | None, rows: int) -> Tensor:
         """What this process's rows, of so many in the batch, add to the mean over processes."""
         trainer = self.trainer
         self.member.noise.share = (trainer.global_rank, trainer.world_size, rows)
         if len(target):
             # Processes average their gradients, whatever their numbers of rows.
+            if share is not None:
+                return self._loss(self.net(features), target, share) * trainer.world_size
             return self.loss(self.net(features), target) * (len(target) * trainer.world_size / rows)
         # A last batch may be too small for all; who has no row of it averages a gradient of zeros.
         return self.net(features.new_zeros(1, features.shape[1])).sum() * 0
@@ -116,11 +127,11 @@ class Plain(pl.LightningModule):
         if self.epochs is not None and self.epochs.scheduler is not None:
             self.epochs.scheduler.stepped()
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """Adds a batch (features, target) to the epoch's errors."""
+    def validation_step(self, batch: tuple[Tensor, Tensor, Tensor | None], batch_idx: int) -> None:
+        """Adds a batch (features, target, weight) to the epoch's errors."""
         assert self.epochs is not None
-        features, target = batch
-        self.epochs.add(self._tally, self.net(features), target)
+        features, target, weight = batch
+        self.epochs.add(self._tally, self.net(features), target, weight)
 
     def on_validation_epoch_end(self) -> None:
         """Turns the errors into figures, and shows them to Lightning's callbacks."""

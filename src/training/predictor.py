@@ -75,7 +75,8 @@ def figures_of(predict: Callable[[np.ndarray], np.ndarray], part: "Partition") -
     found: dict[str, float] = {}
     for name in part.splits():
         pairs = ((predict(features), target) for features, target in part.chunks(name))
-        found |= {f"{name}/{metric}": value for metric, value in figures(pairs, part.variance(name)).items()}
+        own = figures(pairs, part.variance(name), part.weights(name))
+        found |= {f"{name}/{metric}": value for metric, value in own.items()}
     return found
 
 

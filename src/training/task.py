@@ -23,31 +23,34 @@ class Metric:
     """A figure of merit, from errors in the target's unit.
 
     Args:
-        part: errors (…, rows) to what these rows contribute, (…).
+        part: errors (…, rows), and how much each counts, (rows,) or likewise, None for 1, to what these rows
+            contribute, (…).
         join: two contributions to that of both.
-        value: the whole contribution, the number of rows and the target's variance to the figure, (…).
+        value: the whole contribution, what the rows weigh together and the target's variance to the figure, (…).
         larger_is_better: the direction.
     """
 
-    part: "Callable[[Tensor], Tensor]"
+    part: "Callable[[Tensor, Tensor | None], Tensor]"
     join: "Callable[[Any, Any], Any]"
-    value: "Callable[[Tensor, int, Any], Tensor]"
+    value: "Callable[[Tensor, Any, Any], Tensor]"
     larger_is_better: bool = False
 
 
-def _squared(error: "Tensor") -> "Tensor":
-    return (error * error).sum(-1)
+def _squared(error: "Tensor", weight: "Tensor | None") -> "Tensor":
+    squares = error * error
+    return (squares if weight is None else squares * weight).sum(-1)
 
 
-def _absolute(error: "Tensor") -> "Tensor":
-    return error.abs().sum(-1)
+def _absolute(error: "Tensor", weight: "Tensor | None") -> "Tensor":
+    sizes = error.abs()
+    return (sizes if weight is None else sizes * weight).sum(-1)
 
 
 def _sum(one: Any, other: Any) -> Any:
     return one + other
 
 
-def _r2(total: "Tensor", rows: int, variance: Any) -> "Tensor":
+def _r2(total: "Tensor", rows: Any, variance: Any) -> "Tensor":
     found = 1 - total / rows / variance
     return found.masked_fill(~found.isfinite(), math.nan)  # a constant target has none
 
@@ -67,16 +70,16 @@ class Tally:
         self._parts: dict[Any, Any] = {}
         self._rows: Any = 0
 
-    def add(self, error: "Tensor", rows: Any = None) -> None:
+    def add(self, error: "Tensor", weight: "Tensor | None" = None) -> None:
         """Adds errors (…, rows), float64, in the target's unit.
 
         Args:
-            rows: how many of them count, where that differs, (…); the others are zero.
+            weight: how much each counts, (rows,) or likewise; None for 1.
         """
         for part, join in {(metric.part, metric.join) for metric in METRICS.values()}:
-            found = part(error)
+            found = part(error, weight)
             self._parts[part, join] = join(self._parts[part, join], found) if (part, join) in self._parts else found
-        self._rows = self._rows + (error.shape[-1] if rows is None else rows)
+        self._rows = self._rows + (error.shape[-1] if weight is None else weight.sum(-1))
 
     def figures(self, variance: Any) -> "dict[str, Tensor]":
         """Every metric (…) of what was added; ``variance`` is the target's over the same rows, a number or (…)."""
@@ -86,13 +89,23 @@ class Tally:
         }
 
 
-def figures(pairs: "Iterable[tuple[np.ndarray, np.ndarray]]", variance: float) -> dict[str, float]:
-    """Every metric of (prediction, target) pairs, each (rows,) in the target's unit."""
+def figures(
+    pairs: "Iterable[tuple[np.ndarray, np.ndarray]]", variance: float, weights: "np.ndarray | None" = None
+) -> dict[str, float]:
+    """Every metric of (prediction, target) pairs, each (rows,) in the target's unit.
+
+    Args:
+        pairs: in the order of ``weights``.
+        variance: of the target.
+        weights: how much each row counts, of all pairs together, (rows,); None for 1.
+    """
     import torch
 
-    tally = Tally()
+    tally, done = Tally(), 0
     for prediction, target in pairs:
-        tally.add(torch.from_numpy(prediction.astype("float64") - target.astype("float64")))
+        own = None if weights is None else torch.from_numpy(weights[done : done + len(target)])
+        tally.add(torch.from_numpy(prediction.astype("float64") - target.astype("float64")), own)
+        done += len(target)
     return {name: float(value) for name, value in tally.figures(torch.tensor(variance)).items()}
 
 

@@ -94,7 +94,7 @@ ANSWERS: dict[str, tuple[str, ...]] = {
     "~optimizer.lrr": ("optimizer.lrr: there is no such key; did you mean optimizer.lr?",),
     "~data.batch_size": ("data.batch_size is missing, and is needed",),
     "~trainer.max_epochs": ("trainer.max_epochs is missing, and is needed",),
-    "data.target=2020": ("data.target must be a name, which quotes make of it ('\"2020\"'), found 2020",),
+    "data.target=2020": ("data.target must be the name of one column, which quotes make of it ('\"2020\"'), found",),
     "seed=1,2": ("seed=1,2: several values are a sweep, which -m asks for",),
     "optimizer.lr=interval(0,1)": ("several values are a sweep, which -m asks for",),
     "foo": ("foo: expected KEY=VALUE",),

@@ -43,7 +43,7 @@ EDITS: list[tuple[str, Any, str]] = [
     ("data.path", "nowhere.csv", "nowhere.csv: no such file"),
     ("data.path", "/dev/zero", "is no regular file"),
     ("data.target", "z", "no target column 'z'"),
-    ("data.target", ["y"], "data.target must be a name"),
+    ("data.target", ["y"], "data.target must be the name of one column"),
     ("data.val_fraction", 1.5, "data.val_fraction must be"),
     ("data.val_fraction", "x", "data.val_fraction must be"),
     ("data.features", {"a": 1}, "data.features must be a list"),

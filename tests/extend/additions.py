@@ -115,7 +115,7 @@ class Gated(nn.Module):
         "src/training/task.py": Edit(
             """
     "max_error": Metric(
-        part=lambda error: error.abs().amax(-1),
+        part=lambda error, weight: error.abs().amax(-1),
         join=lambda one, other: one.maximum(other),
         value=lambda largest, rows, variance: largest,
     ),""",

@@ -12,6 +12,7 @@ from tensorboard.plugins.hparams import metadata
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from src.config import build
+from src.config.check import settle
 from src.errors import UserError
 from src.figures.canvas import png
 from src.figures.rows import Fit, Rows, residuals
@@ -73,6 +74,7 @@ def test_column_names_are_text_in_every_figure(
     rows = [",".join(str(i * i % (7 + j)) for j in range(features + 1)) for i in range(30)]
     table.write_text("\n".join([",".join([*names, name]), *rows]))
     cfg = composed("data=csv", f"data.path={table}", "data.target=y", "trainer.max_epochs=2")
+    settle(cfg)
     cfg.data.target = name
     folder = RunFolder(tmp_path / "run")
     folder.path.mkdir()

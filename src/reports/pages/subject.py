@@ -31,12 +31,14 @@ class Judged:
         split: oof, test, val or train.
         rows: their places in the table, (rows,).
         target, prediction: (rows,), float64.
+        weights: how much each row counts, (rows,); None for 1.
     """
 
     split: str
     rows: np.ndarray
     target: np.ndarray
     prediction: np.ndarray
+    weights: np.ndarray | None = None
 
     @property
     def residual(self) -> np.ndarray:
@@ -112,10 +114,13 @@ def _judged(folder: RunFolder, part: "Partition", predict: Predict) -> Judged:
         from src.runs.interval import read_out_of_fold
 
         columns = {name: _some(values) for name, values in read_out_of_fold(out_of_fold).items()}
-        return Judged("oof", columns["row"].astype(int), columns["target"], columns["prediction"])
+        return Judged(
+            "oof", columns["row"].astype(int), columns["target"], columns["prediction"], columns.get("weight")
+        )
     split = next(name for name in ("test", "val", "train") if len(part.rows[name]))
     rows = _some(part.rows[split])
-    return Judged(split, rows, part.table.target[rows].astype(np.float64), predict(part.table.features[rows]))
+    weights, target = part.weights(split), part.table.target[rows].astype(np.float64)
+    return Judged(split, rows, target, predict(part.table.features[rows]), None if weights is None else _some(weights))
 
 
 def _some(values: np.ndarray) -> np.ndarray:
@@ -128,26 +133,27 @@ def permuted(subject: Subject) -> dict[str, tuple[float, float]]:
     Returns:
         Mean and deviation of the growth of the RMSE, in the target's unit, by column, the largest first.
     """
-    rows = subject.judged.rows
-    rows = rows[:: max(1, -(-len(rows) // _SHUFFLED))]
+    some = slice(None, None, max(1, -(-len(subject.judged.rows) // _SHUFFLED)))
+    rows = subject.judged.rows[some]
+    weights = None if subject.judged.weights is None else subject.judged.weights[some]
     features, target = subject.table.features[rows], subject.table.target[rows].astype(np.float64)
     names = subject.table.feature_names[:_FIRST]
     repeats = int(np.clip(_PREDICTED // (len(rows) * max(len(names), 1)), 1, 5))
     random = np.random.default_rng(0)
-    before, found = _rmse(subject.predict(features) - target), {}
+    before, found = _rmse(subject.predict(features) - target, weights), {}
     for place, name in enumerate(names):
         shuffled = np.tile(features, (repeats, 1))
         for repeat in range(repeats):
             part = slice(repeat * len(rows), (repeat + 1) * len(rows))
             shuffled[part, place] = features[random.permutation(len(rows)), place]
         errors = (subject.predict(shuffled) - np.tile(target, repeats)).reshape(repeats, -1)
-        grown = np.array([_rmse(each) - before for each in errors])
+        grown = np.array([_rmse(each, weights) - before for each in errors])
         found[name] = (float(grown.mean()), float(grown.std()))
     return dict(sorted(found.items(), key=lambda item: -item[1][0]))
 
 
-def _rmse(errors: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(np.square(errors))))
+def _rmse(errors: np.ndarray, weights: np.ndarray | None) -> float:
+    return float(np.sqrt(np.average(np.square(errors), weights=weights)))
 
 
 def cell(column: Column, value: float) -> str:
