@@ -26,7 +26,7 @@ from src.runs.live import Live
 from src.runs.outcome import Member, Reference, decoder, elapsed, summarize
 from src.runs.point import Point, learned, resumable
 from src.runs.ranks import ranks
-from src.runs.restore import configured, origin
+from src.runs.restore import origin
 from src.runs.signals import Interruptible
 from src.training.checkpoints import Checkpoints
 from src.training.early_stopping import Stopping
@@ -116,7 +116,7 @@ def fit(
         else:
             folder.clear(overrides)
     for each in (*callbacks, *loggers):
-        _bind(each, folder, member, history, live, partial(_run, cfg, rows), curves(cfg, part), steps)
+        _bind(each, folder, member, history, live, partial(origin, cfg, rows), curves(cfg, part), steps)
     for name, each in named.items():
         if isinstance(each, ModelCheckpoint) and each.dirpath is None:
             each.dirpath = str(folder.checkpoints / name)  # apart from best.ckpt and last.ckpt, which are ours
@@ -157,11 +157,6 @@ def _train(trainer: pl.Trainer, module: Plain, data: DataModule, point: Point | 
         # A callback of Lightning's or one's own has no reason to give; it just asks the Trainer to stop.
         early = trainer.should_stop and trainer.current_epoch != trainer.max_epochs
         module.epochs.finish(trainer.global_step, trainer.current_epoch, "stopped early" if early else "completed")
-
-
-def _run(cfg: Config, rows: Table) -> dict[str, Any]:
-    """What a checkpoint says of its run."""
-    return origin(cfg, rows) | {"configuration": configured(cfg)}
 
 
 def finish(run: Member, summary: dict[str, Any], predictor: Predictor, loggers: list[Any], figures: bool) -> None:

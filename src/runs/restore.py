@@ -1,12 +1,12 @@
 """A run folder back to a predictor and its data, from any working directory."""
 
 import hashlib
+import json
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src.config.values import Config, container
-from src.config.yaml_files import dump
 from src.data.table import Table
 from src.errors import UserError
 from src.runs.folder import RunFolder
@@ -15,7 +15,7 @@ from src.secrets import masked_text
 
 # What a command says of itself, and not of the run that it trains.
 OF_NOW = ("resume", "rerun", "allow_changed_data", "trust", "study")
-SHOWS = ("figures", "graph", "logger", "checks")  # what no bit of a training depends on
+SHOWS = ("figures", "graph", "logger", "checks", "baselines")  # what no bit of a training depends on
 
 if TYPE_CHECKING:
     from torch import nn
@@ -99,13 +99,14 @@ def origin(cfg: Config, rows: Table) -> dict[str, Any]:
         "sha256": rows.sha256,
         "optimizer": container(cfg.optimizer),
         "scheduler": container(cfg.scheduler),
+        "configuration": configured(cfg),
     }
 
 
 def configured(cfg: Config) -> str:
     """The SHA-256 of all that a training depends on in a configuration: runs that have the same are the same."""
     values = {name: value for name, value in container(cfg).items() if name not in (*OF_NOW, *SHOWS)}
-    return hashlib.sha256(dump(values).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def read_checkpoint(path: Path, *parts: str) -> "tuple[dict[str, Any], Encoder]":
