@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from src.config.build import construct, losses
+from src.config.build import construct
 from src.config.kinds import resolve
+from src.config.losses import losses
 from src.config.values import Config, container
 from src.errors import UserError, first_line
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from src.data.table import MOMENT
+from src.data.table import BOOLEAN, CATEGORY, MOMENT, NUMBER, Column
 
 YEAR, WEEK = 365.2425, 7.0  # in days
 DECIMALS = 9  # more than the float32 of a net has
@@ -43,3 +43,14 @@ def _encode(days: np.ndarray, kind: str) -> np.ndarray:
     found = np.column_stack([days, year.astype(float) + 1970, *circles])
     found[gap] = np.nan
     return found
+
+
+def numbers(raw: np.ndarray, columns: list[Column]) -> np.ndarray:
+    """Numbers and booleans as they are, dates in parts: (rows, numbers), in the order of the columns."""
+    parts = []
+    for place, column in enumerate(columns):
+        if column.kind in (NUMBER, BOOLEAN):
+            parts.append(raw[:, place, None])
+        elif column.kind != CATEGORY:
+            parts.append(encode(raw[:, place].astype(np.float64), column.kind))
+    return np.concatenate(parts, axis=1) if parts else raw[:, :0]

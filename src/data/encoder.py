@@ -67,7 +67,7 @@ class Encoder:
         columns, plain = table.columns, table.is_numeric
 
         def numbers(raw: np.ndarray) -> np.ndarray:
-            return raw if plain else _numbers(raw, columns)
+            return raw if plain else dates.numbers(raw, columns)
 
         if plain and scaling == target_scaling == "standard":
             # Both in one pass.
@@ -172,7 +172,7 @@ class Encoder:
     def _encoded(self, raw: np.ndarray) -> np.ndarray:
         if not self.categories and all(column.kind in (NUMBER, BOOLEAN) for column in self.columns):
             return self.numbers.encode(raw)
-        parts = [self.numbers.encode(_numbers(raw, self.columns))]
+        parts = [self.numbers.encode(dates.numbers(raw, self.columns))]
         places = [place for place, column in enumerate(self.columns) if column.kind == CATEGORY]
         pairs = list(zip(self.categories, places, strict=True))
         parts += [category.one_hot(raw[:, place]) for category, place in pairs if category.columns]
@@ -235,17 +235,6 @@ def _gaps(columns: list[Column]) -> tuple[np.ndarray, np.ndarray]:
                 every += range(place, place + _width(column))
             place += _width(column)
     return np.array(first, np.int64), np.array(every, np.int64)
-
-
-def _numbers(raw: np.ndarray, columns: list[Column]) -> np.ndarray:
-    """Numbers and booleans as they are, dates in parts: (rows, numbers), in the order of the columns."""
-    parts = []
-    for place, column in enumerate(columns):
-        if column.kind in (NUMBER, BOOLEAN):
-            parts.append(raw[:, place, None])
-        elif column.kind != CATEGORY:
-            parts.append(dates.encode(raw[:, place].astype(np.float64), column.kind))
-    return np.concatenate(parts, axis=1) if parts else raw[:, :0]
 
 
 def _moments(values: np.ndarray) -> tuple[float, float]:

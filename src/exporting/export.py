@@ -12,7 +12,8 @@ from omegaconf import DictConfig, open_dict
 from src.config import build
 from src.data.table import Column, Table
 from src.errors import UserError, first_line
-from src.runs.folder import RunFolder, replacing
+from src.runs.files import replacing
+from src.runs.folder import RunFolder
 from src.runs.restore import load_config, load_predictor
 
 FORMATS = {"onnx": ".onnx", "torch": ".pt2"}  # each made by src.exporting.FORMAT_file

@@ -28,7 +28,8 @@ from src.config.yaml_files import masked_yaml
 from src.errors import UserError, printable, refuse
 from src.plugins.resumed import goes_into_itself, named_by_user, settle_resume
 from src.runs.again import is_written
-from src.runs.folder import TABLES, RunFolder, remove_empty
+from src.runs.files import remove_empty
+from src.runs.folder import TABLES, RunFolder
 from src.runs.lock import claimed
 from src.sweeping.pruning import SWEEPER
 from src.sweeping.subdir import check_subdir

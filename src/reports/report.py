@@ -20,8 +20,9 @@ from src.reports.pages.subject import summary_of
 from src.reports.pairs import comparison
 from src.reports.sweep_folder import Found, read
 from src.reports.winner import Winner, winner
-from src.runs.folder import MIXTURE, RunFolder, write_text
-from src.runs.folder import shown_path as _shown
+from src.runs.files import shown_path as _shown
+from src.runs.files import write_text
+from src.runs.folder import MIXTURE, RunFolder
 from src.runs.status import FAILED
 from src.sweeping.storage import JOURNAL, forget, open_storage, shown
 

@@ -15,7 +15,8 @@ from src.reports.pages.run_section import metrics_grid, run_section
 from src.reports.pages.subject import Opener, config_text
 from src.reports.pages.svg import number
 from src.reports.sweep_folder import folder_rows
-from src.runs.folder import RunFolder, shown_path, write_text
+from src.runs.files import shown_path, write_text
+from src.runs.folder import RunFolder
 from src.training.task import direction_of
 
 

@@ -13,7 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from src.config.values import container, flatten, unresolved
 from src.config.yaml_files import dump, masked_yaml
 from src.errors import UserError
-from src.runs.folder import RunFolder, write_text
+from src.runs.files import write_text
+from src.runs.folder import RunFolder
 
 
 def is_own(resume: Any, folder: Path) -> bool:

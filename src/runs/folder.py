@@ -1,15 +1,14 @@
 """A run folder: where its files lie, and how they are written and read."""
 
-import os
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src.adapters.files import remove_partial, replace
+from src.adapters.files import remove_partial
 from src.adapters.hydra_compose import config_dir
 from src.errors import UserError, first_line
+from src.runs.files import write_text
 from src.runs.find import find
 from src.runs.metrics_file import append, cut, read
 from src.runs.status import FAILED, INTERRUPTED
@@ -232,43 +231,6 @@ class RunFolder:
             raise UserError(first_line(error)) from None
 
 
-def shown_path(path: Path) -> Path:
-    """A path as short as it can be said from the current folder."""
-    path = path.absolute()
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
-def write_text(path: Path, text: str, durable: bool = False) -> None:
-    """Writes a file in one atomic step; for ``durable`` see ``replace``."""
-    replace(path, text.encode(), durable)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A file to write that takes the place of ``path`` in the end, or is gone, with the folders made for it.
-
-    What is no ordinary file, a pipe say, is written itself.
-    """
-    if path.exists() and not path.is_file() and not path.is_dir():
-        yield path
-        return
-    path = path.resolve()  # a link stays one
-    made = [folder for folder in path.parents if not folder.exists()]
-    # A name of its own: two processes that share a sweep write its report at the same moment.
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.unlink(missing_ok=True)  # a link, say
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        os.replace(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        for folder in made:
-            with suppress(OSError):  # somebody else's by now
-                folder.rmdir()
-        raise
-
-
 def run_command(overrides: Sequence[str], swept: bool) -> str:
     """The command that does a run, alone; for a run of a sweep, what asked for the sweep must not ask again."""
     sweeps = swept and any(override.startswith(("experiment=", "sweep=")) for override in overrides)
@@ -279,12 +241,3 @@ def run_command(overrides: Sequence[str], swept: bool) -> str:
 def _of_the_task(overrides: Sequence[str]) -> list[str]:
     """Overrides without those of Hydra, which may number a job differently in another process."""
     return [text for text in masked_overrides(overrides) if not text.lstrip("+~").startswith("hydra.")]
-
-
-def remove_empty(folder: Path) -> None:
-    """Removes a folder and those around it, up to the current one or to one that holds something."""
-    for path in (folder.absolute(), *folder.absolute().parents):
-        if path == Path.cwd() or path.is_symlink() or path.is_file() or (path.is_dir() and any(path.iterdir())):
-            break
-        if path.is_dir():
-            path.rmdir()

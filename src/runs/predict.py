@@ -12,7 +12,8 @@ import numpy as np
 from src.data.cells import harmless_table
 from src.data.table import CATEGORY
 from src.errors import UserError, printable
-from src.runs.folder import RunFolder, replacing
+from src.runs.files import replacing
+from src.runs.folder import RunFolder
 from src.runs.restore import load_config, load_predictor
 
 if TYPE_CHECKING:

@@ -25,7 +25,8 @@ from src.config.yaml_files import masked_yaml
 from src.data.described import described
 from src.errors import NothingLeft, UserError, log_printable
 from src.runs.again import asked, is_own, note, note_overrides
-from src.runs.folder import RunFolder, run_command, write_text
+from src.runs.files import write_text
+from src.runs.folder import RunFolder, run_command
 from src.runs.lock import claimed
 from src.runs.rerun import compared, repeated
 from src.runs.resume import continued

@@ -15,8 +15,9 @@ from src.data.encoder import Shape
 from src.data.table import Table
 from src.errors import NothingLeft
 from src.runs import baselines, ensemble
+from src.runs.files import write_text
 from src.runs.fit import fit
-from src.runs.folder import RunFolder, run_command, write_text
+from src.runs.folder import RunFolder, run_command
 from src.runs.outcome import elapsed
 from src.runs.status import INTERRUPTED, has_result
 from src.stacks import resumed

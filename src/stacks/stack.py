@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from src.config import build, optimization, starting
+from src.config import build, losses, optimization, starting
 from src.config.objective import monitored
 from src.config.trainer import make_trainer
 from src.config.values import Config, Values
@@ -82,21 +82,17 @@ class Group:
 
         self.cfg = jobs[0].cfg
         parts = _parts(rows, jobs)
-        losses = build.losses([job.cfg for job in jobs])
-        starts = [
-            (id(net), id(part), tuple(build.levels(job.cfg))) for net, part, job in zip(nets, parts, jobs, strict=True)
-        ]
-        made = {
-            start: starting.start(net, part, job.cfg)
-            for start, net, part, job in zip(starts, nets, parts, jobs, strict=True)
-        }
+        own = losses.losses([job.cfg for job in jobs])
+        each = list(zip(nets, parts, jobs, strict=True))
+        starts = [(id(net), id(part), tuple(build.levels(job.cfg))) for net, part, job in each]
+        made = {start: starting.start(net, part, job.cfg) for start, (net, part, job) in zip(starts, each, strict=True)}
         nets = [made[start] for start in starts]
         starting.check_outputs(nets[0], parts[0], jobs[0].cfg)
-        ready = [Ready(*each) for each in zip(jobs, parts, nets, losses, strict=True)]
+        ready = [Ready(*of) for of in zip(jobs, parts, nets, own, strict=True)]
         self._ready = [ready[place] for place in in_order(nets)]
         sizes = {(len(each.part.rows["train"]), each.job.cfg.data.batch_size) for each in self._ready}
         self._ragged = len(sizes) > 1
-        check_losses(losses, self._ragged)
+        check_losses(own, self._ragged)
         self._features = parts[0].sample(min(self._batch(), _SAMPLE))[0]
         distinct = [*{id(each.net): each for each in reversed(self._ready)}.values()][::-1]
         self._tried: tuple[list[Ready], Stack] | None = (distinct, self._together(distinct))
@@ -161,7 +157,7 @@ class Group:
 
         started = time.perf_counter()
         cfg, jobs, parts = self.cfg, [each.job for each in some], [each.part for each in some]
-        seeds, nets, losses = [job.cfg.seed for job in jobs], [each.net for each in some], [each.loss for each in some]
+        seeds, nets = [job.cfg.seed for job in jobs], [each.net for each in some]
         tried, self._tried = self._tried, None
         # Of folds, which start apart, what was tried is what is trained.
         stack = tried[1] if tried and list(map(id, tried[0])) == list(map(id, some)) else self._together(some)
@@ -181,7 +177,8 @@ class Group:
         data = build.datamodule(cfg, parts, seeds, [job.cfg.data.batch_size for job in jobs], False, True)
         rates = [float(job.cfg.optimizer.lr) for job in jobs] if optimization.is_by_hand(cfg) else None
         updates = Optimization(jobs, data, stack, len(set(data.gather.steps)) == 1 and history.max_epochs is None)
-        module = Engine(stack, losses, updates.optimizer, updates.scheduler, history, optimization.clip(cfg), rates)
+        of_each, clip = [each.loss for each in some], optimization.clip(cfg)
+        module = Engine(stack, of_each, updates.optimizer, updates.scheduler, history, clip, rates)
         # A callback of this kind, even an idle one, keeps Lightning from writing checkpoints of its own.
         ending = Interruptible(history)
         callbacks: list[Any] = [Checkpoint(), ending, *([progress] if progress else [])]
