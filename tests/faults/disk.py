@@ -8,11 +8,13 @@ import random
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from src.runs.folder import RunFolder
 from tests.faults.process import Forked
@@ -74,28 +76,50 @@ def small(where: Path, count: int, chance: random.Random) -> Tally:
 
 
 def taken(where: Path, count: int, chance: random.Random) -> Tally:
-    """The folder is deleted, or its file system becomes read-only, while the run trains."""
+    """The folder is deleted, or nothing in it can be written any more, while the run trains."""
     tally = Tally()
     often = "callbacks.checkpoints.every_n_seconds=0.2"
     for number in range(count):
-        disk = where / f"disk{number}"
-        with mounted(disk, "size=8m"):
-            process = Forked(where, *LONG, often, f"hydra.run.dir={disk}/run")
-            last = disk / "run" / "checkpoints" / "last.ckpt"
-            process.until(last.exists)
-            time.sleep(chance.uniform(0, 0.5))
-            if gone := number % 2 == 0:
-                shutil.rmtree(disk / "run", ignore_errors=True)
-            else:
-                while subprocess.run(
-                    ["mount", "-o", "remount,ro", str(disk)], capture_output=True, check=False
-                ).returncode:
-                    time.sleep(0.005)  # busy: a file is being written
-            code = process.wait(30)
-            tally.count += 1
-            tally.expect(code in (1, 2) and _lines(process) == 1, f"{number}: {code}: {process.said()}")
-            tally.expect(gone or last.is_file(), f"{number}: the checkpoint is gone")
+        run, mark = where / f"run{number}", where / f"mark{number}"
+        process = Forked(where, *LONG, often, f"hydra.run.dir={run}", before=partial(_read_only_from, run, mark))
+        last = run / "checkpoints" / "last.ckpt"
+        tally.expect(process.until(last.exists), f"{number}: {process.said()}")
+        time.sleep(chance.uniform(0, 0.5))
+        if gone := number % 2 == 0:
+            shutil.rmtree(run, ignore_errors=True)
+        else:
+            mark.touch()
+        code = process.wait(30)
+        tally.count += 1
+        tally.expect(code in (1, 2) and _lines(process) == 1, f"{number}: {code}: {process.said()}")
+        tally.expect(run.exists() != gone, f"{number}: the folder is {'back' if gone else 'gone'}")
+        if not gone:
+            tally.expect(bool(torch.load(last, weights_only=True)["state_dict"]), f"{number}: the checkpoint is gone")
     return tally
+
+
+def _read_only_from(run: Path, mark: Path) -> None:
+    """Has the system refuse to open, rename and make anything under a folder as soon as there is a mark.
+
+    A file system in use cannot be made read-only from outside while train.log is open.
+    """
+
+    def refusing(call: Any, writes: Callable[..., bool]) -> Any:
+        def refused(path: Any, *arguments: Any, **options: Any) -> Any:
+            inside = isinstance(path, (str, Path)) and Path(path).absolute().is_relative_to(run)
+            if inside and writes(*arguments, **options) and mark.exists():
+                raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+            return call(path, *arguments, **options)
+
+        return refused
+
+    def by_mode(mode: str = "r", *_: Any, **__: Any) -> bool:
+        return bool(set(mode) & set("wax+"))
+
+    io.open = builtins.open = refusing(io.open, by_mode)  # type: ignore[assignment]
+    os.open = refusing(os.open, lambda flags, *_, **__: bool(flags & (os.O_WRONLY | os.O_RDWR)))
+    for name in ("replace", "rename", "mkdir", "unlink"):
+        setattr(os, name, refusing(getattr(os, name), lambda *_, **__: True))
 
 
 @contextmanager
@@ -152,7 +176,14 @@ def rows(where: Path) -> list[Row]:
             60,
             3,
             injected,
-        )
+        ),
+        Row(
+            "the folder deleted or read-only",
+            "while it trains; one line, exit code 1 or 2; it stays deleted, or its checkpoint whole",
+            10,
+            2,
+            taken,
+        ),
     ]
     if can_mount(where):
         found += [
@@ -162,13 +193,6 @@ def rows(where: Path) -> list[Row]:
                 20,
                 2,
                 small,
-            ),
-            Row(
-                "the folder deleted or read-only",
-                "while it trains; one line, exit code 1 or 2, the checkpoint intact",
-                10,
-                2,
-                taken,
             ),
         ]
     return found
