@@ -86,7 +86,8 @@ def taken(where: Path, count: int, chance: random.Random) -> Tally:
         tally.expect(process.until(last.exists), f"{number}: {process.said()}")
         time.sleep(chance.uniform(0, 0.5))
         if gone := number % 2 == 0:
-            shutil.rmtree(run, ignore_errors=True)
+            away = run.rename(where / f"away{number}")  # at one stroke: what is being written would be left behind
+            shutil.rmtree(away)
         else:
             mark.touch()
         code = process.wait(30)
