@@ -171,10 +171,9 @@ class RunFolder:
         from shutil import rmtree
 
         owned = self._owned()
-        if not owned:
-            return
-        if reason := self.why_not(again):
+        if owned and (reason := self.why_not(again)):
             raise UserError(f"{self.path} {reason}")
+        self.tidy()
         for path in owned:
             if path.is_dir():
                 rmtree(path)

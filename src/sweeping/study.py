@@ -112,15 +112,17 @@ class DurableStudy:
 
         Args:
             most: how many may run at a time.
-            learns: whether the sampler does. Then the batches are the same, however often the sweep was interrupted.
+            learns: whether the sampler does. Then the batches are the same, however often the sweep was interrupted,
+                and no trial comes last: what is proposed after it has to know what it came to.
         """
+        risky = self.max_retries + 1 if learns else _RISKY
         with explained(self.where), locked(self.lock):
-            found, suspected = self._take(range(_RISKY), most)
+            found, suspected = self._take(range(risky), most)
             while len(found) < most and not (suspected or (learns and found and self._ends_a_batch(found[-1], most))):
                 if self.storage.get_n_trials(self._id) >= self.limit:
                     break
                 found.append(self._create())
-            found = found or self._take(range(_RISKY, self.max_retries + 1), 1)[0]
+            found = found or self._take(range(risky, self.max_retries + 1), 1)[0]
             trials = [trial_by_id(self.study, each) for each in found]
             for trial in [each for each in trials if each.number >= self.limit]:
                 # A process on another machine was faster; the number waits for a larger limit.

@@ -191,6 +191,19 @@ def test_a_trial_that_keeps_killing_fails_and_stands_in_no_ones_way(opened: Open
     assert last.trials()[0].user_attrs["message"] == "the process that ran it died, 3 times"
 
 
+@pytest.mark.parametrize("learns", [True, False])
+def test_a_sampler_that_learns_waits_for_a_trial_however_often_it_died(learns: bool, opened: Open) -> None:
+    """What it would propose next depends on that; who learns nothing goes on with the others."""
+    for _ in range(2):
+        study = opened(limit=2, max_retries=2)
+        study.reclaim()
+        assert [trial.number for trial in study.ask(1, learns)] == [0]
+        die(study)
+    last = opened(limit=2, max_retries=2)
+    last.reclaim()
+    assert [trial.number for trial in last.ask(1, learns)] == [0 if learns else 1]
+
+
 def test_an_interrupted_trial_waits_with_its_point(opened: Open, storage: str | None) -> None:
     study = opened(storage, limit=1)
     trial = ask(study)
