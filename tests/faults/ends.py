@@ -57,7 +57,9 @@ def signals(where: Path, count: int, chance: random.Random) -> Tally:
         if kind in ("folds", "stack"):  # which write nothing before their end
             process.until(lambda: any((folder / "run").glob("*.*")))  # noqa: B023
             time.sleep(4)
-        time.sleep(chance.uniform(1, 2) if kind == "sweep" else chance.uniform(0, 0.5))
+        if kind == "sweep":
+            process.until((folder / "run" / "1" / ".hydra").exists)  # the first of four is over
+        time.sleep(chance.uniform(0, 0.1 if kind == "sweep" else 0.5))
         process.send(number)
         code = process.wait()
         tally.count += 1
