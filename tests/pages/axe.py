@@ -1,4 +1,4 @@
-"""python -m tests.pages.axe PAGE…: what axe-core finds wrong with pages, at two widths, light and dark.
+"""python -m tests.pages.axe PAGE…: what axe-core finds wrong with pages, at three widths, light and dark.
 
 axe-core is npm's (npm install axe-core); its script is taken from node_modules of this folder or of one above it, or
 from the path in AXE. Exits with 1 where it finds something.
@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from tests.pages.browser import CHROMIUM, WHY_NOT, browser
+from tests.pages.look import WIDTHS
 
 _FILE = "node_modules/axe-core/axe.min.js"
 
@@ -24,7 +25,7 @@ def faults(page: Path, axe: str) -> list[str]:
     """A line for each finding: rule, impact, how often, and the first place."""
     said = []
     with browser() as tab:
-        for width in (390, 1400):
+        for width in WIDTHS:
             for scheme in ("light", "dark"):
                 tab.open(page.absolute(), width, scheme)
                 tab.ask("document.querySelectorAll('details').forEach(each => each.open = true)")

@@ -100,6 +100,14 @@ def test_a_page_fits_every_width_and_asks_for_nothing(made: Path, tab: Browser, 
 
 
 @needs_chromium
+def test_each_figure_of_merit_has_a_panel_of_its_own(made: Path, tab: Browser) -> None:
+    """The loss of a standardized target and an error in its unit have no axis in common."""
+    tab.open(made / "run/report.html", 1400)
+    titles = tab.ask("[...document.querySelectorAll('figure h3, figure figcaption')].map(each => each.textContent)")
+    assert {"Learning curve: train/loss", "Learning curve: val/mse"} <= {title.strip() for title in titles}
+
+
+@needs_chromium
 def test_text_of_data_is_text(made: Path, tab: Browser) -> None:
     tab.open(made / "run/report.html", 1400)
     assert tab.ask("document.querySelectorAll('img, b:not(.findings b)').length") == 0

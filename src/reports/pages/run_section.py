@@ -25,14 +25,15 @@ _MEMBERS = 10  # models whose curves are drawn
 _CURVES = ("train/loss", "val/mse")
 
 
-def curve_figure(columns: Mapping[str, list[float]], aim: str) -> Figure | None:
-    """The loss and what the run is judged by, over epochs; None where nothing was logged."""
+def curve_figures(columns: Mapping[str, list[float]], aim: str) -> list[Figure]:
+    """The loss and what the run is judged by, over epochs, each by itself, for their units differ."""
     names = list(dict.fromkeys(name for name in (*_CURVES, aim) if name in columns))[:3]
-    if not columns.get("epoch") or not names:
-        return None
-    lines = {name: (columns["epoch"], columns[name]) for name in names}
-    drawn = charts.curves(lines, "epoch", names[0] if len(names) == 1 else "loss")
-    return Figure("Learning curve", drawn, keys={f"c{place}": name for place, name in enumerate(names)})
+    if not columns.get("epoch"):
+        return []
+    return [
+        Figure(f"Learning curve: {name}", charts.curves({name: (columns["epoch"], columns[name])}, "epoch", name))
+        for name in names
+    ]
 
 
 def parameter_figures(columns: Mapping[str, list[float]]) -> list[Figure]:
@@ -85,8 +86,8 @@ def run_section(
     except ValueError:  # a damaged file is one picture less
         columns = {}
     aim = str((summary.get("objective") or {}).get("name"))
-    curve = curve_figure(columns, aim)
-    figures = [curve, *parameter_figures(columns)] if curve else member_figures(folder)
+    curves = curve_figures(columns, aim)
+    figures = [*curves, *parameter_figures(columns)] if curves else member_figures(folder)
     grids = [*_parameters(summary), *_members(summary)]
     found = answers(summary, columns)
     if summary.get("status") in ("diverged", "failed") or not summary.get("metrics"):
