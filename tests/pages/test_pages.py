@@ -105,6 +105,8 @@ def test_each_figure_of_merit_has_a_panel_of_its_own(made: Path, tab: Browser) -
     tab.open(made / "run/report.html", 1400)
     titles = tab.ask("[...document.querySelectorAll('figure h3, figure figcaption')].map(each => each.textContent)")
     assert {"Learning curve: train/loss", "Learning curve: val/mse"} <= {title.strip() for title in titles}
+    said = tab.ask("[...document.querySelectorAll('table tr')].map(each => each.textContent)")
+    assert len([row for row in said if re.match("train.*least squares", row.strip())]) == 1
 
 
 @needs_chromium

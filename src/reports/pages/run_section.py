@@ -13,6 +13,7 @@ from src.reports.pages import charts
 from src.reports.pages.model import Figure, Grid, Section
 from src.reports.pages.subject import Judged, Opener, Subject, cell, looked_at, permuted
 from src.reports.pages.svg import number
+from src.runs.baselines import LINE
 from src.runs.folder import RunFolder
 from src.training.task import METRICS, SPLITS
 
@@ -67,10 +68,10 @@ def metrics_grid(summary: Mapping[str, Any], title: str) -> Grid:
                 figures = [found.get(f"{split}/{name}") for name in METRICS]
                 rows.append([split, who, *("" if value is None else f"{value:.6g}" for value in figures)])
     reference = summary.get("reference") or {}
-    if reference.get("mse") is not None:
+    if reference.get("mse") is not None and LINE not in baselines:
         known = {"mse": reference["mse"], "rmse": reference["mse"] ** 0.5, "r2": reference.get("r2")}
         figures = [known.get(name) for name in METRICS]
-        rows.append(["train", "least squares", *("" if value is None else f"{value:.6g}" for value in figures)])
+        rows.append(["train", LINE, *("" if value is None else f"{value:.6g}" for value in figures)])
     return Grid(title, ["rows", "model", *METRICS], rows)
 
 
