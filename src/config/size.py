@@ -13,7 +13,7 @@ from src.errors import UserError
 
 _ROWS = 256  # at least so many go through a net at a time, in training or in a prediction
 _SMALL = 8192  # nets of ours whose numbers have such a sum are not measured: their layers are pairs of them
-_CALLS = 200_000  # of torch, after which a net has too many layers to be built in any time
+_CALLS = 50_000  # of torch, after which a net has too many layers to be built in any time
 
 _FITTING: set[str] = set()  # nets that were found to fit
 
@@ -50,16 +50,17 @@ def check_size(
 
 
 def _needed(make: Callable[[], nn.Module], width: int, copies: int) -> int:
-    """Bytes; 0 where they cannot be told."""
+    """Bytes; of a net that cannot be built those that it would take until then."""
+    made = _Counted()
     try:
-        with torch.device("meta"), _Counted():
+        with torch.device("meta"), made:
             net = make().eval()
             weights = sum(each.nbytes for each in (*net.parameters(), *net.buffers()))
             values = _values(net, width)
     except _TooMany:
         raise UserError(f"model: has more layers than can be built, {_CALLS:,} calls were not enough") from None
-    except Exception:
-        return 0
+    except Exception:  # of whatever its options are; in earnest it says so after it has allocated
+        return copies * made.nbytes
     return copies * weights + _ROWS * values
 
 
@@ -77,7 +78,7 @@ def _said(values: dict[str, Any]) -> str:
 
 
 def _values(net: nn.Module, width: int) -> int:
-    """Bytes of what all layers give for one row; 0 where the net cannot be called so."""
+    """Bytes of what all layers give for one row; of a net that cannot be called so, of those before it fails."""
     counted = []
 
     def count(module: nn.Module, given: Any, found: Any) -> None:
@@ -90,7 +91,7 @@ def _values(net: nn.Module, width: int) -> int:
             net(torch.empty(1, width))
     except _TooMany:
         raise
-    except Exception:
+    except Exception:  # of whatever a row is to it; in earnest it gets no further either
         return sum(counted)
     finally:
         for hook in hooks:
@@ -98,8 +99,8 @@ def _values(net: nn.Module, width: int) -> int:
     return sum(counted)
 
 
-class _TooMany(Exception):
-    pass
+class _TooMany(BaseException):
+    """No mere exception: what builds nets makes a line of any, as of a mistake in an option."""
 
 
 class _Counted(TorchFunctionMode):
@@ -108,9 +109,18 @@ class _Counted(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self._calls = 0
+        self._made: dict[int, Tensor] = {}  # by identity: what starts a weight in its place gives it once more
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all tensors that were made."""
+        return sum(each.nbytes for each in self._made.values())
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         self._calls += 1
         if self._calls > _CALLS:
             raise _TooMany
-        return func(*args, **(kwargs or {}))
+        found = func(*args, **(kwargs or {}))
+        if isinstance(found, Tensor):
+            self._made[id(found)] = found
+        return found

@@ -163,8 +163,20 @@ def a_net_of_gibibytes_of_one_s_own(scene: Scene) -> None:
 
 @attack
 def a_net_of_a_billion_layers(scene: Scene) -> None:
-    lstm = {"_target_": "torch.nn.LSTM", "input_size": 1, "hidden_size": 1, "num_layers": 10**9, "standardize": False}
-    scene.config(lambda cfg: cfg.update(model=lstm))
+    # Within another: by itself it is told of its features, which it does not take.
+    lstm = {"_target_": "torch.nn.LSTM", "input_size": 1, "hidden_size": 1, "num_layers": 10**9}
+    scene.config(
+        lambda cfg: cfg.update(model={"_target_": "torch.nn.Sequential", "_args_": [lstm], "standardize": False})
+    )
+    scene.asks("src.evaluate", "run=run")
+
+
+@attack
+def a_net_that_fails_after_gibibytes(scene: Scene) -> None:
+    large = {"_target_": "torch.nn.Linear", "in_features": 10**6, "out_features": 10**5}
+    odd = {"_target_": "torch.nn.Linear", "in_features": 1, "out_features": "x"}
+    model = {"_target_": "torch.nn.Sequential", "_args_": [large, odd], "standardize": False}
+    scene.config(lambda cfg: cfg.update(model=model))
     scene.asks("src.evaluate", "run=run")
 
 

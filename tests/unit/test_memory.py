@@ -22,16 +22,25 @@ from tests.compose import composed
         ("model=mlp", "model.hidden=[300000000]"),
         ("model=mlp", "model.hidden=[200000,200000]"),
         ("model._target_=torch.nn.Linear", "~model.init", "+model.in_features=1000000", "+model.out_features=1000000"),
+        ("model=resnet", "model.blocks=1000000000"),
         (
-            *("model._target_=torch.nn.LSTM", "~model.init", "+model.input_size=1", "+model.hidden_size=1"),
-            "+model.num_layers=1000000000",
+            *("model._target_=torch.nn.Sequential", "~model.init"),
+            "+model._args_=[{_target_:torch.nn.LSTM,input_size:1,hidden_size:1,num_layers:1000000000}]",
+        ),
+        (
+            *("model._target_=torch.nn.Sequential", "~model.init"),
+            "+model._args_=[{_target_:torch.nn.Linear,in_features:1000000,out_features:1000000},"
+            "{_target_:torch.nn.Linear,in_features:1,out_features:x}]",
         ),
     ],
 )
 def test_a_net_that_is_too_large(overrides: tuple[str, ...]) -> None:
-    """Also one of too many layers, each of which is small; and nothing of it is left to be cached as fitting."""
+    """Also one of too many layers, each of which is small, and one that fails after it has allocated.
+
+    Nothing of it is left to be cached as fitting.
+    """
     for _ in range(2):
-        with pytest.raises(UserError, match=r"^model: "):
+        with pytest.raises(UserError, match=r"^model: (a net such as|has more layers)"):
             build.net(composed(*overrides), Shape(1))
 
 
