@@ -49,7 +49,7 @@ def ridge(train: Rows, entries: int, val: Rows | None = None) -> tuple[RidgeLine
     def centred(values: np.ndarray) -> np.ndarray:
         return rows * (values - np.average(values, weights=shares))
 
-    squares = rows @ numbers**2 - len(target) * np.average(numbers, axis=0, weights=shares) ** 2
+    squares = rows @ numbers**2 - (rows @ numbers) ** 2 / len(target)
     counts = _transposed(rows, features, entries)[numbers.shape[1] :]
     diagonal, right = np.append(squares, counts), _transposed(centred(target), features, entries)
 

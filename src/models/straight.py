@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+from warnings import catch_warnings
 
 import numpy as np
 import torch
@@ -43,7 +44,8 @@ class Straight(nn.Module):
         for layer in net.modules():
             if isinstance(layer, Embedded):
                 layer.hide = nn.Identity()  # line and net see the same codes
-        self.line = nn.Linear(self.numbers, 1)
+        with catch_warnings(action="ignore"):  # torch's, of a table of words alone
+            self.line = nn.Linear(self.numbers, 1)
         # With a dimension for rows, so that they broadcast with and without a member axis before it.
         self.range = nn.Buffer(torch.tensor([[-torch.inf, torch.inf]]))  # of the targets met, to which predictions keep
         self.wide = nn.Buffer(torch.zeros(1, 1))  # 1: the line sees numbers as they are, 0: clipped as the net

@@ -213,3 +213,14 @@ def test_evaluate_reads_changed_rows_by_the_models_own_places(table: Path, tmp_p
     trained(run, "data=csv", f"data.path={own}", "data.target=price", "logger=none", "trainer.max_epochs=5")
     own.write_text(table.read_text() + "0.1,r,a_town,2001-01-15,53.0\n")
     assert evaluate(str(run), "best")["train/r2"] > 0.9
+
+
+def test_a_table_of_words_alone(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    """Its line has values for the words and no slope: NumPy's mean of no column was a division by zero."""
+    words = [f"w{place % 12}" for place in range(96)]
+    rows = "".join(f"{word},{place % 12}\n" for place, word in enumerate(words))
+    (tmp_path / "words.csv").write_text(f"word,y\n{rows}")
+    csv = ("data=csv", f"data.path={tmp_path / 'words.csv'}", "data.target=y")
+    summary = trained(tmp_path / "run", *csv, "logger=none", "trainer.max_epochs=1")
+    assert summary["metrics"]["test/r2"] > 0.9
+    assert not [each for each in recwarn if "zero-element" in str(each.message)]
