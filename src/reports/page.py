@@ -14,10 +14,11 @@ from src.reports.pages import search
 from src.reports.pages.model import Grid, Page, Section, Tile
 from src.reports.pages.render import render
 from src.reports.pages.run_section import run_section
-from src.reports.pages.subject import Judged, Opener, config_text, summary_of
+from src.reports.pages.subject import Judged, Opener, config_text
 from src.reports.pages.svg import number
 from src.reports.sweep_folder import asked
 from src.runs.folder import RunFolder
+from src.runs.summary_file import summary_or_nothing
 from src.training.task import METRICS, larger_is_better
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def page(
     """
     best = next((row for row in rows if row.rank == 1), None)
     opened = RunFolder(folder / best.folder) if folder and best else None
-    summary = (summary_of(opened) if opened else {}) | _baselines(rows)
+    summary = (summary_or_nothing(opened.summary) if opened else {}) | _baselines(rows)
     sections = search.sections(study, rows, names) if study else []
     runs, answers, judged = _chapters(folder, rows, trust) if folder else ([], {}, None)
     if folder:
@@ -218,7 +219,7 @@ def _chapters(
         objectives = ", ".join(f"{name} {value:.6g}" for name, value in zip(row.names, row.values, strict=False))
         lead = ". ".join(part for part in (objectives, changed) if part)
         chapter, found, rows_ = run_section(
-            run, summary_of(run), opener, f"run-{place + 1}", f"Run {row.folder}, rank {row.rank}", lead
+            run, summary_or_nothing(run.summary), opener, f"run-{place + 1}", f"Run {row.folder}, rank {row.rank}", lead
         )
         chapters.append(chapter)
         if not place:

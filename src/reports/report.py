@@ -6,7 +6,6 @@ import shlex
 import sys
 from collections import Counter
 from collections.abc import Collection
-from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,14 +15,15 @@ from src.errors import UserError, printable
 from src.reports.compare import compare
 from src.reports.leaderboard import Row, names_of, print_table, ranked, table
 from src.reports.mixture import mixture
-from src.reports.pages.subject import summary_of
 from src.reports.pairs import comparison
 from src.reports.sweep_folder import Found, read
 from src.reports.winner import Winner, winner
 from src.runs.files import shown_path as _shown
 from src.runs.files import write_text
-from src.runs.folder import MIXTURE, RunFolder
+from src.runs.folder import MIXTURE
+from src.runs.shapes import sweep_or_nothing
 from src.runs.status import FAILED
+from src.runs.summary_file import summary_or_nothing
 from src.sweeping.storage import JOURNAL, forget, open_storage, shown
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def report(
     names, title = names_of(rows), found.study.study_name if found.study else folder.name
     try:
         study = found.study or _study_of(rows, found.directions, folder)
-        best = winner(folder, rows, _before(folder)) if whole else Winner()
+        best = winner(folder, rows, sweep_or_nothing(folder / "sweep.json")) if whole else Winner()
         mixed = mixture(folder, rows, best)
         baselines, remarks = best.rows(names), [*best.remarks, *comparison(rows, found.directions), *mixed]
         commands = _commands(rows, folder, found.where if found.study else str(folder / _DASHBOARD))
@@ -85,7 +85,7 @@ def report(
     print_table(rows, f"{title}: {', '.join(names)}", baselines)
     for line in remarks:
         print(printable(line))
-    summary = summary_of(RunFolder(folder / rows[0].folder))
+    summary = summary_or_nothing(folder / rows[0].folder / "summary.json")
     for finding in sweep_findings(study, board, names, summary, ignore):
         print(printable(str(finding)))
     for said, line in commands.items():
@@ -119,13 +119,6 @@ def _shown_first(rows: list[Row]) -> str:
     if len(rows) <= _DASHBOARD_RUNS or not best:
         return ""
     return f" (it shows none of {len(rows)} runs at first: filter runs by ^({best})$ and tick them all)"
-
-
-def _before(folder: Path) -> dict[str, Any]:
-    """sweep.json of an earlier report; {} where there is none, or it is damaged."""
-    with suppress(OSError, json.JSONDecodeError):
-        return json.loads((folder / "sweep.json").read_text(encoding="utf-8"))
-    return {}
 
 
 def _sweep(

@@ -12,7 +12,8 @@ from src.adapters.hydra_compose import config_dir
 from src.config.yaml_files import load
 from src.errors import UserError, first_line
 from src.reports.leaderboard import Row
-from src.runs.folder import MIXTURE, RunFolder
+from src.runs.folder import MIXTURE
+from src.runs.summary_file import summary_or_nothing
 from src.sweeping.lease import LEASE, at_work
 from src.sweeping.pruning import SWEEPER
 from src.sweeping.storage import directions_of, explained, location, open_storage, shown
@@ -126,7 +127,7 @@ def _trial_row(trial: "FrozenTrial", folder: Path) -> Row:
     notes, state = trial.user_attrs, trial.state.name
     name = str(notes.get("folder", trial.number))
     name = str(trial.number) if ".." in Path(name).parts or Path(name).is_absolute() else name
-    row = _row(name, trial.number, _summary(folder / name))
+    row = _row(name, trial.number, summary_or_nothing(folder / name / "summary.json"))
     row.params = dict(trial.params)
     row.message = notes.get("message") or row.message
     row.status = str(notes.get("status") or {"COMPLETE": "completed", "FAIL": "failed"}.get(state, state.lower()))
@@ -146,7 +147,7 @@ def folder_rows(paths: Sequence[Path], folder: Path) -> list[Row]:
     """A row for each run folder, named by its path from ``folder``; ``params`` are what their overrides differ in."""
     rows, asked = [], []
     for index, path in enumerate(paths):
-        summary = _summary(path)
+        summary = summary_or_nothing(path / "summary.json")
         number = int(path.name) if path.name.isdigit() else index
         rows.append(_row(str(path.relative_to(folder)), number, summary))
         asked.append(_asked(path, summary))
@@ -181,13 +182,6 @@ def _folds(objective: str, summary: dict[str, Any]) -> list[float]:
     split, _, metric = objective.partition("/")
     each = [member.get("metrics", {}).get(f"val/{metric}") for member in summary.get("members", [])]
     return [] if split != "oof" or None in each else each
-
-
-def _summary(path: Path) -> dict[str, Any]:
-    with suppress(UserError):
-        found = RunFolder(path).read_summary()
-        return found if isinstance(found, dict) else {}
-    return {}
 
 
 def _asked(path: Path, summary: dict[str, Any]) -> dict[str, Any]:

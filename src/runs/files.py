@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from errno import EINVAL
 from pathlib import Path
 
 from src.adapters.files import replace
@@ -12,6 +13,17 @@ def shown_path(path: Path) -> Path:
     """A path as short as it can be said from the current folder."""
     path = path.absolute()
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def read_file(path: Path) -> bytes:
+    """The content of a file in a folder that may be anybody's.
+
+    Raises:
+        OSError: it cannot be read, or is no regular file: a pipe would wait for ever, a device never end.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(EINVAL, "is no regular file", str(path))
+    return path.read_bytes()
 
 
 def write_text(path: Path, text: str, durable: bool = False) -> None:

@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from src.errors import UserError
+from src.runs.files import read_file
 
 _RUNS, _SWEEPS = Path("outputs/train"), Path("outputs/sweeps")
 
@@ -50,8 +51,8 @@ def _newest(under: Path, file: str, said: str) -> Path:
 
 def _best(sweep: Path, said: str) -> Path:
     try:
-        with (sweep / "leaderboard.csv").open(encoding="utf-8", newline="") as file:
-            first = next(csv.DictReader(file), {})
+        lines = read_file(sweep / "leaderboard.csv").decode(errors="replace").splitlines()
+        first = next(csv.DictReader(lines), {})
     except OSError:
         raise UserError(f"{said}: {sweep} has no leaderboard.csv yet; python -m src.report makes one") from None
     if not first.get("rank"):

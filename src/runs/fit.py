@@ -18,7 +18,7 @@ from src.config.trainer import make_trainer
 from src.config.values import Config
 from src.data.module import DataModule
 from src.data.table import Table
-from src.errors import UserError
+from src.errors import UserError, first_line
 from src.runs.draw import curves, draw, write_dashboard
 from src.runs.environment import environment
 from src.runs.folder import RunFolder
@@ -152,6 +152,11 @@ def _train(trainer: pl.Trainer, module: Plain, data: DataModule, point: Point | 
         raise KeyboardInterrupt from None
     except MisconfigurationException as error:  # a callback that needs a logger where there is none, say
         raise UserError(" ".join(str(error).split())) from error
+    except Exception as error:
+        if point is None or module.epochs is not None:
+            raise
+        said = first_line(error) if isinstance(error, UserError) else f"{type(error).__name__}: {first_line(error)}"
+        raise UserError(f"{point.path}: does not hold what a training goes on from ({said})") from error
     if trainer.is_global_zero:
         assert module.epochs is not None
         # A callback of Lightning's or one's own has no reason to give; it just asks the Trainer to stop.

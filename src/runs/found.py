@@ -1,7 +1,6 @@
 """The runs and sweeps below a folder, as their files tell it; none is parsed that a glance will do for."""
 
 import csv
-import json
 import os
 import re
 from collections import Counter
@@ -11,7 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from src.runs.files import read_file
 from src.runs.lock import held
+from src.runs.shapes import sweep_or_nothing
+from src.runs.summary_file import summary_or_nothing
 
 _DEEP = 5  # folders below the one that is looked through
 
@@ -80,7 +82,7 @@ def _is_run(names: set[str]) -> bool:
 
 
 def _run(folder: Path) -> Found:
-    summary = summary_of(folder)
+    summary = summary_or_nothing(folder / "summary.json")
     run = Found(folder, _started(folder / ".hydra" / "config.yaml", folder))
     run.status = str(summary.get("status") or ("running" if held(folder) else "unfinished"))
     overrides = summary.get("overrides") or _lines(folder / ".hydra" / "overrides.yaml")
@@ -96,12 +98,14 @@ def _run(folder: Path) -> Found:
 
 def _sweep(folder: Path) -> Found:
     sweep = Found(folder, _started(folder / "multirun.yaml", folder))
-    said = _json(folder / "sweep.json")
+    said = sweep_or_nothing(folder / "sweep.json")
     trials = [folder / name for name in _folders(folder) if name.isdecimal()]
-    counts = said.get("runs") or Counter(summary_of(each).get("status", "unfinished") for each in trials)
-    sweep.statuses = {str(name): int(count) for name, count in counts.items()} or {"unfinished": 0}
+    counts = said.get("runs") or Counter(
+        summary_or_nothing(each / "summary.json").get("status", "unfinished") for each in trials
+    )
+    sweep.statuses = dict(counts) or {"unfinished": 0}
     sweep.status = ", ".join(f"{count} {name}" for name, count in sweep.statuses.items())
-    best = folder / str((said.get("best") or {}).get("folder") or (trials[0].name if trials else "."))
+    best = folder / ((said.get("best") or {}).get("folder") or (trials[0].name if trials else "."))
     if best.resolve().is_relative_to(folder.resolve()) and best != folder:
         one = _run(best)
         sweep.model, sweep.data, sweep.target = one.model, one.data, one.target
@@ -139,25 +143,13 @@ def _last(overrides: Sequence[str], key: str) -> str | None:
     return given[-1] if given else None
 
 
-def summary_of(folder: Path) -> dict[str, Any]:
-    """summary.json of a folder; {} where there is none, or none that can be read."""
-    return _json(folder / "summary.json")
-
-
-def _json(path: Path) -> dict[str, Any]:
-    with suppress(ValueError):
-        found = json.loads(_text(path) or "{}")
-        return found if isinstance(found, dict) else {}
-    return {}
-
-
 def _lines(path: Path) -> list[str]:
     return [line[2:].strip("'\"") for line in _text(path).splitlines() if line.startswith("- ")]
 
 
 def _text(path: Path) -> str:
     with suppress(OSError):
-        return path.read_text(encoding="utf-8", errors="replace")
+        return read_file(path).decode(errors="replace")
     return ""
 
 

@@ -12,6 +12,7 @@ from src.data.table import Table
 from src.errors import NothingLeft, UserError
 from src.runs.folder import RunFolder
 from src.runs.restore import configured, fill, origin, read_checkpoint
+from src.runs.shapes import CHECKPOINT, misfits
 from src.runs.status import has_result, is_over
 from src.training.checkpoint_files import save
 from src.training.checkpoints import best_checkpoint
@@ -79,7 +80,9 @@ def resumable(
         log.warning("%s: an older checkpoint, which does not say what rows it was trained on: not checked", path)
     else:
         _check_origin(path, before, origin(cfg, rows), cfg.get("allow_changed_data", False))
-    fill(module.net, state["state_dict"], f"{path}: does not fit this run's model")
+    best = {f"net.{name}": value for name, value in state.get("History", {}).get("state_dict", {}).items()}
+    for weights in (*([best] if best else ()), state["state_dict"]):
+        fill(module.net, weights, f"{path}: does not fit this run's model")
     try:
         epochs = int(state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
         steps = int(state["global_step"])
@@ -128,8 +131,6 @@ def learned(source: RunFolder, rows: Table) -> "Encoder":
 
 
 def _check_columns(path: Path, encoder: "Encoder", rows: Table) -> None:
-    if encoder.feature_names != rows.feature_names:
-        raise UserError(f"{path}: was trained on {encoder.feature_names}, this run reads {rows.feature_names}")
     if encoder.target_name != rows.target_name:
         raise UserError(f"{path}: learned {encoder.target_name!r}, the target of this run is {rows.target_name!r}")
     try:
@@ -155,17 +156,23 @@ def _check_origin(path: Path, before: Mapping[str, Any], now: Mapping[str, Any],
 
 def _last(source: RunFolder) -> "tuple[Path, dict[str, Any], Encoder]":
     """The last checkpoint that is whole: what came before a damaged one is not lost."""
-    parts = ("state_dict", "loops", "optimizer_states", "lr_schedulers")
     previous = source.checkpoints / "previous.ckpt"
     try:
         path = source.checkpoint("last")
-        return path, *read_checkpoint(path, *parts)
+        return path, *_whole(path)
     except UserError as error:
         if not previous.is_file():
             raise
-        found = previous, *read_checkpoint(previous, *parts)
+        found = previous, *_whole(previous)
         log.warning("%s; going on from the one before, %s", error, previous)
         return found
+
+
+def _whole(path: Path) -> "tuple[dict[str, Any], Encoder]":
+    state, encoder = read_checkpoint(path, "state_dict")
+    if odd := next(misfits(state, CHECKPOINT), None):
+        raise UserError(f"{path}: is not a whole checkpoint ({odd[1:]})")
+    return state, encoder
 
 
 def _nothing_left(

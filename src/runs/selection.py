@@ -1,6 +1,5 @@
 """Runs of the same folds that predict together, chosen and weighed by the rows that their models did not see."""
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -18,6 +17,7 @@ from src.errors import UserError
 from src.runs import ensemble
 from src.runs.folder import RunFolder
 from src.runs.restore import load_models
+from src.runs.summary_file import summary_or_nothing
 from src.training.task import METRICS, figures, larger_is_better, objective_of
 
 if TYPE_CHECKING:
@@ -146,9 +146,7 @@ def _before(folder: RunFolder) -> dict[str, Any]:
     """The summary of a mixture that is there; {} where nothing is."""
     if not folder.path.exists():
         return {}
-    summary: dict[str, Any] = {}
-    with suppress(UserError, json.JSONDecodeError):
-        summary = folder.read_summary()
+    summary = summary_or_nothing(folder.summary)
     if "weights" not in summary or "data" not in summary:
         raise UserError(f"{folder.path}: holds something else than runs that predict together, move it away")
     return summary

@@ -8,11 +8,14 @@ import json
 import math
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
 from src.errors import UserError
+from src.runs.files import read_file
+from src.runs.shapes import misfits
 from src.secrets import masked_overrides, masked_text
 
 _KEY = "checksums"
@@ -45,9 +48,16 @@ def read_summary(path: Path) -> dict[str, Any]:
     """The content of a summary.json, without its checksums.
 
     Raises:
-        UserError: it is no JSON object, or not as it was written.
+        UserError: it is no JSON object, holds what no run writes, or is not as it was written.
     """
     return _read(path)[0]
+
+
+def summary_or_nothing(path: Path) -> dict[str, Any]:
+    """The same; {} where there is no such file, or none that ``read_summary`` takes."""
+    with suppress(UserError):
+        return read_summary(path)
+    return {}
 
 
 def is_as_written(summary: Path, path: Path, folder: Path) -> bool:
@@ -62,7 +72,7 @@ def is_as_written(summary: Path, path: Path, folder: Path) -> bool:
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
-        content = path.read_bytes()
+        content = read_file(path)
         found = json.loads(content)
     except json.JSONDecodeError as error:
         raise UserError(f"{path}: is not JSON (line {error.lineno})") from None
@@ -70,16 +80,16 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         raise UserError(f"{path}: cannot be read ({type(error).__name__})") from None
     if not isinstance(found, dict):
         raise UserError(f"{path}: is not the summary of a run")
-    if _KEY not in found:
-        return found, {}
-    sums = found.pop(_KEY)
+    sums = found.pop(_KEY, None)
     last = _LAST.fullmatch(content)
-    if not (last and isinstance(sums, dict) and sums.get(_ITSELF) == _hex(last[1])):
+    if sums is not None and not (last and isinstance(sums, dict) and sums.get(_ITSELF) == _hex(last[1])):
         raise UserError(
             f"{path}: is damaged, its checksum is another one; where somebody changed it on purpose, "
             f'the line "{_KEY}" has to go'
         )
-    return found, sums
+    if odd := next(misfits(found), None):
+        raise UserError(f"{path}: {odd[1:]} is not what a run has there")
+    return found, sums or {}
 
 
 def _name(path: Path, folder: Path) -> str:

@@ -92,4 +92,4 @@ class EarlyStopping(Stopping):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes it; what was counted of another figure says nothing of this one."""
         if (state_dict.get("monitor"), state_dict.get("mode")) == (self.monitor, self.mode):
-            self.best, self.waited = state_dict["best"], state_dict["waited"]
+            self.best, self.waited = float(state_dict["best"]), int(state_dict["waited"])

@@ -69,7 +69,7 @@ class Plain(pl.LightningModule):
         count_both_ways(checkpoint)
         keep_patience(checkpoint, self.trainer)
         if checkpoint["optimizer_states"]:  # of a net that brings its own update there are none
-            adapt(checkpoint, self.make_optimizer, self.schedule)
+            adapt(checkpoint, self.make_optimizer, list(self.net.parameters()), self.schedule)
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         """Nothing: ``Epochs`` steps the scheduler, so that both ways do it at the same points."""

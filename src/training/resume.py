@@ -4,19 +4,23 @@ torch and Lightning save settings beside progress and restore both. So a checkpo
 where nothing was configured otherwise, this changes not a bit of it.
 """
 
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from torch import Tensor
 
 from src.adapters.torch_scheduler import as_if_stepped
+from src.errors import UserError
 from src.training.optimizers import Make
 from src.training.schedules import Schedule
 
 _OF_A_PLATEAU = {"best", "num_bad_epochs", "cooldown_counter", "last_epoch"}  # its progress
 
 
-def adapt(checkpoint: dict[str, Any], make: Make, schedule: Schedule | None) -> None:
+def adapt(checkpoint: dict[str, Any], make: Make, weights: Sequence[Tensor], schedule: Schedule | None) -> None:
     """Puts the options of optimizer and scheduler into a checkpoint.
 
     A schedule that does not look at the training is moved to where it would be, had it been so from the start. A
@@ -25,8 +29,13 @@ def adapt(checkpoint: dict[str, Any], make: Make, schedule: Schedule | None) -> 
     Args:
         checkpoint: whole, with one optimizer; changed in place.
         make: the optimizer's constructor, its options bound.
+        weights: that it is going to step.
         schedule: of the same class as the saved one.
+
+    Raises:
+        UserError: what the optimizer kept of a weight has not the form that it has for these.
     """
+    _check_kept(checkpoint["optimizer_states"][0]["state"], make, weights)
     optimizer: Any = make([torch.zeros(1, requires_grad=True)])
     groups, keeps = checkpoint["optimizer_states"][0]["param_groups"], {"params"}
     if len(groups) != len(optimizer.param_groups):
@@ -47,6 +56,31 @@ def adapt(checkpoint: dict[str, Any], make: Make, schedule: Schedule | None) -> 
         checkpoint["lr_schedulers"] = [scheduler.state_dict() | {name: saved[name] for name in progress}]
     for group, fresh in zip(groups, optimizer.param_groups, strict=True):
         group |= {name: value for name, value in fresh.items() if name not in keeps}
+
+
+def _check_kept(kept: dict[int, Any], make: Make, weights: Sequence[Tensor]) -> None:
+    """Holds what an optimizer kept against what it keeps after a step of no gradient; what is not there begins so.
+
+    torch does not look at the form before it computes, and its kernels read past the end of what is too small. An
+    option that was configured since, as Adam's amsgrad, has it keep more.
+    """
+    still = [torch.zeros_like(each, requires_grad=True) for each in weights]
+    for each in still:
+        each.grad = torch.zeros_like(each)
+    optimizer: Any = make(still)
+    with suppress(Exception):  # of one that steps in a way of its own, as LBFGS
+        optimizer.step()
+    for place, each in enumerate(still):
+        own = kept.get(place, {})
+        for name, begun in optimizer.state[each].items() if own else ():
+            if name not in own:
+                own[name] = begun
+            elif isinstance(begun, Tensor) and _form(own[name]) != begun.shape:
+                raise UserError(f"{name} of weight {place} is not of the form {list(begun.shape)}")
+
+
+def _form(value: Any) -> torch.Size | None:
+    return value.shape if isinstance(value, Tensor) else torch.Size() if isinstance(value, int | float) else None
 
 
 def count_both_ways(checkpoint: dict[str, Any]) -> None:

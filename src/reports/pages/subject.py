@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from src.config.values import Config
 from src.data.table import CATEGORY, DATE, MOMENT, Column, Table
 from src.errors import UserError
+from src.runs.files import read_file
 from src.runs.folder import RunFolder
 from src.runs.restore import load_config, load_predictor
 
@@ -197,15 +198,6 @@ def _with_target(table: Table, rows: np.ndarray) -> np.ndarray:
 def config_text(folder: RunFolder) -> str:
     """The run's configuration, as it was resolved."""
     try:
-        return folder.config.read_text(encoding="utf-8", errors="replace")
+        return read_file(folder.config).decode(errors="replace")
     except OSError as error:
         return f"cannot be read: {error.strerror}"
-
-
-def summary_of(folder: RunFolder) -> dict[str, Any]:
-    """summary.json; {} where there is none or it is damaged."""
-    try:
-        found = folder.read_summary()
-    except UserError:
-        return {}
-    return found if isinstance(found, dict) else {}
