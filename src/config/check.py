@@ -135,7 +135,7 @@ def _check_together(cfg: Config) -> None:
         if split not in ("train", "oof") and not data[f"{split}_fraction"]:
             raise UserError(f"objective={objective} needs {split} rows, found data.{split}_fraction=0")
     for key in ("scheduler.monitor", *(f"callbacks.{name}.monitor" for name in cfg.get("callbacks") or {})):
-        if figure := _select(cfg, key):
+        if (figure := _select(cfg, key)) is not None:
             _check_monitor(key, str(figure), bool(data.val_fraction))
 
 
@@ -155,5 +155,11 @@ def _check_models(cfg: Config) -> None:
         raise UserError(f"fold={fold} needs folds above it, as in folds=5 fold=0, found folds={_as_typed(folds)}")
     if folds is not None and ensemble is not None:
         raise UserError(f"folds={folds} and ensemble={ensemble}: the models of folds are an ensemble, leave one out")
-    if cfg.get("descent") and (ensemble is not None or (folds is not None and fold is None)):
+    if ensemble is None and (folds is None or fold is not None):
+        return
+    if "checkpoints" not in (cfg.get("callbacks") or {}):
+        raise UserError(
+            "callbacks.checkpoints is missing: folds and ensemble predict with the best that each model wrote"
+        )
+    if cfg.get("descent"):
         raise UserError("descent=true draws one training, found several models: leave it, or folds and ensemble, out")

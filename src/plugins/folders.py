@@ -186,6 +186,8 @@ def _in_one_line() -> Iterator[None]:
 
 def _forget(folder: Path) -> None:
     """Removes a folder that holds what is written before a training starts and nothing else, and parents left empty."""
+    for member in RunFolder(folder).members():
+        _forget(member.path)
     files = [path.name for each in ("*.log", "events.out.*", "multirun.yaml", TABLES) for path in folder.glob(each)]
     before: dict[str, Callable[[Path], None]] = {".hydra": rmtree} | dict.fromkeys(files, Path.unlink)
     there = list(folder.iterdir()) if folder.is_dir() else []

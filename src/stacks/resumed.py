@@ -34,6 +34,7 @@ def trained(jobs: Sequence[Job], train: Callable[[Job], dict[str, Any]]) -> list
 
     Raises:
         NothingLeft: that is true of all of them.
+        UserError: one of them cannot go on; nothing is left of the others.
     """
     found: list[dict[str, Any]] = []
     over: list[NothingLeft] = []
@@ -44,6 +45,9 @@ def trained(jobs: Sequence[Job], train: Callable[[Job], dict[str, Any]]) -> list
             over.append(error)
             copytree(Path(job.cfg.resume), job.folder.path, dirs_exist_ok=True)
             found.append(job.folder.read_summary())
+        except UserError:
+            rmtree(job.folder.path.parent, ignore_errors=True)  # models of which some go on are no run
+            raise
     if len(over) == len(jobs):
         rmtree(jobs[0].folder.path.parent, ignore_errors=True)
         raise over[0]

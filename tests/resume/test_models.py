@@ -63,3 +63,17 @@ def test_what_is_refused(call: Call, tmp_path: Path, overrides: list[str], said:
     shutil.copytree("run", "torn")
     shutil.rmtree(RunFolder("torn").members()[2].path)
     assert_refused(call("train", *overrides, "trainer.max_epochs=4", "hydra.run.dir=more"), said)
+
+
+@pytest.mark.parametrize("place", ["0", "1"])
+def test_a_model_that_cannot_go_on_leaves_nothing(call: Call, tmp_path: Path, place: str) -> None:
+    """Also where another went on before it."""
+    assert call("train", *RUN, "trainer.max_epochs=2", "hydra.run.dir=run").code == 0
+    Path("run/members", place, "checkpoints/last.ckpt").write_bytes(b"damaged")
+    answer = call("train", "resume=run", "trainer.max_epochs=3", "hydra.run.dir=more")
+    assert_refused(answer, "is not a whole checkpoint")
+    assert not Path("more").exists()
+
+
+def test_models_predict_with_their_checkpoints(call: Call) -> None:
+    assert_refused(call("train", *RUN, "~callbacks.checkpoints"), "callbacks.checkpoints is missing")
