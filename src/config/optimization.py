@@ -56,13 +56,13 @@ def schedules(cfgs: Sequence[Config], data: "DataModule") -> "list[Schedule | No
     own = ("interval", "monitor")
     factories = makers([{k: v for k, v in node.items() if k not in own} for node in nodes], "scheduler")
     found: list[Schedule | None] = []
-    for make, node, cfg, batches in zip(factories, nodes, cfgs, data.gather.steps, strict=True):
-        trainer, interval = cfg.trainer, str(node["interval"])
+    for make, cfg, batches in zip(factories, cfgs, data.gather.steps, strict=True):
+        trainer, interval = cfg.trainer, str(cfg.scheduler.interval)
         steps = -(-batches // trainer.accumulate_grad_batches)
         limits = (trainer.max_epochs * steps if trainer.max_epochs != -1 else -1, trainer.max_steps)
         most = min((limit for limit in limits if limit != -1), default=1)
         length = max(most if interval == "step" else -(-most // steps), 1)
-        found.append(Schedule(make, interval, str(node["monitor"] or default), length))
+        found.append(Schedule(make, interval, str(cfg.scheduler.monitor or default), length))
     return found
 
 

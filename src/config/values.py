@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import ConfigAttributeError
 
 
 class Values(dict[str, Any]):
@@ -19,7 +20,14 @@ class Values(dict[str, Any]):
         try:
             return self[name]
         except KeyError:
-            raise AttributeError(name) from None
+            raise _missing(name) from None
+
+
+def _missing(name: str) -> ConfigAttributeError:
+    """What OmegaConf's own nodes raise, so that whoever made the configuration hears the same."""
+    error = ConfigAttributeError(f"Missing key {name}")
+    error.key = name
+    return error
 
 
 Config = DictConfig | Values

@@ -117,8 +117,11 @@ class Encoder:
         A value that it does not know becomes -1.
 
         Raises:
-            UserError: a column is of another kind than what was learned, or has gaps where there were none.
+            UserError: there are other columns, or one is of another kind than what was learned, or has gaps where there
+                were none.
         """
+        if self.feature_names != (names := [column.name for column in columns]):
+            raise UserError(f"was trained on {self.feature_names}, this run reads {names}")
         for learned, found in zip(self.columns, columns, strict=True):
             if learned.kind != found.kind and not {learned.kind, found.kind} <= {NUMBER, BOOLEAN}:
                 raise UserError(f"column {learned.name!r} was {learned.kind} in training, found {found.kind}")

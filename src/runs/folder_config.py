@@ -13,7 +13,8 @@ from src.config.yaml_files import load
 from src.errors import UserError, first_line, printable
 from src.runs.folder import TABLES, RunFolder
 
-_GROUPS = ("model", "loss", "optimizer", "scheduler", "data", "trainer")
+_GROUPS = ("model", "loss", "optimizer", "scheduler", "data", "trainer", "checks")
+_OPTIONAL = ("callbacks", "logger")
 
 
 def load_config(
@@ -68,7 +69,8 @@ def _read(folder: RunFolder, said: str) -> tuple[DictConfig, Path]:
         raise UserError(f"{said}: .hydra cannot be read ({first_line(error)})") from None
     if not isinstance(values, dict) or "model" not in values or "data" not in values:
         raise UserError(f"{said}: .hydra/config.yaml is not the configuration of a run")
-    if odd := next((name for name in _GROUPS if not isinstance(values.get(name, {}), dict)), None):
+    nodes = {name: values.get(name, {}) for name in _GROUPS} | {name: values.get(name) or {} for name in _OPTIONAL}
+    if odd := next((name for name, node in nodes.items() if not isinstance(node, dict)), None):
         raise UserError(f"{said}: {odd}: expected its keys and their values, found {values[odd]!r}")
     return OmegaConf.create(values), started_in
 

@@ -121,7 +121,7 @@ def _run(
         if not alone:
             # The epochs of each run would drown what a sweep has to say.
             logging.getLogger("src.training.progress").setLevel(logging.WARNING)
-        aim = objective(cfg).replace("oof/", "val/")
+        aim, ignore = objective(cfg).replace("oof/", "val/"), cfg.checks.ignore
         several = is_several(cfg)
         drawn = alone if cfg.figures == "auto" else cfg.figures
         models = (cfg.folds or cfg.ensemble) if several else 1
@@ -155,7 +155,7 @@ def _run(
     if not summary:
         return math.nan  # the first of several processes has more to say
     try:
-        return shown(summary, folder, alone, cfg.checks.ignore)
+        return shown(summary, folder, alone, ignore)
     finally:
         if cfg.rerun is not None and is_over(summary["status"]):
             for line in compared(RunFolder.existing(cfg.rerun, "rerun"), folder):
