@@ -129,7 +129,7 @@ def try_table(file: tuple[str, bytes], scratch: Path) -> tuple[str, str]:
     name, content = file
     (scratch / name).write_bytes(content)
     said = answered("train", "data=csv", f"data.path={name}", "data.target=y", *SHORT, "hydra.run.dir=run")
-    if _diverged(scratch / "run"):
+    if diverged(scratch / "run"):
         return "diverged", ""
     if said[0] == "refused" and everything_under(scratch) != {name} and not (scratch / "run" / "summary.json").exists():
         return "left", f"refused, and left {sorted(everything_under(scratch) - {name})[:3]}"
@@ -149,13 +149,13 @@ def try_folder(made: tuple[str, random.Random], scratch: Path, whole: Path) -> t
     (scratch / "new.csv").write_text("wt,hp,name\n3,90,x\n2,60,y\n")
     what = broken(scratch / "run", draw)
     outside = {"new.csv", "run"}
-    if kind == "sweep":
-        said = answered("report", "sweep=run")
+    if kind in ("sweep", "study"):
+        said = answered(*draw.choice((("report", "sweep=run"), ("runs", "folder=run"))))
     else:
         door = draw.choice((("evaluate", "run=run"), ("predict", "run=run", "input=new.csv"), ("train", "resume=run")))
         more = ("trainer.max_epochs=4", "hydra.run.dir=more") if door[0] == "train" else ()
         said = answered(*door, *more)
-        if _diverged(scratch / "more"):  # which is a result, told on standard output, and exit code 1
+        if diverged(scratch / "more"):  # which is a result, told on standard output, and exit code 1
             said = "diverged", ""
         outside |= {"more"} if said[0] in ("success", "diverged") else set()
     left = {path.name for path in scratch.iterdir()} - outside
@@ -164,13 +164,13 @@ def try_folder(made: tuple[str, random.Random], scratch: Path, whole: Path) -> t
     return said[0], said[1] and f"{said[1]} after {what}"
 
 
-def _diverged(run: Path) -> bool:
+def diverged(run: Path) -> bool:
     """Whether the exit code is for the result of a training."""
     return (run / "summary.json").is_file() and json.loads((run / "summary.json").read_text())["status"] == "diverged"
 
 
 def whole_folders(folder: Path) -> Path:
-    """A lone run, one with categories, an ensemble and a sweep, to break copies of."""
+    """A lone run, one with categories, an ensemble, a sweep without a study and one with it, to break copies of."""
     from tests.compose import trained
 
     rows = "".join(f"{i % 7},{'abc'[i % 3]},{'' if i % 5 else i},2020-01-{i % 28 + 1:02},{i}\n" for i in range(40))
@@ -182,6 +182,8 @@ def whole_folders(folder: Path) -> Path:
     trained(folder / "folds", "folds=2", *short)
     for number in ("0", "1"):
         trained(folder / "sweep" / number, f"seed={number}", *short)
+    swept = ("-m", "sweep=mlp", "hydra.sweeper.n_trials=2", f"hydra.sweep.dir={folder / 'study'}")
+    assert answered("train", *swept, *short) == ("success", "")
     return folder
 
 
@@ -229,7 +231,8 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         whole = whole_folders(Path(folder)) if options.folders else Path(folder)
-        kinds = st.tuples(st.sampled_from(("lone", "mixed", "folds", "sweep")), st.randoms(use_true_random=False))
+        names = st.sampled_from(("lone", "mixed", "folds", "sweep", "study"))
+        kinds = st.tuples(names, st.randoms(use_true_random=False))
         rows: list[tuple[str, Any, Any, int]] = [
             ("overrides", override_lines(), try_overrides, options.overrides),
             ("tables", table_file(), try_table, options.tables),

@@ -66,7 +66,7 @@ def _edit_yaml(run: Path, draw: random.Random) -> str:
 
 
 def _edit_json(run: Path, draw: random.Random) -> str:
-    if not (paths := _files(run, "summary.json")):
+    if not (paths := [*_files(run, "summary.json"), *_files(run, "sweep.json")]):
         return "nothing"
     path = draw.choice(paths)
     try:
@@ -79,7 +79,7 @@ def _edit_json(run: Path, draw: random.Random) -> str:
         content.pop("checksums", None)  # as an older run has it, or somebody's own
     said = _change(content, draw) if content else "empty"
     path.write_text(json.dumps(content))
-    return f"summary.json: {said}"
+    return f"{path.name}: {said}"
 
 
 def _edit_state(run: Path, draw: random.Random) -> str:
