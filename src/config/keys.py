@@ -15,7 +15,16 @@ from src.config.help import CONF
 from src.config.values import flatten, unresolved
 from src.errors import UserError
 
+# What a command says of itself, and not of what it trains; and what shows a run, or keeps it.
+OF_COMMAND = ("resume", "rerun", "allow_changed_data", "trust", "study")
+SHOWS = ("figures", "baselines", "graph", "descent", "checks", "logger")
+_APART = (*OF_COMMAND, *SHOWS, "name", "sweep", "callbacks.progress", "callbacks.checkpoints")
 _SETS = ("experiment", "sweep")  # groups that leave no node of their own
+
+
+def decides(key: str) -> bool:
+    """Whether a training may come out otherwise by the value of a dotted key."""
+    return not any(f"{key}.".startswith(f"{part}.") for part in _APART)
 
 
 @cache

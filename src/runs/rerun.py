@@ -7,12 +7,13 @@ from typing import Any
 
 from omegaconf import DictConfig, open_dict
 
+from src.config.keys import SHOWS
 from src.config.kinds import KINDS
 from src.config.values import flatten
 from src.errors import UserError
 from src.runs.environment import PACKAGES
 from src.runs.folder import RunFolder
-from src.runs.restore import SHOWS, load_config
+from src.runs.restore import load_config
 from src.runs.status import DIVERGED, has_result
 from src.secrets import HIDDEN
 

@@ -6,16 +6,13 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src.config.values import Config, container
+from src.config.keys import decides
+from src.config.values import Config, container, flatten
 from src.data.table import Table
 from src.errors import UserError
 from src.runs.folder import RunFolder
 from src.runs.folder_config import load_config
 from src.secrets import masked_text
-
-# What a command says of itself, and not of the run that it trains.
-OF_NOW = ("resume", "rerun", "allow_changed_data", "trust", "study")
-SHOWS = ("figures", "graph", "logger", "checks", "baselines")  # what no bit of a training depends on
 
 if TYPE_CHECKING:
     from torch import nn
@@ -105,7 +102,7 @@ def origin(cfg: Config, rows: Table) -> dict[str, Any]:
 
 def configured(cfg: Config) -> str:
     """The SHA-256 of all that a training depends on in a configuration: runs that have the same are the same."""
-    values = {name: value for name, value in container(cfg).items() if name not in (*OF_NOW, *SHOWS)}
+    values = {key: value for key, value in flatten(container(cfg)).items() if decides(key)}
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
 
 

@@ -15,12 +15,13 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from src.config.check import check
+from src.config.keys import OF_COMMAND
 from src.config.kinds import KINDS
 from src.config.objective import monitored
 from src.config.values import container, flatten, unresolved
 from src.errors import UserError, nearest
 from src.runs.folder import RunFolder
-from src.runs.restore import OF_NOW, load_config
+from src.runs.restore import load_config
 
 _SETS = ("experiment", "sweep")  # choices that set keys anywhere
 _ROWS = ("_target_", "_partial_", "features", "target", "val_fraction", "test_fraction", "standardize")
@@ -49,7 +50,7 @@ def continued(cfg: DictConfig, overrides: Sequence[str], trust: Collection[str] 
     now = deepcopy(before)
     OmegaConf.resolve(cfg)
     with open_dict(now):
-        for name in (*OF_NOW, *(name for name in cfg if name not in now)):
+        for name in (*OF_COMMAND, *(name for name in cfg if name not in now)):
             if name in cfg and not (own and name == "resume"):
                 now[name] = cfg[name]
         for name in cfg.trainer:
@@ -74,7 +75,7 @@ def _apply(override: Override, cfg: DictConfig, now: DictConfig, folder: str) ->
     group = override.key_or_group
     key = override.package or group.replace("/", ".")
     chosen = group in HydraConfig.get().runtime.choices and not isinstance(override.value(), dict)
-    if key in OF_NOW:
+    if key in OF_COMMAND:
         return
     if group in _SETS:
         for changed in _set_by(cfg):
@@ -104,7 +105,7 @@ def _set_by(cfg: DictConfig) -> list[str]:
         for key, value in composed.items()
         if default.get(key, _NOTHING) != value and "${" not in str(default.get(key))
     ]
-    return [*groups, *(key for key in keys if key.partition(".")[0] not in (*groups, *OF_NOW, *_SETS))]
+    return [*groups, *(key for key in keys if key.partition(".")[0] not in (*groups, *OF_COMMAND, *_SETS))]
 
 
 def _task(cfg: DictConfig) -> DictConfig:

@@ -3,13 +3,9 @@
 from omegaconf import DictConfig
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
+from src.config.keys import decides
 from src.config.values import flatten, unresolved
 from src.secrets import masked
-
-# What shows or names runs and changes none of their figures.
-_SHOWING = ("callbacks.progress", "callbacks.checkpoints")
-_SHOWN = ("figures", "baselines", "graph", "descent", "checks", "logger")
-_LEFT_OUT = ("study", "sweep", "trust", "name", *_SHOWN, *_SHOWING)
 
 Fingerprint = dict[str, str]
 
@@ -29,17 +25,17 @@ def fingerprint(
         | {
             key: "null" if value is None else str(masked(value, key))
             for key, value in kept
-            if not any(f"{key}.".startswith(f"{part}.") for part in (*_LEFT_OUT, *space))
+            if decides(key) and not any(f"{key}.".startswith(f"{part}.") for part in space)
         }
     )
 
 
 def differences(before: Fingerprint, now: Fingerprint) -> list[str]:
-    """Each difference as ``key: before → now``."""
+    """Each difference as ``key: before → now``; an older study may hold keys that decide nothing."""
     return [
         f"{key}: {before.get(key, 'absent')} → {now.get(key, 'absent')}"
         for key in sorted(before.keys() | now.keys())
-        if before.get(key) != now.get(key)
+        if before.get(key) != now.get(key) and decides(key)
     ]
 
 
