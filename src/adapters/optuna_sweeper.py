@@ -13,20 +13,26 @@ from hydra.core.override_parser.types import ChoiceSweep, Override, Quote, Quote
 from hydra.errors import HydraException
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
+from src.errors import first_line
+
 
 def distribution_of(override: Override) -> BaseDistribution:
     """What a swept override draws from; a choice's texts are as the command line has them, quoted if need be.
 
     Raises:
-        ValueError, TypeError, AssertionError, NotImplementedError, HydraException: Optuna has no such distribution.
+        ValueError: Optuna has no such distribution.
     """
     from hydra_plugins.hydra_optuna_sweeper._impl import create_optuna_distribution_from_override
 
-    sweep = override.value()
-    if not isinstance(sweep, ChoiceSweep):
+    try:
+        sweep = override.value()
+        if isinstance(sweep, ChoiceSweep):
+            return CategoricalDistribution([_choice(each) for each in sweep.list])
         found: BaseDistribution = create_optuna_distribution_from_override(override)
         return found
-    return CategoricalDistribution([_choice(each) for each in sweep.list])
+    # Upstream refuses with all of these; NotImplementedError for a sweep that Optuna has no distribution for.
+    except (ValueError, TypeError, AssertionError, NotImplementedError, HydraException) as error:
+        raise ValueError(first_line(error) if str(error) else "cannot be swept") from error
 
 
 def _choice(value: Any) -> Any:

@@ -9,4 +9,4 @@ from torch.optim import Optimizer
 
 def as_if_stepped(optimizer: Optimizer) -> None:
     """Leaves the mark that a step leaves."""
-    optimizer._opt_called = True  # type: ignore[attr-defined]
+    optimizer._opt_called = True  # type: ignore[attr-defined]  # private to torch

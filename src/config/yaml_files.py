@@ -15,7 +15,7 @@ try:
     from yaml import CSafeLoader as _SafeLoader
 except ImportError:  # a PyYAML without libyaml: the same text, slower
     from yaml import SafeDumper as _SafeDumper  # type: ignore[assignment]  # not its subclass
-    from yaml import SafeLoader as _SafeLoader  # type: ignore[assignment]
+    from yaml import SafeLoader as _SafeLoader  # type: ignore[assignment]  # likewise
 
 # With or without a point and a sign: a number to OmegaConf and mostly a word to YAML 1.1, so that as text it is quoted.
 _EXPONENT = re.compile(r"[-+]?[0-9]+(_[0-9]+)*(\.[0-9_]*)?[eE][-+]?[0-9]+$")

@@ -180,7 +180,7 @@ def legend_above(axes: Axes, title: str) -> None:
     names = [str(each.get_gid()) for each in (*axes.collections, *axes.lines) if each.get_gid()]
     room = 12.5 * float(axes.figure.get_figure(root=True).get_size_inches()[0])  # letters of a line
     lines = max(1, math.ceil(sum(len(name) + 6 for name in names) / room))
-    axes.legend_lines = lines  # type: ignore[attr-defined]
+    axes.legend_lines = lines  # type: ignore[attr-defined]  # the panel keeps it for the layout
     axes.set_title(title, loc="left", fontsize=10, pad=6 + 72 * _LINE * lines)
     place = {"loc": "lower left", "bbox_to_anchor": (-0.01, 0.985), "frameon": False, "borderaxespad": 0.2}
     legend(axes, fontsize=8, ncols=math.ceil(len(names) / lines), columnspacing=1.2, handletextpad=0.4, **place)

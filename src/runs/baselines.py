@@ -24,11 +24,9 @@ def _mean(part: "Partition", target: np.ndarray) -> Predict:
 
 
 def _least_squares(part: "Partition", target: np.ndarray) -> Predict | None:
-    return (
-        None
-        if is_wide(part)
-        else on_design(part, least_squares(partial(part.design, "train"), part.weights("train"))[0])
-    )
+    if is_wide(part):
+        return None
+    return on_design(part, least_squares(partial(part.design, "train"), part.weights("train"))[0])
 
 
 def _ridge(part: "Partition", target: np.ndarray) -> Predict:

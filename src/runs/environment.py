@@ -1,6 +1,7 @@
 """What a run ran on: versions, device, threads and the state of the code."""
 
 import platform
+import re
 import subprocess
 from contextlib import suppress
 from functools import cache
@@ -8,9 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = {"hydra": "hydra-core"} | {
-    name: name for name in ("torch", "lightning", "optuna", "numpy", "pyarrow", "scikit-learn")
-}
+PACKAGES = ("hydra", "torch", "lightning", "optuna", "numpy", "pyarrow", "scikit-learn")
 
 
 def environment(device: str, threads: int) -> dict[str, Any]:
@@ -23,7 +22,7 @@ def _constant() -> dict[str, Any]:
     """What does not change within a process, read once."""
     return {
         "python": platform.python_version(),
-        **{name: _version(package) for name, package in PACKAGES.items()},
+        **{name: _version("hydra-core" if name == "hydra" else name) for name in PACKAGES},
         "git": _git("rev-parse", "HEAD"),
         "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
     }
@@ -36,11 +35,11 @@ def _processor(device: str) -> str:
 
     if device.startswith("cuda"):
         return torch.cuda.get_device_name(device)
+    name = platform.processor() or platform.machine()
     with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return f"{line.partition(':')[2].strip()}, {torch.backends.cpu.get_cpu_capability()}"
-    return f"{platform.processor() or platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"
+        found = re.search(r"^model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+        name = found[1].strip() if found else name
+    return f"{name}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def _version(package: str) -> str | None:
