@@ -10,6 +10,7 @@ from src.config.values import Config
 from src.data.partition import Partition
 from src.data.table import Table
 from src.errors import NothingLeft, UserError
+from src.runs.ensemble import is_several, members
 from src.runs.folder import RunFolder
 from src.runs.restore import configured, fill, origin, read_checkpoint
 from src.runs.status import has_result, is_over
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from src.training.plain import Plain
 
 log = logging.getLogger(__name__)
+
+_WHOLE = ("state_dict", "loops", "optimizer_states", "lr_schedulers")  # of a checkpoint that can be gone on from
 
 
 @dataclass(frozen=True)
@@ -80,11 +83,7 @@ def resumable(
     else:
         _check_origin(path, before, origin(cfg, rows), cfg.get("allow_changed_data", False))
     fill(module.net, state["state_dict"], f"{path}: does not fit this run's model")
-    try:
-        epochs = int(state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
-        steps = int(state["global_step"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: is not a whole checkpoint ({type(error).__name__})") from None
+    epochs, steps = done(state, path)
     ended, said = _nothing_left(cfg, state, epochs, steps, callbacks)
     if own and not is_over(source.read_summary().get("status")):
         noted = (before or {}).get("ended")
@@ -106,14 +105,53 @@ def resumable(
 
 
 def was_killed(folder: RunFolder, cfg: Config) -> bool:
-    """Whether a folder holds the beginning of this very run, with a checkpoint to go on from."""
-    if not folder.begun() or is_over(folder.read_summary().get("status")):
+    """Whether a folder holds the beginning of this very run, with a checkpoint to go on from; of several models, of one
+    of them."""
+    if is_over(folder.read_summary().get("status")):
+        return False
+    if is_several(cfg):
+        each = enumerate(own for own, _ in members(cfg))
+        return any(same_run(folder.member(place), own) for place, own in each)
+    return same_run(folder, cfg)
+
+
+def same_run(folder: RunFolder, cfg: Config) -> bool:
+    """Whether a folder has a checkpoint of a run with this configuration."""
+    if not folder.begun():
         return False
     try:
         _, state, _ = _last(folder)
     except UserError:
         return False
     return bool(state.get("Run", {}).get("configuration") == configured(cfg))
+
+
+def standing(folder: RunFolder, cfg: Config, rows: Table) -> dict[int, Path] | None:
+    """Where a run of this configuration that was stopped can go on: its checkpoints by the epochs that they have.
+
+    None where its training was over, so that only its results are still to be written.
+
+    Raises:
+        UserError: it was trained on other rows.
+    """
+    found: dict[int, Path] = {}
+    if not folder.begun() or is_over(folder.read_summary().get("status")):
+        return found
+    now = origin(cfg, rows)
+    for name in ("last", "previous"):
+        path = folder.checkpoints / f"{name}.ckpt"
+        try:
+            state, _ = read_checkpoint(path, *_WHOLE, "Run")
+            epochs, _ = done(state, path)
+        except UserError:
+            continue  # there is none, or it is damaged
+        if state["Run"].get("configuration") != now["configuration"]:
+            continue
+        _check_origin(path, state["Run"], now, False)
+        if is_over(state["Run"].get("ended")):
+            return None
+        found.setdefault(epochs, path)
+    return found
 
 
 def learned(source: RunFolder, rows: Table) -> "Encoder":
@@ -125,6 +163,18 @@ def learned(source: RunFolder, rows: Table) -> "Encoder":
     path, _, encoder = _last(source)
     _check_columns(path, encoder, rows)
     return encoder
+
+
+def done(state: Mapping[str, Any], path: Path) -> tuple[int, int]:
+    """Epochs and optimizer steps of a checkpoint.
+
+    Raises:
+        UserError: it does not say them.
+    """
+    try:
+        return int(state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]), int(state["global_step"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: is not a whole checkpoint ({type(error).__name__})") from None
 
 
 def _check_columns(path: Path, encoder: "Encoder", rows: Table) -> None:
@@ -155,15 +205,14 @@ def _check_origin(path: Path, before: Mapping[str, Any], now: Mapping[str, Any],
 
 def _last(source: RunFolder) -> "tuple[Path, dict[str, Any], Encoder]":
     """The last checkpoint that is whole: what came before a damaged one is not lost."""
-    parts = ("state_dict", "loops", "optimizer_states", "lr_schedulers")
     previous = source.checkpoints / "previous.ckpt"
     try:
         path = source.checkpoint("last")
-        return path, *read_checkpoint(path, *parts)
+        return path, *read_checkpoint(path, *_WHOLE)
     except UserError as error:
         if not previous.is_file():
             raise
-        found = previous, *read_checkpoint(previous, *parts)
+        found = previous, *read_checkpoint(previous, *_WHOLE)
         log.warning("%s; going on from the one before, %s", error, previous)
         return found
 
