@@ -178,9 +178,14 @@ class DurableStudy:
                 for trial in self._trials(TrialState.RUNNING)
                 if not at_work(trial, self.folder) and not job_at_work(trial, self.folder)
             ]
-            taken = blame(self.storage, dead, self.max_retries)
+            taken = blame(self.storage, dead, self.max_retries, self._written)
             clear(self.folder)
         return taken
+
+    def _written(self, number: int) -> float:
+        """When a trial's newest checkpoint was written, or that of one of its models; 0 where there is none."""
+        found = (self.folder / str(number)).glob("**/checkpoints/last.ckpt")
+        return max((path.stat().st_mtime for path in found), default=0.0)
 
     def outlived(self) -> Sequence[int]:
         """The trials whose jobs go on though the process that launched them died."""
