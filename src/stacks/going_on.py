@@ -31,11 +31,12 @@ def alike(ready: Sequence[Ready]) -> list[list[Ready]]:
     """
     found = [(each, standing(source(each), each.job.cfg, each.part.table)) for each in ready]
     points = [(each, epochs) for each, epochs in found if epochs is not None]
-    least = min((max(epochs) for _, epochs in points if epochs), default=0)
-    shared = all(least in epochs for _, epochs in points if epochs)
+    least = min((max(epochs, default=0) for _, epochs in points), default=0)
+    # Before a first checkpoint lies the beginning.
+    shared = all(least in epochs or (least == 0 and len(epochs) < 2) for _, epochs in points)
     stacks: dict[int, list[Ready]] = {}
     for each, epochs in points:
-        after = (least if shared else max(epochs)) if epochs else 0
+        after = least if shared else max(epochs, default=0)
         stacks.setdefault(after, []).append(replace(each, point=epochs.get(after)))
     for after in filter(None, stacks):
         log.info("%d of %d go on after epoch %d, from their checkpoints", len(stacks[after]), len(ready), after)
