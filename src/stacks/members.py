@@ -24,17 +24,19 @@ from src.training.tensorboard import TensorBoard
 Files = Callable[[Job], dict[str, str]]  # what else belongs in a member's folder, text by path relative to it
 
 
-def checkpoint(trained: Trained, files: Files) -> None:
+def checkpoint(trained: Trained, last: bool, files: Files) -> None:
     """Writes what a kill shall not cost: of who learns, rows and checkpoint; of who has ended, everything.
 
     Args:
         trained: the stack, in training.
+        last: whether that is over. Where some checkpoints were written before, it was long, and ``write`` takes long
+            enough for a kill: with these, what was not written by then comes to the same without any training.
         files: see ``write``.
     """
     history, epochs = trained.history, trained.module.epochs
     assert epochs is not None
-    if history.over or epochs.losses:
-        return  # the end writes it all; an epoch that max_steps cut short is not closed yet
+    if history.over or epochs.losses or not epochs.whole or (last and trained.written in (0, history.length)):
+        return  # the end writes it all; of an epoch that max_steps cut short there is no going on
     trained.seconds = elapsed(trained.started)
     epochs.snapshot(trained.trainer.global_step, history.first + history.length)
     folders = Folders(trained, files)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from src.training.stack import Stack
 
     Watch = Callable[[Sequence[Job]], Pruner | None]
-    Write = Callable[[Trained], None]
+    Write = Callable[[Trained, bool], None]
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +107,8 @@ class Group:
             width: most members of a stack.
             progress: shows the training.
             watch: makes from a stack's jobs who decides which of them to prune; it begins with all that train.
-            write: writes the members' checkpoints, every so often; None: nothing is written before the end.
+            write: writes the members' checkpoints, every so often and, told so, when training is over; None: nothing is
+                written before the end.
 
         Raises:
             UserError: a job goes on from a run with other rows.
@@ -174,7 +175,7 @@ class Group:
         number = threads_for(stack.matrix.values.numel(), data.batch_size, cfg.trainer.threads)
         trained = Trained(some, module, history, stops, trainer, number, started)
         if write is not None:
-            checkpoints.bind(lambda trainer, last: None if last else write(trained), data.batches)
+            checkpoints.bind(lambda trainer, last: write(trained, last), data.batches)
             data.cut = checkpoints.epochs(data.batches)
         with ending, quiet(), threads(number):
             trainer.fit(module, datamodule=data)
