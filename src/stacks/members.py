@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from src.config import build
 from src.runs.draw import curves
@@ -71,6 +72,7 @@ class Folders:
         self._table = trained.history.table(trained.written)
         self._checkpoints = Checkpoints(trained)
         self._references: dict[int, Reference] = {}
+        self._nets: dict[int, nn.Module] = {}
         self._before = elapsed(trained.started) / len(trained.ready)
 
     def go_on(self, place: int) -> None:
@@ -90,7 +92,8 @@ class Folders:
         command = run_command(job.overrides, swept=True)
         reference = self._references.setdefault(id(part), Reference(part))
         run = Member(place, job.cfg, command, job.overrides, job.folder, reference, self._surroundings, seconds)
-        summary = summarize(run, history, trained.module.stack, ready.net)
+        net = self._net(ready.net)
+        summary = summarize(run, history, trained.module.stack, net)
         rows = self._add_rows(place)
         self._checkpoints.write(place)
         loggers = [copy.copy(logger) for logger in self._loggers]
@@ -101,13 +104,17 @@ class Folders:
                     rows = {name: np.array(values) for name, values in job.folder.read_metrics().items()}
                 if rows:
                     logger.log_table(rows, job.cfg.trainer.max_epochs, last=True)
-        finish(
-            run, summary, Predictor(ready.net, part.encoder, build.levels(job.cfg)), loggers, job.cfg.figures is True
-        )
+        finish(run, summary, Predictor(net, part.encoder, build.levels(job.cfg)), loggers, job.cfg.figures is True)
         took = self._before + elapsed(started)
         seconds |= {"write": took - fit, "total": load + took}
         job.folder.write_summary(summary, durable=False)  # thousands of members would wait for the disk one by one
         trained.summaries[place] = summary
+
+    def _net(self, start: nn.Module) -> nn.Module:
+        """A net of a member's form to put weights into: its own may be the start of others, in a later stack."""
+        if id(start) not in self._nets:
+            self._nets[id(start)] = copy.deepcopy(start)
+        return self._nets[id(start)]
 
     def _open(self, place: int) -> None:
         """Makes a member's folder ready, once: for going on where it stands, or in the place of what was there."""
