@@ -27,14 +27,15 @@ def from_members(run: str, jobs: Sequence[Job]) -> list[Job]:
 
 
 def unchanged(jobs: Sequence[Job]) -> bool:
-    """Whether each model that goes on does so in the training that it was stopped in, with its own settings.
+    """Whether each model that goes on does so in the training that it was stopped in, with its settings and rows.
 
     Args:
         jobs: as ``from_members`` gives them; or else such as go on in their own folders, where some may have ended,
             and others not have begun.
     """
-    others = [each for job in jobs if (each := job.cfg.get("resume")) is not None]
-    if others:
+    if jobs[0].cfg.get("allow_changed_data"):
+        return False
+    if jobs[0].cfg.get("resume") is not None:
         return all(was_killed(RunFolder(job.cfg.resume), job.cfg) for job in jobs)
     return all(same_run(job.folder, job.cfg) for job in jobs if job.folder.begun())
 

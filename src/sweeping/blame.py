@@ -11,12 +11,10 @@ from src.sweeping.lease import LEASE
 
 DEATHS = "plumbline:deaths"  # of a trial: how many processes died over it alone
 MOST = "plumbline:most"  # of a trial that died beside others: how many may run beside each other next time
-POINT = "plumbline:point"  # of a trial that died: when its checkpoint was written
+POINT = "plumbline:point"  # of a trial that died: how far it had come
 
 
-def blame(
-    storage: Any, dead: Sequence[FrozenTrial], max_retries: int, written: Callable[[int], float] = lambda number: 0.0
-) -> int:
+def blame(storage: Any, dead: Sequence[FrozenTrial], max_retries: int, come_to: Callable[[int], int]) -> int:
     """Ends the running trials of dead processes, or has them wait.
 
     Who died beside others runs again with half of them; a death counts where a trial died alone. But who has come
@@ -27,14 +25,15 @@ def blame(
         storage: Optuna's.
         dead: the trials.
         max_retries: deaths that a trial may have before it has failed.
-        written: when the checkpoint of the trial with this number was written, 0 where it has none.
+        come_to: how far the trial with this number has come that can go on from there, 0 where none can. One that
+            begins anew each time, as under a pruner, comes as far and no further.
 
     Returns:
         How many wait.
     """
     beside = Counter(trial.system_attrs.get(LEASE) for trial in dead)
-    points = {trial.number: written(trial.number) for trial in dead}
-    further = {t.system_attrs.get(LEASE) for t in dead if points[t.number] > t.system_attrs.get(POINT, 0.0)}
+    points = {trial.number: come_to(trial.number) for trial in dead}
+    further = {t.system_attrs.get(LEASE) for t in dead if points[t.number] > t.system_attrs.get(POINT, 0)}
     # While points are proposed nothing trains: that is nobody's doing, and the batch is proposed together again.
     proposing = {trial.system_attrs.get(LEASE) for trial in dead if not trial.params}
     taken = 0
