@@ -125,7 +125,7 @@ def test_who_had_ended_stays_and_changed_settings_go_on_model_by_model(tmp_path:
         *RUN,
         "data.batch_size=6",
         "trainer.max_epochs=30",
-        "callbacks.checkpoints.every_n_epochs=10",
+        "callbacks.checkpoints.every_n_epochs=8",
         "figures=false",
     )
     warm()

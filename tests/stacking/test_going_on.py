@@ -21,7 +21,8 @@ STACK = ("-m", "hydra/launcher=stacked", f"hydra.sweeper.n_trials={MEMBERS}", f"
 NET = ("model=mlp", "model.hidden=[8]", "model.dropout=0.1", "data.val_fraction=0.2", "data.batch_size=8")
 OFTEN = ("trainer.max_epochs=60", "callbacks.checkpoints.every_n_epochs=6", "logger=none")
 SEEDS = (*STACK, "sweep=seeds", *NET, *OFTEN, "optimizer=adam")
-STOPS = ("callbacks=early_stopping", "callbacks.early_stopping.patience=5")
+# Some have their best epoch before the kill, and stop after it.
+STOPS = ("callbacks=early_stopping", "callbacks.early_stopping.patience=17", "optimizer.lr=0.1")
 CASES = {
     "torch's optimizer, and members that stop early": (*SEEDS, "scheduler=cosine", *STOPS),
     "a rule with a member axis, and a schedule that looks at each": (
@@ -29,6 +30,10 @@ CASES = {
         *("scheduler.patience=2", "trainer.gradient_clip_val=1"),
     ),
     "a rate that moves with each step, and momentum with it": (*SEEDS, "scheduler=onecycle", "scheduler.interval=step"),
+    "batches of other sizes, and so other steps": (
+        *(*STACK, "hydra/sweeper=durable", "hydra/sweeper/sampler=grid", "hydra.sweeper.study_name=sizes", *NET[:-1]),
+        *(*OFTEN, "data.batch_size=choice(4,5,6,7)", "seed=choice(0,1)", "optimizer=adam"),
+    ),
     "layers with other statistics": (*STACK, "sweep=seeds", "model=resnet", *NET[3:], *OFTEN, "optimizer=rmsprop"),
     "chains of other depth and width": (
         *(*STACK, "hydra/sweeper=durable", "hydra/sweeper/sampler=grid", "hydra.sweeper.study_name=chains", *NET[3:]),
