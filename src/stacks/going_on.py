@@ -37,7 +37,7 @@ def alike(ready: Sequence[Ready]) -> list[list[Ready]]:
     stacks: dict[int, list[Ready]] = {}
     for each, epochs in points:
         after = least if shared else max(epochs, default=0)
-        stacks.setdefault(after, []).append(replace(each, point=epochs.get(after)))
+        stacks.setdefault(after, []).append(replace(each, point=epochs[after]) if after else each)
     for after in filter(None, stacks):
         log.info("%d of %d go on after epoch %d, from their checkpoints", len(stacks[after]), len(ready), after)
     return [stacks[after] for after in sorted(stacks, reverse=True)]
