@@ -36,7 +36,7 @@ def restore(
     for place, state in enumerate(states):
         for name, part in stack.pack(_weights(state), place).items():
             held[name][place] = part.to(held[name].device)
-        history.load_best(state["History"], partial(_packed, stack, place), place)
+        history.load_best(state.get("History", {}), partial(_packed, stack, place), place)
         for name, each in stops.items():
             if name in state["callbacks"]:
                 each[place].load_state_dict(state["callbacks"][name])

@@ -15,6 +15,7 @@ from src.runs.point import done
 from tests.faults.process import Forked, warm
 from tests.faults.same import differences
 from tests.stacking.conftest import read
+from tests.stacking.pairs import gap
 
 MEMBERS = 5
 STACK = ("-m", "hydra/launcher=stacked", f"hydra.sweeper.n_trials={MEMBERS}", f"hydra.sweeper.n_jobs={MEMBERS}")
@@ -157,3 +158,15 @@ def test_a_signal(tmp_path: Path) -> None:
     assert again.wait() == 0, again.said()
     assert f"{MEMBERS} of {MEMBERS} go on after epoch" in again.said()
     assert same(tmp_path) == {}
+
+
+def test_one_member_alone(tmp_path: Path) -> None:
+    """It is an ordinary run: it goes on by its own folder, to the numbers that it has in the stack."""
+    assert Forked(tmp_path, *SEEDS, "hydra.sweep.dir=whole").wait() == 0
+    process = Forked(tmp_path, *SEEDS, "hydra.sweep.dir=hurt", before=dies(2 * MEMBERS + 1))
+    assert process.wait() == -signal.SIGKILL, process.said()
+    process = Forked(tmp_path, "hydra.run.dir=hurt/3", "resume=hurt/3")
+    assert process.wait() == 0, process.said()
+    one, other = (RunFolder(tmp_path / name / "3") for name in ("hurt", "whole"))
+    assert one.read_metrics()["epoch"] == other.read_metrics()["epoch"]
+    assert max(gap(one, other), gap(one, other, "best")) < 1e-5
