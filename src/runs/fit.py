@@ -28,7 +28,7 @@ from src.runs.point import Point, learned, resumable
 from src.runs.ranks import ranks
 from src.runs.restore import origin
 from src.runs.signals import Interruptible
-from src.training.checkpoints import Checkpoints
+from src.training.checkpoints import Checkpoints, Writer
 from src.training.early_stopping import Stopping
 from src.training.history import History, Pruner
 from src.training.plain import Closing, Plain
@@ -184,7 +184,7 @@ def _bind(
 ) -> None:
     """Gives our own callbacks and loggers what only a run knows."""
     if isinstance(each, Checkpoints):
-        each.bind(folder.checkpoints, member, history, run, live.flush, steps)
+        each.bind(Writer(folder.checkpoints, member, history, run, live.flush), steps)
     elif isinstance(each, Progress):
         each.bind(history)
     elif isinstance(each, TensorBoard):

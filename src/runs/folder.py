@@ -77,6 +77,10 @@ class RunFolder:
             each.checkpoint(name)
         return folder, name
 
+    def member(self, place: int) -> "RunFolder":
+        """The run of one of several models that predict together."""
+        return RunFolder(self.path / "members" / str(place))
+
     def members(self) -> list["RunFolder"]:
         """The runs of the models that predict together, in their order; none where the run is of one model."""
         found = (path for path in (self.path / "members").glob("*") if path.name.isdecimal())

@@ -70,10 +70,10 @@ def cut(path: Path, epochs: int) -> None:
     head, *rows = path.read_bytes().splitlines(keepends=True) or [b""]
     whole = [row for row in rows if row.endswith(b"\n") and row.partition(b",")[0].isdigit()]
     kept = [row for row in whole if int(row.partition(b",")[0]) <= epochs]
-    if kept:
-        replace(path, head + b"".join(kept))
-    else:
+    if not kept:
         path.unlink()
+    elif kept != rows:
+        replace(path, head + b"".join(kept))
 
 
 def read(path: Path) -> dict[str, list[float]]:

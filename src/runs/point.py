@@ -10,6 +10,7 @@ from src.config.values import Config
 from src.data.partition import Partition
 from src.data.table import Table
 from src.errors import NothingLeft, UserError
+from src.runs.ensemble import is_several, members
 from src.runs.folder import RunFolder
 from src.runs.restore import configured, fill, origin, read_checkpoint
 from src.runs.shapes import CHECKPOINT, misfits
@@ -83,11 +84,7 @@ def resumable(
     best = {f"net.{name}": value for name, value in state.get("History", {}).get("state_dict", {}).items()}
     for weights in (*([best] if best else ()), state["state_dict"]):
         fill(module.net, weights, f"{path}: does not fit this run's model")
-    try:
-        epochs = int(state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
-        steps = int(state["global_step"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: is not a whole checkpoint ({type(error).__name__})") from None
+    epochs, steps = done(state)
     ended, said = _nothing_left(cfg, state, epochs, steps, callbacks)
     if own and not is_over(source.read_summary().get("status")):
         noted = (before or {}).get("ended")
@@ -109,14 +106,52 @@ def resumable(
 
 
 def was_killed(folder: RunFolder, cfg: Config) -> bool:
-    """Whether a folder holds the beginning of this very run, with a checkpoint to go on from."""
-    if not folder.begun() or is_over(folder.read_summary().get("status")):
+    """Whether a folder holds the beginning of this very run, with a checkpoint to go on from; of several models, of one
+    of them."""
+    if is_over(folder.read_summary().get("status")):
+        return False
+    if is_several(cfg):
+        each = enumerate(own for own, _ in members(cfg))
+        return any(same_run(folder.member(place), own) for place, own in each)
+    return same_run(folder, cfg)
+
+
+def same_run(folder: RunFolder, cfg: Config) -> bool:
+    """Whether a folder has a checkpoint of a run with this configuration."""
+    if not folder.begun():
         return False
     try:
         _, state, _ = _last(folder)
     except UserError:
         return False
     return bool(state.get("Run", {}).get("configuration") == configured(cfg))
+
+
+def standing(folder: RunFolder, cfg: Config, rows: Table) -> dict[int, Path] | None:
+    """Where a run of this configuration that was stopped can go on: its checkpoints by the epochs that they have.
+
+    None where its training was over, so that only its results are still to be written.
+
+    Raises:
+        UserError: it was trained on other rows.
+    """
+    found: dict[int, Path] = {}
+    if not folder.begun() or is_over(folder.read_summary().get("status")):
+        return found
+    now = origin(cfg, rows)
+    for name in ("last", "previous"):
+        path = folder.checkpoints / f"{name}.ckpt"
+        try:
+            state, _ = whole(path)
+        except UserError:
+            continue  # there is none, or it is damaged
+        if state.get("Run", {}).get("configuration") != now["configuration"]:
+            continue
+        _check_origin(path, state["Run"], now, False)
+        if is_over(state["Run"].get("ended")):
+            return None
+        found.setdefault(done(state)[0], path)
+    return found
 
 
 def learned(source: RunFolder, rows: Table) -> "Encoder":
@@ -128,6 +163,23 @@ def learned(source: RunFolder, rows: Table) -> "Encoder":
     path, _, encoder = _last(source)
     _check_columns(path, encoder, rows)
     return encoder
+
+
+def done(state: Mapping[str, Any]) -> tuple[int, int]:
+    """Epochs and optimizer steps of a whole checkpoint."""
+    return state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"], state["global_step"]
+
+
+def whole(path: Path) -> "tuple[dict[str, Any], Encoder]":
+    """A checkpoint that can be gone on from, and its encoder.
+
+    Raises:
+        UserError: it is none.
+    """
+    state, encoder = read_checkpoint(path, "state_dict")
+    if odd := next(misfits(state, CHECKPOINT), None):
+        raise UserError(f"{path}: is not a whole checkpoint ({odd[1:]})")
+    return state, encoder
 
 
 def _check_columns(path: Path, encoder: "Encoder", rows: Table) -> None:
@@ -159,20 +211,13 @@ def _last(source: RunFolder) -> "tuple[Path, dict[str, Any], Encoder]":
     previous = source.checkpoints / "previous.ckpt"
     try:
         path = source.checkpoint("last")
-        return path, *_whole(path)
+        return path, *whole(path)
     except UserError as error:
         if not previous.is_file():
             raise
-        found = previous, *_whole(previous)
+        found = previous, *whole(previous)
         log.warning("%s; going on from the one before, %s", error, previous)
         return found
-
-
-def _whole(path: Path) -> "tuple[dict[str, Any], Encoder]":
-    state, encoder = read_checkpoint(path, "state_dict")
-    if odd := next(misfits(state, CHECKPOINT), None):
-        raise UserError(f"{path}: is not a whole checkpoint ({odd[1:]})")
-    return state, encoder
 
 
 def _nothing_left(

@@ -76,7 +76,7 @@ CHECKPOINT = {
     "optimizer_states": [{"state": {"*": {}}, "param_groups": [{"lr?": _NUMBER}]}],
     "lr_schedulers": [{"best?": _NUMBER, "num_bad_epochs?": int, "cooldown_counter?": int, "last_epoch?": int}],
     "callbacks": {"*": {"waited?": int}},
-    "loops": {"fit_loop": _COUNTS, "*": _COUNTS},
+    "loops": {"fit_loop": {"epoch_progress": {"current": {"processed": int}}, "*": _COUNTS}, "*": _COUNTS},
     "History?": {"monitor?": str, "epoch?": int, "step?": int, "value?": _NUMBER, "state_dict?": {}},
     "Run?": {
         "rows": str,

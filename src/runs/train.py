@@ -131,8 +131,8 @@ def _run(
         pruner = pruner_of(hydra, aim, larger_is_better(aim), cfg.trainer.max_epochs, models)
         train = together if several else fit
         accepted: Callable[[], None] | None = partial(note, folder, cfg, asked_for) if own else None
-        # What a pruner has seen of earlier epochs is not in the folder, nor is what the models of a stack did.
-        if not alone and pruner is None and not several and was_killed(folder, cfg):
+        # What a pruner has seen of earlier epochs is not in the folder.
+        if not alone and pruner is None and was_killed(folder, cfg):
             log.info("%s: goes on from its checkpoint", folder.path)
             accepted = _nothing
         summary = train(cfg, rows, folder, command, asked_for, drawn, pruner, accepted)

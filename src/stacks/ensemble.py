@@ -19,11 +19,11 @@ from src.runs.files import write_text
 from src.runs.fit import fit
 from src.runs.folder import RunFolder, run_command
 from src.runs.outcome import elapsed
-from src.runs.status import INTERRUPTED, has_result
+from src.runs.status import INTERRUPTED, has_result, is_over
 from src.stacks import resumed
 from src.stacks.grouping import why_alone
 from src.stacks.job import Job
-from src.stacks.members import write
+from src.stacks.members import checkpoint, write
 from src.stacks.nets import nets_of
 from src.stacks.stack import Group
 from src.training.progress import StackProgress
@@ -75,28 +75,32 @@ def fit_together(
         Job(
             place,
             Values(own, figures=cfg.figures is True, baselines=False, rerun=None),
-            RunFolder(folder.path / "members" / str(place)),
+            folder.member(place),
             [*overrides, *more],
         )
         for place, (own, more) in enumerate(ensemble.members(Values.of(container(cfg))))
     ]
+    hydra = folder.hydra.read_text(encoding="utf-8") if folder.hydra.is_file() else ""
     resumes = cfg.get("resume") is not None and own is None
+    reason = why_alone(flatten(jobs[0].cfg) | {"resume": None}, Values.of(jobs[0].cfg))
     if resumes:
         jobs = resumed.from_members(str(cfg.resume), jobs)
-    hydra = folder.hydra.read_text(encoding="utf-8") if folder.hydra.is_file() else ""
-    reason = why_alone(flatten(jobs[0].cfg), Values.of(jobs[0].cfg))
-    summaries: list[dict[str, Any]] = []
-    if own and any(job.folder.begun() for job in jobs):
+    if (resumes or own) and not resumed.unchanged(jobs):
         reason = "they go on from where each was stopped"
+    found = {job.number: job.folder.read_summary() for job in jobs if own and not reason}
+    found = {number: summary for number, summary in found.items() if is_over(summary.get("status"))}
     if not reason:
         try:
-            summaries = _stacked(rows, jobs, hydra, pruner)
+            found |= _stacked(rows, [job for job in jobs if job.number not in found], hydra, pruner)
         except Alone as why:
             reason = str(why)
     if reason:
         log.info("model by model: %s", reason)
-        train = partial(_alone, rows, hydra, own is not None)
-        summaries = resumed.trained(jobs, train) if resumes else [train(job) for job in jobs]
+    train = partial(_alone, rows, hydra, own is not None)
+    if resumes and reason:
+        summaries = resumed.trained(jobs, train)
+    else:
+        summaries = [found.get(job.number) or train(job) for job in jobs]
     trained = time.perf_counter()
     summary = _summary(cfg, rows, folder, jobs, summaries, figures)
     summary |= {"command": command, "overrides": list(overrides)}
@@ -106,17 +110,20 @@ def fit_together(
     return summary
 
 
-def _stacked(rows: Table, jobs: list[Job], hydra: str, pruner: "Pruner | None") -> list[dict[str, Any]]:
+def _stacked(rows: Table, jobs: list[Job], hydra: str, pruner: "Pruner | None") -> dict[int, dict[str, Any]]:
+    if not jobs:
+        return {}
     group = Group(rows, jobs, nets_of(Shape.of(rows.columns), jobs))
     progress = StackProgress(len(jobs), jobs[0].cfg.trainer.max_epochs, sys.stderr.isatty())
+    files = partial(_files, hydra)
     # Together, whatever memory likes: a pruner judges all of them at once.
-    trained = group.train(len(jobs), progress, (lambda _: pruner) if pruner else None)
-    found = {job.number: summary for each in trained for job, summary in write(each, lambda job: _files(job, hydra))}
-    return [found[job.number] for job in jobs]
+    watch = (lambda _: pruner) if pruner else None
+    trained = group.train(len(jobs), progress, watch, partial(checkpoint, files=files))
+    return {job.number: summary for each in trained for job, summary in write(each, files)}
 
 
 def _alone(rows: Table, hydra: str, own: bool, job: Job) -> dict[str, Any]:
-    for name, text in _files(job, hydra).items():
+    for name, text in _files(hydra, job).items():
         path = job.folder.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, text)
@@ -134,7 +141,7 @@ def _alone(rows: Table, hydra: str, own: bool, job: Job) -> dict[str, Any]:
     return summary
 
 
-def _files(job: Job, hydra: str) -> dict[str, str]:
+def _files(hydra: str, job: Job) -> dict[str, str]:
     """.hydra/ of a member: its own configuration, and the run's record of how it was started."""
     return {
         ".hydra/config.yaml": masked_yaml(dump(container(job.cfg))),

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from src.config.yaml_files import dump, masked_yaml
 from src.data.table import Table
 from src.stacks.grouping import model
 from src.stacks.job import Job
-from src.stacks.members import write
+from src.stacks.members import checkpoint, write
 from src.stacks.nets import nets_of
 from src.stacks.stack import Group
 from src.sweeping.pruning import pruner, prunes
@@ -60,7 +61,7 @@ def run(group: Group, jobs: Sequence[Job], width: int) -> Iterator[tuple[Job, di
     """
     progress = StackProgress(len(jobs), group.cfg.trainer.max_epochs, sys.stderr.isatty())
     files = HydraFiles()
-    for trained in group.train(width, progress, _watch(jobs[0].base, group.cfg)):
+    for trained in group.train(width, progress, _watch(jobs[0].base, group.cfg), partial(checkpoint, files=files)):
         interrupted = False
         for job, summary in write(trained, files):
             interrupted |= summary["status"] == "interrupted"
@@ -111,7 +112,7 @@ class HydraFiles:
 
 def _write_log(job: Job, summary: dict[str, Any], name: str, trained: "Trained") -> None:
     now = time.strftime("%Y-%m-%d %H:%M:%S,000")
-    lines = [f"trained as one of {len(trained.jobs)} jobs"] if len(trained.jobs) > 1 else []
+    lines = [f"trained as one of {len(trained.ready)} jobs"] if len(trained.ready) > 1 else []
     if "message" in summary:
         lines.append(f"diverged: {summary['message']}")
     objective = summary["objective"]

@@ -51,13 +51,8 @@ class Launch:
             for hook in (Callback.on_job_start, Callback.on_job_end)
         )
 
-    def run(self, overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
-        """Runs all jobs as ``Launcher.launch`` does and returns what each came to, in their order."""
-        done = self.run_jobs({first + place: list(each) for place, each in enumerate(overrides)})
-        return [done[number] for number in sorted(done)]
-
-    def run_jobs(self, jobs: Jobs) -> dict[int, JobReturn]:
-        """Runs jobs by their numbers."""
+    def run(self, jobs: Jobs) -> dict[int, JobReturn]:
+        """Runs jobs by their numbers, and returns what each came to."""
         setup_globals()
         self._log_here()
         Path(str(self._config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
@@ -202,7 +197,7 @@ class Launch:
 
 def _in_worker(orders: Orders, jobs: Jobs) -> dict[int, JobReturn]:
     orders.settle()
-    return Launch(orders).run_jobs(jobs)
+    return Launch(orders).run(jobs)
 
 
 class MemberReturn(JobReturn):

@@ -9,6 +9,7 @@ from typing import Any
 from src.config.values import Values
 from src.errors import NothingLeft, UserError
 from src.runs.folder import RunFolder
+from src.runs.point import same_run, was_killed
 from src.stacks.job import Job
 
 
@@ -23,6 +24,20 @@ def from_members(run: str, jobs: Sequence[Job]) -> list[Job]:
         raise UserError(f"resume={run}: has {len(members)} models in members/, expected {len(jobs)} to go on from")
     pairs = zip(jobs, members, strict=True)
     return [replace(job, cfg=Values(job.cfg, resume=str(member.path))) for job, member in pairs]
+
+
+def unchanged(jobs: Sequence[Job]) -> bool:
+    """Whether each model that goes on does so in the training that it was stopped in, with its settings and rows.
+
+    Args:
+        jobs: as ``from_members`` gives them; or else such as go on in their own folders, where some may have ended,
+            and others not have begun.
+    """
+    if jobs[0].cfg.get("allow_changed_data"):
+        return False
+    if jobs[0].cfg.get("resume") is not None:
+        return all(was_killed(RunFolder(job.cfg.resume), job.cfg) for job in jobs)
+    return all(same_run(job.folder, job.cfg) for job in jobs if job.folder.begun())
 
 
 def trained(jobs: Sequence[Job], train: Callable[[Job], dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,66 +1,38 @@
 """Many runs as one training: from jobs of one structure to what each of them came to."""
 
-import copy
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from src.config import build, losses, optimization, starting
 from src.config.objective import monitored
 from src.config.trainer import make_trainer
-from src.config.values import Config, Values
+from src.config.values import Config
 from src.data.executions import step_rows
-from src.data.partition import Partition
 from src.data.table import Table
 from src.runs.fit import quiet
 from src.runs.outcome import decoder, elapsed
+from src.stacks.going_on import alike, restorer
 from src.stacks.job import Job
 from src.stacks.nets import together
 from src.stacks.optimization import Optimization
+from src.stacks.ready import Ready, Trained, checkpoints_of, epochs_of, longest, parts_of, stops_of
 from src.training.stack_width import free_memory, is_out_of_memory, width_of
 
 if TYPE_CHECKING:
     import lightning.pytorch as pl
     from torch import nn
 
-    from src.training.early_stopping import Stopping
-    from src.training.engine import Engine
-    from src.training.history import History, Pruner
+    from src.training.history import Pruner
     from src.training.stack import Stack
 
     Watch = Callable[[Sequence[Job]], Pruner | None]
+    Write = Callable[[Trained, bool], None]
 
 log = logging.getLogger(__name__)
 
 _SAMPLE = 64  # rows on which forms are compared and hidden values counted
-
-
-@dataclass
-class Trained:
-    """A stack at the end of its training; ``nets`` are of each member's form."""
-
-    jobs: list[Job]
-    parts: list[Partition]
-    nets: "list[nn.Module]"
-    module: "Engine"
-    history: "History"
-    stops: "dict[str, list[Stopping]]"
-    trainer: "pl.Trainer"
-    threads: int
-    seconds: float
-    started: float
-
-
-@dataclass(frozen=True)
-class Ready:
-    """A job with what it is made of; equal parts are one object."""
-
-    job: Job
-    part: Partition
-    net: "nn.Module"
-    loss: "nn.Module"
 
 
 class Group:
@@ -81,7 +53,7 @@ class Group:
         from src.training.losses import check_losses
 
         self.cfg = jobs[0].cfg
-        parts = _parts(rows, jobs)
+        parts = parts_of(rows, jobs)
         own = losses.losses([job.cfg for job in jobs])
         each = list(zip(nets, parts, jobs, strict=True))
         starts = [(id(net), id(part), tuple(build.levels(job.cfg))) for net, part, job in each]
@@ -123,21 +95,36 @@ class Group:
         counts = [(each.job.cfg.data.batch_size, len(each.part.rows["train"])) for each in self._ready]
         return max(step_rows(size, rows) for size, rows in counts)
 
-    def train(self, width: int, progress: "pl.Callback | None", watch: "Watch | None") -> "Iterator[Trained]":
+    def train(
+        self, width: int, progress: "pl.Callback | None", watch: "Watch | None", write: "Write | None" = None
+    ) -> "Iterator[Trained]":
         """Trains the jobs, so many at a time, and yields each stack as it is done.
 
-        A stack for which memory does not suffice is halved.
+        A stack for which memory does not suffice is halved. Where checkpoints are written, jobs that have some go on
+        from there; those that were over already are left out.
 
         Args:
             width: most members of a stack.
             progress: shows the training.
-            watch: makes from a stack's jobs who decides which of them to prune.
+            watch: makes from a stack's jobs who decides which of them to prune; it begins with all that train.
+            write: writes the members' checkpoints, every so often and, told so, when training is over; None: nothing is
+                written before the end.
+
+        Raises:
+            UserError: a job goes on from a run with other rows.
         """
-        waiting = _cut(self._ready, width)
+        begins = write is None or watch is not None
+        for each in [self._ready] if begins else alike(self._ready):
+            yield from self._train_all(each, width, progress, watch, write)
+
+    def _train_all(
+        self, ready: list[Ready], width: int, progress: "pl.Callback | None", watch: "Watch | None", write: Any
+    ) -> "Iterator[Trained]":
+        waiting = _cut(ready, width)
         while waiting:
             some = waiting.pop(0)
             try:
-                trained = self._train(some, progress, watch)
+                trained = self._train(some, progress, watch, write)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error) or len(some) == 1:
                     raise
@@ -147,9 +134,9 @@ class Group:
                 continue
             yield trained
 
-    def _train(self, some: list[Ready], progress: "pl.Callback | None", watch: "Watch | None") -> Trained:
-        from lightning.pytorch.callbacks import Checkpoint
-
+    def _train(
+        self, some: list[Ready], progress: "pl.Callback | None", watch: "Watch | None", write: "Write | None"
+    ) -> Trained:
         from src.runs.signals import Interruptible
         from src.training.engine import Engine
         from src.training.history import History
@@ -164,34 +151,39 @@ class Group:
         del tried
         stack.noise.epochs = [int(job.cfg.trainer.max_epochs) for job in jobs]
         monitor, maximize = monitored(cfg)
-        stops = _stops(jobs)
+        stops = stops_of(jobs)
         history = History(
             len(jobs),
             monitor,
             maximize,
             list(stops.values()),
             watch(jobs) if watch else None,
-            _epochs(jobs),
+            epochs_of(jobs),
             decoder(parts, nets),
         )
         data = build.datamodule(cfg, parts, seeds, [job.cfg.data.batch_size for job in jobs], False, True)
         rates = [float(job.cfg.optimizer.lr) for job in jobs] if optimization.is_by_hand(cfg) else None
         updates = Optimization(jobs, data, stack, len(set(data.gather.steps)) == 1 and history.max_epochs is None)
         of_each, clip = [each.loss for each in some], optimization.clip(cfg)
-        module = Engine(stack, of_each, updates.optimizer, updates.scheduler, history, clip, rates)
-        # A callback of this kind, even an idle one, keeps Lightning from writing checkpoints of its own.
-        ending = Interruptible(history)
-        callbacks: list[Any] = [Checkpoint(), ending, *([progress] if progress else [])]
+        restore = restorer(some, stops)
+        module = Engine(stack, of_each, updates.optimizer, updates.scheduler, history, clip, rates, restore)
+        ending, checkpoints = Interruptible(history), checkpoints_of(cfg)
+        callbacks: list[Any] = [checkpoints, ending, *([progress] if progress else [])]
         with quiet():
-            trainer = make_trainer(_longest(cfg, jobs), callbacks, [], False, True)
+            trainer = make_trainer(longest(cfg, jobs), callbacks, [], False, True)
         fit_started = time.perf_counter()
         number = threads_for(stack.matrix.values.numel(), data.batch_size, cfg.trainer.threads)
+        trained = Trained(some, module, history, stops, trainer, number, started)
+        if write is not None:
+            checkpoints.bind(lambda trainer, last: write(trained, last), data.batches)
+            data.cut = checkpoints.epochs(data.batches)
         with ending, quiet(), threads(number):
             trainer.fit(module, datamodule=data)
             assert module.epochs is not None
             module.epochs.finish(trainer.global_step, trainer.current_epoch)
         history.flush()
-        return Trained(jobs, parts, nets, module, history, stops, trainer, number, elapsed(fit_started), started)
+        trained.seconds = elapsed(fit_started)
+        return trained
 
 
 def _cut(ready: Sequence[Ready], width: int) -> list[list[Ready]]:
@@ -206,42 +198,3 @@ def device_of(cfg: Config) -> str:
     if accelerator in ("auto", "gpu", "cuda"):
         return "cuda" if torch.cuda.is_available() else "cpu"
     return accelerator
-
-
-def _parts(rows: Table, jobs: Sequence[Job]) -> list[Partition]:
-    """What each job learns from: one for all, unless their seeds or shares split the rows differently."""
-    made: dict[Any, Partition] = {}
-    found = []
-    for job in jobs:
-        data = job.cfg.data
-        splits = data.val_fraction or data.test_fraction
-        seed = job.cfg.seed if data.get("split_seed") is None else data.split_seed
-        fold, scalings = job.cfg.get("fold"), build.scalings(job.cfg)
-        key = (data.val_fraction, data.test_fraction, *scalings, seed if splits else 0, fold)
-        if key not in made:
-            made[key] = build.partition(job.cfg, rows)
-        found.append(made[key])
-    return found
-
-
-def _stops(jobs: Sequence[Job]) -> "dict[str, list[Stopping]]":
-    """Each reason to stop by the name of its state in a checkpoint, one for each member."""
-    from src.training.early_stopping import Stopping
-
-    found: dict[str, list[Stopping]] = {}
-    for name in jobs[0].cfg.callbacks or {}:
-        settings = build.alike([(job.cfg.callbacks[name], f"callbacks.{name}") for job in jobs])
-        if isinstance(settings[0], Stopping):
-            found[settings[0].state_key] = [copy.copy(each) for each in settings]
-    return found
-
-
-def _epochs(jobs: Sequence[Job]) -> list[int] | None:
-    epochs = [int(job.cfg.trainer.max_epochs) for job in jobs]
-    return epochs if len(set(epochs)) > 1 else None
-
-
-def _longest(cfg: Config, jobs: Sequence[Job]) -> Config:
-    """The configuration with the epochs of whoever trains longest."""
-    most = max(int(job.cfg.trainer.max_epochs) for job in jobs)
-    return Values(cfg, trainer=Values(cfg.trainer, max_epochs=most))

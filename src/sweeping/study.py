@@ -178,9 +178,15 @@ class DurableStudy:
                 for trial in self._trials(TrialState.RUNNING)
                 if not at_work(trial, self.folder) and not job_at_work(trial, self.folder)
             ]
-            taken = blame(self.storage, dead, self.max_retries)
+            taken = blame(self.storage, dead, self.max_retries, self._come_to)
             clear(self.folder)
         return taken
+
+    def _come_to(self, number: int) -> int:
+        """How far a trial has come that can go on, as bytes of metrics.csv, its own or its models'; 0 if none can."""
+        found = (self.folder / str(number)).glob("**/checkpoints/last.ckpt")
+        rows = [path.parents[1] / "metrics.csv" for path in found]
+        return max((path.stat().st_size for path in rows if path.is_file()), default=0)
 
     def outlived(self) -> Sequence[int]:
         """The trials whose jobs go on though the process that launched them died."""

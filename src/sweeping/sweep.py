@@ -105,8 +105,9 @@ class Sweep:
                 self._commands[trial.number] = self.plan.command(trial)
             # A process that died between the end of a run and the study's knowing it left a whole folder.
             self._salvage([trial for trial in batch if self.study.died(trial)])
-            left = enumerate(sorted(self._open.values(), key=lambda trial: trial.number))
-            for _, some in groupby(list(left), lambda pair: pair[1].number - pair[0]):  # a launcher can only count on
+            left = list(enumerate(sorted(self._open.values(), key=lambda trial: trial.number)))
+            counts = not hasattr(self.launcher, "launch_numbered")  # as Hydra's launchers do, from one number on
+            for _, some in groupby(left, lambda pair: counts and pair[1].number - pair[0]):
                 self._launch([trial for _, trial in some])
         except (KeyboardInterrupt, UserError):
             with suppress(UserError):  # where the study itself failed, they are reclaimed later
@@ -132,7 +133,10 @@ class Sweep:
                     pass
             jobs.append(command)
         try:
-            returns = self.launcher.launch(jobs, initial_job_idx=batch[0].number)
+            if launch := getattr(self.launcher, "launch_numbered", None):
+                returns = launch({trial.number: job for trial, job in zip(batch, jobs, strict=True)})
+            else:
+                returns = self.launcher.launch(jobs, initial_job_idx=batch[0].number)
         except (Exception, SystemExit) as error:
             home = self._home(batch[0])
             _stop_if_full(error, home)

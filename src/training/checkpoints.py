@@ -13,9 +13,13 @@ from src.training.history import History
 from src.training.plain import whole_epochs
 from src.training.stack import Lone
 
+Write = Callable[[pl.Trainer, bool], None]  # told whether the training is over
+
+_SHARE = 20  # so many times as long as the last writing took, training goes on before the next
+
 
 class Checkpoints(Checkpoint):
-    """Writes both checkpoints at the end of a training, and every so often before it.
+    """Has checkpoints written at the end of a training, and every so often before it.
 
     ``last.ckpt`` is Lightning's full checkpoint (weights, optimizer, scheduler, loops, encoder) with what the history
     knows of the best epoch, and with what the run was trained on and by. ``best.ckpt`` holds the weights of the best
@@ -24,7 +28,7 @@ class Checkpoints(Checkpoint):
     should that one be damaged. Weights that are not finite are never written over sound ones.
 
     Args:
-        every_n_seconds: how much training a crash may cost.
+        every_n_seconds: how much training a crash may cost; more where writing takes more than a twentieth of it.
         every_n_epochs: likewise in epochs, whichever comes first; None leaves it to the others.
         every_n_steps: likewise in optimizer steps, written at the end of the epoch that they end in.
     """
@@ -33,9 +37,8 @@ class Checkpoints(Checkpoint):
         self, every_n_seconds: float, every_n_epochs: int | None = None, every_n_steps: int | None = None
     ) -> None:
         self.every_n_seconds, self.every_n_epochs, self.every_n_steps = every_n_seconds, every_n_epochs, every_n_steps
-        self._folder: Path | None = None
-        self._flush: Callable[[pl.Trainer, bool], None] = lambda trainer, last: None
-        self._written = 0.0
+        self._write: Write = lambda trainer, last: None
+        self._due = 0.0
         self._every: int | None = None
 
     def epochs(self, steps: int) -> int | None:
@@ -47,60 +50,66 @@ class Checkpoints(Checkpoint):
         found = [self.every_n_epochs, None if self.every_n_steps is None else -(-self.every_n_steps // steps)]
         return min((count for count in found if count is not None), default=None)
 
-    def bind(
+    def bind(self, write: Write, steps: int) -> None:
+        """Tells what writes, and the optimizer steps of an epoch."""
+        self._write, self._every = write, self.epochs(steps)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Starts the clock."""
+        self._due = time.monotonic() + self.every_n_seconds
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Writes when the time has come."""
+        counted = self._every is not None and whole_epochs(trainer) % self._every == 0
+        began = time.monotonic()
+        if counted or began >= self._due:
+            self._write(trainer, False)
+            now = time.monotonic()
+            self._due = now + max(self.every_n_seconds, _SHARE * (now - began))
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Writes the end of the training."""
+        self._write(trainer, True)
+
+
+class Writer:
+    """Writes the checkpoints of a lone run.
+
+    Args:
+        folder: where to write.
+        member, history: of the run.
+        origin: says what the run is trained on and by, in plain values.
+        flush: brings the history to the disk before: no kill loses a row that is known.
+    """
+
+    def __init__(
         self,
         folder: Path,
         member: Lone,
         history: History,
         origin: Callable[[], dict[str, Any]],
-        flush: Callable[[pl.Trainer, bool], None],
-        steps: int,
+        flush: Write,
     ) -> None:
-        """Tells what a checkpoint is made of.
-
-        Args:
-            folder: where to write.
-            member, history: of the run.
-            origin: says what the run is trained on and by, in plain values.
-            flush: brings the history to the disk before: no kill loses a row that is known.
-            steps: of an epoch.
-        """
-        self._every = self.epochs(steps)
         self._folder, self._member, self._history = folder, member, history
         self._origin, self._flush = origin, flush
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Starts the clock."""
-        self._written = time.monotonic()
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Writes when the time has come."""
-        epochs = whole_epochs(trainer)
-        counted = self._every is not None and epochs % self._every == 0
-        if counted or time.monotonic() - self._written >= self.every_n_seconds:
-            self._write(trainer, pl_module)
-
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Writes the end of the training."""
-        self._write(trainer, pl_module, last=True)
-
-    def _write(self, trainer: pl.Trainer, pl_module: Any, last: bool = False) -> None:
-        if self._folder is None or not trainer.is_global_zero:
+    def __call__(self, trainer: pl.Trainer, last: bool) -> None:
+        """Writes both files, after the rows that they know of; ``last`` says whether the training is over."""
+        if not trainer.is_global_zero:
             return
         # Not its parents: a run folder that was taken away stays away.
         self._folder.mkdir(exist_ok=True)
         self._flush(trainer, last)
+        module: Any = trainer.lightning_module
         there = self._folder / "last.ckpt"
-        if there.exists() and not self._sound(pl_module):
+        if there.exists() and not self._sound(module):
             return
         whole = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
         whole["History"] = self._history.best_state(self._member.state)
-        whole["Run"] = self._origin() | {"whole": pl_module.epochs.whole}
+        whole["Run"] = self._origin() | {"whole": module.epochs.whole}
         if ended := self._ended(trainer) if last else self._history.stopped[0]:
             whole["Run"]["ended"] = ended
-        save(whole, there, keep=self._folder / "previous.ckpt")
-        save(best_checkpoint(whole, trainer.current_epoch), self._folder / "best.ckpt")
-        self._written = time.monotonic()
+        save_both(whole, trainer.current_epoch, self._folder)
 
     def _sound(self, module: pl.LightningModule) -> bool:
         finite = all(bool(part.isfinite().all()) for part in module.parameters())
@@ -110,6 +119,18 @@ class Checkpoints(Checkpoint):
         """How the training ended; of a callback that is not ours is known only that it asked for it."""
         early = trainer.should_stop and trainer.current_epoch != trainer.max_epochs
         return self._history.stopped[0] or ("stopped early" if early else "completed")
+
+
+def save_both(last: dict[str, Any], epoch: int, folder: Path, durable: bool = True) -> None:
+    """Writes last.ckpt, keeping the one before as previous.ckpt, and best.ckpt.
+
+    Args:
+        last: the checkpoint of the last epoch, which is ``epoch``.
+        folder: it exists.
+        durable: see ``save``.
+    """
+    save(last, folder / "last.ckpt", durable, keep=folder / "previous.ckpt")
+    save(best_checkpoint(last, epoch), folder / "best.ckpt", durable)
 
 
 def best_checkpoint(last: dict[str, Any], epoch: int) -> dict[str, Any]:

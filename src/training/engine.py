@@ -41,6 +41,7 @@ class Engine(pl.LightningModule):
         history: where every epoch is noted.
         clip: a bound on each member's gradient.
         by_hand: per member the learning rate of nets that bring their own update.
+        restore: brings members to where an earlier training left them, once everything is on the training's device.
     """
 
     def __init__(
@@ -52,13 +53,14 @@ class Engine(pl.LightningModule):
         history: History,
         clip: Clip | None,
         by_hand: Sequence[float] | None = None,
+        restore: "Callable[[Engine], None] | None" = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.stack, self.history = stack, history
         self._modules_of_losses, self._losses = list(losses), Losses(losses)
         self._make, self._make_scheduler = optimizer, scheduler
-        self._clip = clip
+        self._clip, self._restore = clip, restore
         self.by_hand = by_hand is not None
         self._rates = None if by_hand is None else torch.tensor(by_hand, dtype=torch.float64)
         self.epochs: Epochs | None = None
@@ -75,6 +77,8 @@ class Engine(pl.LightningModule):
         scheduler = self._make_scheduler(self.optimizer)
         data = attached(self.trainer)
         self.epochs = Epochs(stack, self._modules_of_losses, data, self.history, self.device, scheduler, self.optimizer)
+        if self._restore is not None:
+            self._restore(self)
         self._ready()
 
     def training_step(self, execution: Execution, batch_idx: int) -> None:

@@ -197,10 +197,24 @@ class Epochs:
     def _stop(self, positions: np.ndarray, reason: str, own: Any, epochs: int) -> None:
         if not len(positions):
             return
-        history, optimizer = self.history, self.optimizer
+        history = self.history
         steps = np.broadcast_to(own, len(history.present))
         for position in positions:
             history.end(int(position), reason, int(steps[position]), epochs)
+        self._store(positions)
+
+    def snapshot(self, step: int, epochs: int) -> None:
+        """Brings what members that still learn have after so many steps and whole epochs into the history."""
+        history = self.history
+        positions = np.flatnonzero(history.alive)
+        own = self._own_steps(epochs - 1, step) if self.data.gather.ragged else step
+        who = history.present[positions]
+        history.epochs[who], history.steps[who] = epochs, np.broadcast_to(own, len(history.present))[positions]
+        self._store(positions)
+
+    def _store(self, positions: np.ndarray) -> None:
+        """Keeps what members of a stack hold, and what trains them."""
+        optimizer = self.optimizer
         if optimizer is None:
             return
         ends = []
@@ -210,4 +224,4 @@ class Epochs:
                 end.group |= self.scheduler.group(position)
                 end.schedulers = [self.scheduler.state(position)]
             ends.append(end)
-        history.store(positions, self.members.held(), optimizer.rows(), ends)
+        self.history.store(positions, self.members.held(), optimizer.rows(), ends)

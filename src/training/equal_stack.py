@@ -99,6 +99,11 @@ class EqualStack(Stack):
         parts = {name: part.clone() for name, part in held.items()} | self.matrix.unflat(held[ROW])
         return {name: parts[first] for name, first in self._keys.items()}
 
+    def pack(self, parts: Mapping[str, Tensor], member: int) -> dict[str, Tensor]:
+        """See ``Stack``."""
+        row = self.matrix.row({name: parts[name] for name in self.matrix.shapes if name in parts})
+        return {ROW: row} | {name: parts[name] for name in self._buffers if name in parts}
+
     def _swapped(
         self, module: nn.Module, path: str, rates: list[dict[str, float]], done: dict[int, nn.Module]
     ) -> nn.Module:

@@ -213,7 +213,7 @@ class History:
             "state_dict": state(self.of(member, best=True), member),
         }
 
-    def load_best(self, state: Mapping[str, Any], pack: Callable[[Held], Held]) -> None:
+    def load_best(self, state: Mapping[str, Any], pack: Callable[[Held], Held], member: int = 0) -> None:
         """Takes what ``best_state`` gave, where it is of the figure that decides here.
 
         Args:
@@ -221,8 +221,9 @@ class History:
         """
         if state.get("monitor") is None or state["monitor"] != self.monitor:
             return
-        self.best_value[0], self.best_epoch[0], self.best_step[0] = state["value"], state["epoch"], state["step"]
-        self.best = pack(state["state_dict"])
+        for kept, name in ((self.best_value, "value"), (self.best_epoch, "epoch"), (self.best_step, "step")):
+            kept[member] = state[name]
+        self._put(self.best, pack(state["state_dict"]), np.array([0]), np.array([member]))
 
     def _put(self, kept: Held, new: Held, positions: np.ndarray, who: np.ndarray) -> None:
         """Keeps what members at these positions have, on the host."""

@@ -76,6 +76,13 @@ class Differing(StackedOptimizer):
             own["betas"] = (own.pop("beta1"), own.pop("beta2"))
         return {key: value for key, value in self._groups[member].items() if key != "params"} | own
 
+    def load(self, rows: Values, shared: Sequence[dict[str, Any]]) -> None:
+        """See ``StackedOptimizer``; each member has counted its own steps."""
+        super().load(rows, shared)
+        steps = [each["step"] for each in shared if "step" in each]
+        if steps:
+            self.state["step"] = torch.stack(steps)[:, None].to(self._matrix.values.device)
+
     def keep(self, index: Tensor) -> None:
         """See ``StackedOptimizer``."""
         super().keep(index)

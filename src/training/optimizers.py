@@ -6,7 +6,7 @@ all rows as it would each alone. Where members differ, see ``member_optimizers``
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -67,6 +67,11 @@ class StackedOptimizer(ABC):
             for name, part in self.state.items()
             if name not in rows
         }
+
+    def load(self, rows: Values, shared: Sequence[dict[str, Any]]) -> None:
+        """Takes what ``rows`` and, of each member, ``shared`` gave."""
+        device = self._matrix.values.device
+        self.state |= copy.deepcopy(shared[0]) | {name: part.to(device) for name, part in rows.items()}
 
     def keep(self, index: Tensor) -> None:
         """Keeps only these members; the matrix has been replaced."""

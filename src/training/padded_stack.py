@@ -114,6 +114,10 @@ class PaddedStack(Stack):
         """See ``Stack``; chains hold weights only."""
         return self.unflat(held[ROW], member)
 
+    def pack(self, parts: Mapping[str, Tensor], member: int) -> dict[str, Tensor]:
+        """See ``Stack``; chains hold weights only."""
+        return {ROW: self.matrix.row({key: parts[n] for n, (key, _) in self._own[member].items() if n in parts})}
+
     def keep(self, index: Tensor) -> None:
         """See ``Stack``."""
         self._kinds = [self._kinds[place] for place in index.tolist()]

@@ -127,6 +127,21 @@ class Scheduler:
         scheduler, place, _ = self._of(member)
         return {key: value for key, value in scheduler.optimizer.param_groups[place].items() if key != "params"}
 
+    def load(self, epochs: int, steps: int, states: Sequence[dict[str, Any]], rates: Sequence[float]) -> None:
+        """Goes to where it was after so many epochs and optimizer steps.
+
+        Args:
+            states, rates: what ``state`` and ``lr`` of each member were then, for those that look at the training.
+        """
+        if not self._schedule.plateau:
+            for _ in range(steps if self._schedule.interval == "step" else epochs):
+                self._move(None)
+            return
+        for (plateau, place, _), state, rate in zip(self._own, states, rates, strict=True):
+            plateau.load_state_dict(state)
+            plateau.optimizer.param_groups[place]["lr"] = rate
+        self._look()
+
     def keep(self, index: np.ndarray) -> None:
         """Keeps only these members."""
         if self._optimizer is not None:

@@ -89,6 +89,10 @@ class Stack(ABC):
     def state(self, held: Mapping[str, Tensor], member: int = 0) -> dict[str, Tensor]:
         """A row (columns,) and buffers as the ``state_dict`` of the member's own net; for ``member`` see ``unflat``."""
 
+    @abstractmethod
+    def pack(self, parts: Mapping[str, Tensor], member: int) -> dict[str, Tensor]:
+        """The reverse of ``state`` and of ``unflat``: a row (columns,) and the buffers that are among the parts."""
+
     def mend(self) -> None:
         """Clears the gradient of what members do not have: after each backward, before anything reads it."""
         if self._there is not None:

@@ -54,7 +54,7 @@ def signals(where: Path, count: int, chance: random.Random) -> Tally:
         process = Forked(folder, *line)
         if kind in ("lone", "plain"):
             process.until((folder / "run" / "metrics.csv").exists)
-        if kind in ("folds", "stack"):  # which write nothing before their end
+        if kind in ("folds", "stack"):  # which write nothing in their first minute
             process.until(lambda: any((folder / "run").glob("*.*")))  # noqa: B023
             time.sleep(4)
         if kind == "sweep":

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import time
 from pathlib import Path
 
@@ -76,23 +77,76 @@ def writing(where: Path, count: int, chance: random.Random) -> Tally:
 def stacked(where: Path, count: int, chance: random.Random) -> Tally:
     """A stack of eight, by a sweep that the same command goes on with."""
     tally, number = Tally(), 0
-    run = (*STACK, *NET, "optimizer=adam", "logger=none", "trainer.max_epochs=300")
-    began = time.monotonic()
-    tally.expect(Forked(where, *run, "hydra.sweep.dir=whole").wait() == 0, "the whole sweep failed")
-    took = time.monotonic() - began
     while tally.count < count:
         number += 1
-        hurt = f"hurt{number}"
+        run = (*STACK, *NET, f"optimizer={chance.choice(OPTIMIZERS)}", f"scheduler={chance.choice(SCHEDULERS)}")
+        often = f"callbacks.checkpoints.every_n_epochs={chance.randint(5, 60)}"
+        run = (*run, often, "logger=none", "trainer.max_epochs=300")
+        whole, hurt = f"whole{number}", f"hurt{number}"
+        began = time.monotonic()
+        process = Forked(where, *run, f"hydra.sweep.dir={whole}")
+        tally.expect(process.wait() == 0, f"the whole sweep: {process.said()}")
+        took = time.monotonic() - began
         again = (*run, f"hydra.sweep.dir={hurt}")
+        launched: list[str] = []
+        for killed in [*[True] * min(5, count - tally.count), False]:
+            held = _held(where / hurt)
+            process = Forked(where, *again)
+            if killed:
+                time.sleep(chance.uniform(0.1, took))
+                tally.count += process.kill()
+            else:
+                tally.expect(process.wait() == 0, process.said())
+            launched += re.findall(r"Launching (\d+) job", process.said())
+            tally.expect(not (process.code == 0 and held) or "checkpoint" in process.said(), f"{hurt} began anew")
+        together = all(jobs == "8" for jobs in launched)
+        for member in range(8):
+            one, other = (where / name / str(member) for name in (hurt, whole))
+            found = differences(one, other) if together else [] if _close(one, other) else ["not close"]
+            tally.expect(not found, f"{one}: {launched}: {found}")
+    return tally
+
+
+def several(where: Path, count: int, chance: random.Random) -> Tally:
+    """Folds and ensembles."""
+    tally, number = Tally(), 0
+    while tally.count < count:
+        number += 1
+        run = (
+            *NET,
+            "baselines=false",
+            "logger=none",
+            "trainer.max_epochs=200",
+            f"optimizer={chance.choice(OPTIMIZERS)}",
+        )
+        run = (*run, f"callbacks.checkpoints.every_n_epochs={chance.randint(5, 40)}")
+        run = (*run[:3], *run[4:], "folds=4") if chance.random() < 0.5 else (*run, "ensemble=4")
+        whole, hurt = f"whole{number}", f"hurt{number}"
+        began = time.monotonic()
+        process = Forked(where, *run, f"hydra.run.dir={whole}")
+        tally.expect(process.wait() == 0, f"the whole run: {process.said()}")
+        took = time.monotonic() - began
+        again = (*run, f"hydra.run.dir={hurt}", f"resume={hurt}")
         for _ in range(min(5, count - tally.count)):
             process = Forked(where, *again)
-            time.sleep(chance.uniform(0.1, took))
+            time.sleep(chance.uniform(0, took))
             tally.count += process.kill()
         process = Forked(where, *again)
         tally.expect(process.wait() == 0, process.said())
-        for member in range(8):
-            tally.expect(_close(where / hurt / str(member), where / "whole" / str(member)), f"{hurt}/{member} differs")
+        for member in range(4):
+            one, other = (where / name / "members" / str(member) for name in (hurt, whole))
+            found = differences(one, other)
+            tally.expect(not found, f"{one}: {found}")
+        metrics = [RunFolder(where / name).read_summary().get("metrics") for name in (hurt, whole)]
+        tally.expect(metrics[0] == metrics[1], f"{hurt}: {metrics}")
     return tally
+
+
+def _held(sweep: Path) -> bool:
+    """Whether every member has a checkpoint, and none has ended: the stack of all goes on."""
+    each = [sweep / str(member) for member in range(8)]
+    held = all((path / "checkpoints" / "last.ckpt").exists() for path in each)
+    return held and not any((path / "summary.json").exists() for path in each)
 
 
 def _compare(tally: Tally, where: Path, process: Forked, hurt: str, whole: str) -> None:
@@ -144,10 +198,18 @@ ROWS = [
     ),
     Row(
         "SIGKILL of a stack of 8",
-        f"random moments; the same command goes on: all members end, within {CLOSE:.0e} of a stack never killed",
+        "random moments, optimizers × schedulers; the same command goes on from its members' checkpoints, to the bit "
+        f"where all train together, within {CLOSE:.0e} where halves do",
         50,
         2,
         stacked,
+    ),
+    Row(
+        "SIGKILL of folds",
+        "random moments, folds and ensembles; the same command goes on: each model and what they come to, to the bit",
+        30,
+        2,
+        several,
     ),
     Row(
         "SIGKILL during a checkpoint",

@@ -11,6 +11,8 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
+import torch
+
 from tests.commands import run_here
 
 
@@ -70,6 +72,7 @@ class Forked:
             sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1, closefd=False) for number in (1, 2))
             for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
                 signal.signal(each, signal.default_int_handler if each == signal.SIGINT else signal.SIG_DFL)
+            torch.set_num_threads(1)  # a pool of threads does not outlive a fork, and whoever waits for it hangs
             if before is not None:
                 before()
             code = run_here("train", *arguments)

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from src.runs.folder import RunFolder
 from src.runs.live import Live
-from src.training.checkpoints import Checkpoints
+from src.training.checkpoints import Writer
 from tests.cli.test_bad_input import assert_refused
 from tests.cli.test_folders import content
 from tests.commands import Call
@@ -28,16 +28,16 @@ RUN = (
 
 def killed(call: Call, monkeypatch: pytest.MonkeyPatch, *run: str, writes: int = 2) -> None:
     """A run in ``whole``, and in ``run`` what was there after so many checkpoints, and what came after them."""
-    write, written = Checkpoints._write, []
+    write, written = Writer.__call__, []
 
-    def copied(self: Checkpoints, trainer: Any, module: Any, **options: Any) -> None:
-        write(self, trainer, module, **options)
+    def copied(self: Writer, trainer: Any, last: bool) -> None:
+        write(self, trainer, last)
         written.append(trainer.current_epoch)
         if len(written) == writes:
             shutil.copytree("whole", "run")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Checkpoints, "_write", copied)
+        patched.setattr(Writer, "__call__", copied)
         answer = call("train", *run, "hydra.run.dir=whole")
     assert answer.code == 0, answer.err
     rows = Path("whole/metrics.csv").read_bytes()

@@ -1,7 +1,9 @@
 """``resume=DIR`` of a run of several models."""
 
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ from src.runs.evaluate import evaluate
 from src.runs.folder import RunFolder
 from tests.cli.test_bad_input import assert_refused
 from tests.commands import Call
+from tests.faults.process import Forked, warm
+from tests.faults.same import differences
 
 RUN = ("model=mlp", "model.hidden=[6]", "optimizer=adam", "folds=3", "logger=none", "baselines=false")
 EARLY = ("callbacks=early_stopping", "callbacks.early_stopping.patience=2", "optimizer.lr=0.1", "data.batch_size=6")
@@ -77,3 +81,107 @@ def test_a_model_that_cannot_go_on_leaves_nothing(call: Call, tmp_path: Path, pl
 
 def test_models_predict_with_their_checkpoints(call: Call) -> None:
     assert_refused(call("train", *RUN, "~callbacks.checkpoints"), "callbacks.checkpoints is missing")
+
+
+def _dies_at_the_third_round() -> None:
+    """The process is killed while checkpoints are written: one model has its third, two their second."""
+    from src.stacks.members import Folders
+
+    go_on, calls = Folders.go_on, []
+
+    def counted(self: Folders, place: int) -> None:
+        calls.append(place)
+        if len(calls) == 3 + 3 + 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        go_on(self, place)
+
+    Folders.go_on = counted  # type: ignore[method-assign]
+
+
+def _same_models(one: Path, other: Path) -> None:
+    for place in range(3):
+        found = differences(one / "members" / str(place), other / "members" / str(place))
+        assert [each for each in found if each != "metrics.csv" or one.name != "new"] == []
+    first, second = summary_of(str(one)), summary_of(str(other))
+    for key in ("status", "epochs", "steps", "metrics", "deviations", "members"):
+        assert first[key] == second[key], key
+
+
+@pytest.mark.parametrize("kind", ["folds=3", "ensemble=3"])
+def test_killed_models_go_on_together_to_the_bit(kind: str, tmp_path: Path) -> None:
+    """By the same command, and in a new folder; by way of a signal, too."""
+    run = (
+        "model=mlp",
+        "model.hidden=[8]",
+        "model.dropout=0.1",
+        "optimizer=adam",
+        "logger=none",
+        "baselines=false",
+        kind,
+    )
+    run = (*run, "data.batch_size=8", "trainer.max_epochs=60", "callbacks.checkpoints.every_n_epochs=6")
+    warm()
+    assert (whole := Forked(tmp_path, *run, "hydra.run.dir=whole")).wait() == 0, whole.said()
+    again = (*run, "hydra.run.dir=hurt", "resume=hurt")
+    process = Forked(tmp_path, *again, before=_dies_at_the_third_round)
+    assert process.wait() == -signal.SIGKILL, process.said()
+    for line in (("resume=hurt", "hydra.run.dir=new"), again):
+        process = Forked(tmp_path, *line)
+        assert process.wait() == 0, process.said()
+        assert "3 of 3 go on after epoch 12, from their checkpoints" in process.said()
+    _same_models(tmp_path / "new", tmp_path / "whole")
+    _same_models(tmp_path / "hurt", tmp_path / "whole")
+
+
+def test_who_had_ended_stays_and_changed_settings_go_on_model_by_model(tmp_path: Path) -> None:
+    """Killed when one of three models was written whole."""
+    run = (
+        *RUN,
+        "data.batch_size=6",
+        "trainer.max_epochs=30",
+        "callbacks.checkpoints.every_n_epochs=8",
+        "figures=false",
+    )
+    warm()
+    assert Forked(tmp_path, *run, "hydra.run.dir=whole").wait() == 0
+    again = (*run, "hydra.run.dir=hurt", "resume=hurt")
+
+    def before() -> None:
+        from src.stacks.members import Folders
+
+        end = Folders.end
+
+        def once(self: Folders, place: int) -> None:
+            if place:
+                os.kill(os.getpid(), signal.SIGKILL)
+            end(self, place)
+
+        Folders.end = once  # type: ignore[method-assign]
+
+    process = Forked(tmp_path, *again, before=before)
+    assert process.wait() == -signal.SIGKILL, process.said()
+    shutil.copytree(tmp_path / "hurt", tmp_path / "longer")
+    first = (tmp_path / "hurt/members/0/summary.json").read_bytes()
+    process = Forked(tmp_path, *again)
+    assert process.wait() == 0, process.said()
+    assert "2 of 2 go on after epoch 30" in process.said()
+    assert (tmp_path / "hurt/members/0/summary.json").read_bytes() == first
+    _same_models(tmp_path / "hurt", tmp_path / "whole")
+    process = Forked(tmp_path, "hydra.run.dir=longer", "resume=longer", "trainer.max_epochs=40")
+    assert process.wait() == 0, process.said()
+    assert "model by model: they go on from where each was stopped" in process.said()
+    assert [summary_of(str(path))["epochs"] for path in (tmp_path / "longer/members").glob("?")] == [40] * 3
+
+
+def test_a_trial_of_models_goes_on(tmp_path: Path) -> None:
+    """In a durable sweep: the trial that was killed, all of its models together."""
+    sweep = ("-m", "sweep=lr", "hydra.sweeper.n_trials=1", "model=mlp", "model.hidden=[8]", *RUN[3:], "figures=false")
+    sweep = (*sweep, "data.batch_size=6", "trainer.max_epochs=30", "callbacks.checkpoints.every_n_epochs=6")
+    warm()
+    assert (whole := Forked(tmp_path, *sweep, "hydra.sweep.dir=whole")).wait() == 0, whole.said()
+    process = Forked(tmp_path, *sweep, "hydra.sweep.dir=hurt", before=_dies_at_the_third_round)
+    assert process.wait() == -signal.SIGKILL, process.said()
+    process = Forked(tmp_path, *sweep, "hydra.sweep.dir=hurt")
+    assert process.wait() == 0, process.said()
+    assert "3 of 3 go on after epoch 12, from their checkpoints" in process.said()
+    _same_models(tmp_path / "hurt/0", tmp_path / "whole/0")

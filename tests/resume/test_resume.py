@@ -10,7 +10,7 @@ import torch
 
 from src.errors import NothingLeft, UserError
 from src.runs.folder import RunFolder
-from src.training.checkpoints import Checkpoints
+from src.training.checkpoints import Writer
 from tests.compose import trained
 from tests.parity.test_baselines import assert_same_bits, weights
 from tests.stacking.pairs import alone, config, together, variants
@@ -116,16 +116,16 @@ def test_schedule_and_early_stopping_go_on_counting(scheduler: tuple[str, ...], 
 
 def test_a_killed_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its last checkpoint was written in the middle of the training, and there is no summary."""
-    run = (*SINE, *STOPPING, "figures=false", "trainer.max_epochs=30", "callbacks.checkpoints.every_n_seconds=1e-9")
-    write, written = Checkpoints._write, []
+    run = (*SINE, *STOPPING, "figures=false", "trainer.max_epochs=30", "callbacks.checkpoints.every_n_epochs=1")
+    write, written = Writer.__call__, []
 
-    def copied(self: Checkpoints, trainer: Any, module: Any, **options: Any) -> None:
-        write(self, trainer, module, **options)
+    def copied(self: Writer, trainer: Any, last: bool) -> None:
+        write(self, trainer, last)
         written.append(trainer.current_epoch)
         if len(written) == 3:
             shutil.copytree(tmp_path / "whole", tmp_path / "killed")
 
-    monkeypatch.setattr(Checkpoints, "_write", copied)
+    monkeypatch.setattr(Writer, "__call__", copied)
     steps = "trainer.steps_per_execution=4"
     trained(tmp_path / "whole", *run, steps)
     monkeypatch.undo()

@@ -124,6 +124,14 @@ def test_out_of_memory_halves_the_stack(tmp_path: Path, monkeypatch: pytest.Monk
     assert [folder.read_summary()["seed"] for folder in folders] == list(range(5))
 
 
+def test_members_that_start_alike_do_so_in_each_stack(tmp_path: Path) -> None:
+    """One net is the start of all; what the first stack's members came to is put into another."""
+    base = config(*SMALL, "model=mlp", "model.hidden=[4]", "optimizer=adam")
+    configs = variants(base, *({"optimizer.lr": lr} for lr in (0.01, 0.02, 0.03, 0.04)))
+    for one, other in zip(together(configs, tmp_path / "2", width=2), together(configs, tmp_path / "4"), strict=True):
+        assert gap(one, other) < 1e-5
+
+
 @pytest.mark.parametrize("scheduler", ["none", "onecycle", "plateau"])
 def test_a_member_resumes_like_a_lone_run(scheduler: str, tmp_path: Path) -> None:
     base = config(

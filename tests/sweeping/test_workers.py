@@ -117,6 +117,28 @@ def test_the_one_that_kills_is_found_by_halves(opened: Open) -> None:
     assert len(lives) == 6 + 4  # 8 to 15, and the innocent halves of 4, 2 and 1
 
 
+def test_who_has_come_further_since_the_last_death_goes_on_beside_the_same(opened: Open) -> None:
+    """A trial that kills does so at one point: where there are more rows, and a checkpoint, it was somebody else."""
+    found = []
+    for rows in ("1", "1,2", "1,2", "1,2,3", "1,2,3"):
+        study = opened(limit=8)
+        study.reclaim()
+        batch = study.ask(8, False)
+        for trial in batch:
+            trial.suggest_float("x", 0, 1)
+            folder = study.folder / str(trial.number)
+            (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+            (folder / "checkpoints" / "last.ckpt").touch()
+            (folder / "metrics.csv").write_text(rows)
+        found.append([trial.number for trial in batch])
+        die(study)
+    study = opened(limit=8)
+    study.reclaim()
+    found.append([trial.number for trial in study.ask(8, False)])
+    assert [len(each) for each in found[:3]] == [8, 8, 8]
+    assert found[3:] == [[0, 1, 2, 3], [0, 1, 2, 3], [4, 5, 6, 7]], "the first half came further once"
+
+
 def test_a_process_that_dies_while_it_proposes_is_nobodys_doing(opened: Open) -> None:
     study = opened(limit=4)
     study.ask(4, True)[0].suggest_float("x", 0, 1)

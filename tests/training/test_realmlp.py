@@ -16,7 +16,7 @@ from src.exporting.export import export
 from src.models.realmlp import RealMLP, start
 from src.runs.evaluate import evaluate
 from src.runs.predict import predict
-from src.training.checkpoints import Checkpoints
+from src.training.checkpoints import Writer
 from src.training.coslog4 import CosLog4, flat_cos
 from src.training.dropout import Noise, seed_dropout
 from tests.compose import composed, trained
@@ -132,15 +132,15 @@ def test_folds_equal_runs_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize("steps", ["4", "1"])
 def test_a_killed_run_goes_on_to_the_bit(steps: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With its rates, weight decay and dropout as far as they had come, in the engine and in Lightning's own loop."""
-    run = (*NOISY, f"trainer.steps_per_execution={steps}", "callbacks.checkpoints.every_n_seconds=1e-9")
-    write = Checkpoints._write
+    run = (*NOISY, f"trainer.steps_per_execution={steps}", "callbacks.checkpoints.every_n_epochs=1")
+    write = Writer.__call__
 
-    def copied(self: Checkpoints, trainer: Any, module: Any, **options: Any) -> None:
-        write(self, trainer, module, **options)
+    def copied(self: Writer, trainer: Any, last: bool) -> None:
+        write(self, trainer, last)
         if trainer.current_epoch >= 3 and not (tmp_path / "killed").exists():
             shutil.copytree(tmp_path / "whole", tmp_path / "killed")
 
-    monkeypatch.setattr(Checkpoints, "_write", copied)
+    monkeypatch.setattr(Writer, "__call__", copied)
     trained(tmp_path / "whole", *run)
     monkeypatch.undo()
     assert 0 < group(tmp_path / "killed")["weight_decay"] < 0.02, "it was stopped where decay is falling"

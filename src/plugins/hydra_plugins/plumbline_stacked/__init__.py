@@ -80,6 +80,11 @@ class StackedLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Runs the jobs and returns what each came to, in their order."""
+        return self.launch_numbered({initial_job_idx + place: list(each) for place, each in enumerate(job_overrides)})
+
+    def launch_numbered(self, jobs: dict[int, list[str]]) -> list[JobReturn]:
+        """The same for jobs whose numbers have gaps: of a stack that goes on, who ended is not launched again."""
         from src.stacks.launch import Launch
 
-        return Launch(self).run(job_overrides, initial_job_idx)
+        done = Launch(self).run(jobs)
+        return [done[number] for number in sorted(done)]
