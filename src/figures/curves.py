@@ -54,7 +54,7 @@ class Course:
     Args:
         title: model and data.
         columns: metrics.csv.
-        unit: of the target.
+        unit: of the target, or what a figure of several is in.
         loss: a name for what was trained, and ...
         metric: ... which metric that is in the target's unit, where it is one, ...
         factor: ... once it is multiplied by this.
@@ -82,7 +82,7 @@ def panels(course: Course) -> list[Panel]:
     unit, shown, metric = shorten(course.unit, 24), course.shown.partition("/")[2], course.metric
     models = {name: values for name, values in columns.items() if name.startswith("model ")}
     if models:
-        return [Panel(f"{_titled(shown, unit)}, {course.shown.partition('/')[0]}", models, log=shown != "r2")]
+        return [Panel(f"{_titled(shown, unit)}, {course.shown.partition('/')[0]}", models, log=_log(shown))]
     found = [Panel(f"{course.loss}, as trained", {"train": columns["train/loss"]}, log=True)]
     if metric is not None:
         with np.errstate(over="ignore"):
@@ -90,7 +90,7 @@ def panels(course: Course) -> list[Panel]:
         both |= {"val": columns[f"val/{metric}"]} if f"val/{metric}" in columns else {}
         found = [Panel(_titled(metric, unit), both, log=True)]
     if course.shown in columns and shown != metric:
-        found.append(Panel(_titled(shown, unit), {"val": columns[course.shown]}, log=shown != "r2"))
+        found.append(Panel(_titled(shown, unit), {"val": columns[course.shown]}, log=_log(shown)))
     for name in ("slope", "intercept"):
         if name in columns:
             known = (course.reference or {}).get(name)
@@ -99,7 +99,13 @@ def panels(course: Course) -> list[Panel]:
 
 
 def _titled(metric: str, unit: str) -> str:
-    return metric if metric == "r2" else f"{metric}, {unit}{'²' * (metric == 'mse')}"
+    """A metric, or METRIC/TARGET, with its unit."""
+    name = metric.partition("/")[0]
+    return metric.replace("/", " of ", 1) if name == "r2" else f"{name}, {unit}{'²' * (name == 'mse')}"
+
+
+def _log(metric: str) -> bool:
+    return metric.partition("/")[0] != "r2"
 
 
 @as_text

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from src.config.values import Config
 from src.data.partition import Partition
-from src.data.table import Table
+from src.data.table import Table, one_or_all
 from src.errors import NothingLeft, UserError
 from src.runs.folder import RunFolder
 from src.runs.restore import configured, fill, origin, read_checkpoint
@@ -130,8 +130,9 @@ def learned(source: RunFolder, rows: Table) -> "Encoder":
 def _check_columns(path: Path, encoder: "Encoder", rows: Table) -> None:
     if encoder.feature_names != rows.feature_names:
         raise UserError(f"{path}: was trained on {encoder.feature_names}, this run reads {rows.feature_names}")
-    if encoder.target_name != rows.target_name:
-        raise UserError(f"{path}: learned {encoder.target_name!r}, the target of this run is {rows.target_name!r}")
+    before, now = (repr(one_or_all(each.target_names)) for each in (encoder, rows))
+    if before != now:
+        raise UserError(f"{path}: learned {before}, the target of this run is {now}")
     try:
         encoder.recoder(rows.columns)
     except UserError as error:

@@ -80,9 +80,9 @@ def test_a_sweep_of_folds_ends_with_its_ensemble(call: Call, tmp_path: Path, row
     assert len(runs) > 1
     assert weights.sum() == pytest.approx(1)
 
-    each = [read_out_of_fold(tmp_path / "s" / run / "predictions_oof.csv") for run in runs]
+    each = [read_out_of_fold(tmp_path / "s" / run / "predictions_oof.csv")[0] for run in runs]
     left_out = weights @ np.stack([columns["prediction"] for columns in each])
-    assert read_out_of_fold(folder.path / "predictions_oof.csv")["prediction"] == pytest.approx(left_out, rel=1e-6)
+    assert read_out_of_fold(folder.path / "predictions_oof.csv")[0]["prediction"] == pytest.approx(left_out, rel=1e-6)
     assert summary["metrics"]["oof/mse"] == pytest.approx(np.mean((left_out - each[0]["target"]) ** 2), rel=1e-6)
     alone = min(RunFolder(tmp_path / "s" / run).read_summary()["metrics"]["oof/mse"] for run in "012")
     [said] = [line for line in answer.out.splitlines() if line.startswith("ensemble of runs")]

@@ -56,7 +56,7 @@ def test_baselines_stand_in_the_leaderboard_once(
         names.append(name)
         return fitted(name, part)
 
-    monkeypatch.setattr("src.runs.outcome.fitted", counted)
+    monkeypatch.setattr("src.runs.reference.fitted", counted)
     file = tmp_path / "outputs/sweeps/s/sweep.json"
     for text, wanted in ((file.read_text(), []), (other_best(file), ["mean", "ridge", "boosting"])):
         file.write_text(text)

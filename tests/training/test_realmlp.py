@@ -31,7 +31,7 @@ NOISY = (*SMALL, *NARROW, "data.batch_size=6", "data.val_fraction=0.25")
 def started(dropout: float = 0.0) -> tuple[RealMLP, torch.Tensor]:
     torch.manual_seed(0)
     net, rows = RealMLP(3, [64, 64], "mish", dropout), torch.randn(200, 3)
-    start(nn.Sequential(nn.Identity(), net), rows, -1.0, 0.5, seed=0)
+    start(nn.Sequential(nn.Identity(), net), rows, [(-1.0, 0.5)], seed=0)
     return net, rows
 
 
