@@ -137,8 +137,7 @@ def _check_together(cfg: Config) -> None:
             raise UserError(f"objective={objective} is over the rows that folds leave out, expected folds=5 with it")
         if split not in (*SPLITS, "oof") or metric not in figures:
             said = " with ".join(f"{', '.join(names[:-1])} or {names[-1]}" for names in (SPLITS, list(METRICS)))
-            more = f", or with one target's, val/{figures[-1]}" if len(figures) > len(METRICS) else ""
-            raise UserError(f"objective must be {said}, as in val/mse{more}, found {objective!r}")
+            raise UserError(f"objective must be {said}, as in val/mse{_of_one(figures)}, found {objective!r}")
         if split not in ("train", "oof") and not data[f"{split}_fraction"]:
             raise UserError(f"objective={objective} needs {split} rows, found data.{split}_fraction=0")
     for key in ("scheduler.monitor", *(f"callbacks.{name}.monitor" for name in cfg.get("callbacks") or {})):
@@ -151,9 +150,14 @@ def _check_monitor(key: str, figure: str, validation: bool, figures: list[str]) 
     if figure.startswith("val/") and not validation:
         more = "; callbacks=default trains to the end" if key.startswith("callbacks.early_stopping") else ""
         raise UserError(f"{key}={figure} needs val rows, found data.val_fraction=0; train/loss is always there{more}")
-    known = ["train/loss", *(f"val/{name}" for name in figures)]
-    if figure not in known:
-        raise UserError(f"{key} must be one of {', '.join(known)}, found {figure!r}")
+    if figure not in ("train/loss", *(f"val/{name}" for name in figures)):
+        known = ", ".join(["train/loss", *(f"val/{name}" for name in METRICS)])
+        raise UserError(f"{key} must be one of {known}{_of_one(figures)}, found {figure!r}")
+
+
+def _of_one(figures: list[str]) -> str:
+    """What else a figure may be where there are several targets."""
+    return f", or that of one target, val/{figures[-1]}" if len(figures) > len(METRICS) else ""
 
 
 def _check_targets(cfg: Config) -> None:

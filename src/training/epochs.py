@@ -78,7 +78,8 @@ class Epochs:
 
         Of several outputs for one target the first is the prediction; ``weight`` is (…, rows), None for 1.
         """
-        prediction = prediction[..., : target.shape[-1]]
+        if prediction.shape[-1] > target.shape[-1]:
+            prediction = prediction[..., : target.shape[-1]]
         error = (prediction - target).double() * self._scale
         if self._decode is not None:
             error = self._decode(prediction) - self._decode(target)

@@ -104,7 +104,8 @@ def overall(name: str, parts: "Tensor", rows: Any, variance: "Tensor") -> "Tenso
     if parts.shape[-1] > 1:
         varies = variance > 0
         scaled = torch.where(varies, parts / torch.where(varies, variance, 1.0) ** (metric.power / 2), 0.0)
-        parts, variance = scaled.sum(-1, keepdim=True) / varies.sum(-1, keepdim=True), torch.ones(1)
+        parts = scaled.sum(-1, keepdim=True) / varies.sum(-1, keepdim=True)
+        variance = torch.ones_like(parts)
     return metric.value(parts, rows, variance).squeeze(-1)
 
 
@@ -155,11 +156,12 @@ class Tally:
             targets: their names.
         """
         parts = {name: self._parts[metric.part, metric.join] for name, metric in METRICS.items()}
+        values = {name: METRICS[name].value(part, self._rows, variance) for name, part in parts.items()}
+        if len(targets) == 1:
+            return {name: value.squeeze(-1) for name, value in values.items()}
         found = {name: overall(name, part, self._rows, variance) for name, part in parts.items()}
-        if len(targets) > 1:
-            values = {name: METRICS[name].value(part, self._rows, variance) for name, part in parts.items()}
-            for place, target in enumerate(targets):
-                found |= {f"{name}/{target}": value[..., place] for name, value in values.items()}
+        for place, target in enumerate(targets):
+            found |= {f"{name}/{target}": value[..., place] for name, value in values.items()}
         return found
 
 
