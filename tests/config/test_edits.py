@@ -77,6 +77,7 @@ STATES: dict[str, tuple[Change, str]] = {
     "gaps that are no flag": (lambda s: s["columns"][0].update(gaps=1), "columns.0.gaps"),
     "other gaps": (lambda s: s["columns"][0].update(gaps=True), "numbers.gaps"),
     "a target's name that is none": (lambda s: s.update(target_name=None), "target_name"),
+    "names of a target more": (lambda s: s.update(target_name=["y", "z"]), "target"),
     "numbers that are a list": (lambda s: s.update(numbers=[]), "numbers"),
     "an unknown scaling": (lambda s: s["numbers"].update(scaling="x"), "numbers.scaling"),
     "a shift of float32": (lambda s: s["numbers"].update(shift=s["numbers"]["shift"].float()), "numbers.shift"),

@@ -49,6 +49,18 @@ def test_the_best_alone_where_others_add_nothing() -> None:
     ]
 
 
+def test_a_mixture_may_be_of_several_targets() -> None:
+    """Chosen by all of them whatever their unit, or by one; both runs err in one of them alone."""
+    scale = np.array([[1e4], [1]])
+    target = scale * np.stack([TARGET, ERROR])
+    runs = np.stack([target + scale * [[0.1], [2]], target + scale * [[2], [0.1]]])
+    fold, both = np.arange(300) % 5, ("a", "b")
+    assert greedy(runs, target, "mse/a", None, both).tolist() == [1, 0]
+    assert greedy(runs, target, "r2/b", None, both).tolist() == [0, 1]
+    assert greedy(runs, target, "mse", None, both).min() > 0, "the unit of one decides for both"
+    assert crossed(runs, target, fold, "rmse/b", None, both) == pytest.approx((0.1, 0.1))
+
+
 def test_a_choice_among_noise_is_found_out() -> None:
     """A mixture of random numbers looks good on the rows that chose it, and is worse than the mean on others."""
     target = NOISE.normal(size=30)
