@@ -202,14 +202,16 @@ def _input(cfg: Config, shape: "Shape") -> dict[str, int]:
 
     given = {"features": spread_width(embedded_width(shape.width, shape.codes), *_numeric(cfg, shape))}
     if (width := outputs(cfg)) > 1:
-        given |= {"outputs": width, "targets": len(targets(cfg)) or 1}
+        given["outputs"] = width
     try:
         known = inspect.signature(resolve(cfg.model._target_, "model")).parameters.values()
     except (TypeError, ValueError):  # no signature to be had
         return given
     every = any(each.kind is each.VAR_KEYWORD for each in known)
     names = {each.name for each in known}
-    return {name: value for name, value in given.items() if every or name in names}
+    found = {name: value for name, value in given.items() if every or name in names}
+    # Only where it is asked for by name: a net that takes whatever comes knows of outputs alone.
+    return found | ({"targets": len(targets(cfg))} if width > len(levels(cfg)) and "targets" in names else {})
 
 
 def levels(cfg: Config) -> list[float]:

@@ -1,7 +1,7 @@
 """Pictures of rows and what was predicted for them: the fit, and what it leaves over."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -85,7 +85,7 @@ def fit(fits: Sequence[Fit]) -> Figure:
 
     A panel for each target, the first ones of many.
     """
-    fits = fits[:_TARGETS]
+    fits = _first(fits)
     figure, panels = canvas(6.4 * len(fits), 4.4, len(fits))
     for axes, found in zip(panels, fits, strict=True):
         target = shorten(found.target_name)
@@ -97,6 +97,12 @@ def fit(fits: Sequence[Fit]) -> Figure:
             axes.set(xlabel=f"{target}, actual", ylabel=f"{target}, predicted")
         legend_above(axes, found.title, 1 / len(fits))
     return finish(figure, panels)
+
+
+def _first(fits: Sequence[Fit]) -> Sequence[Fit]:
+    """No more than can stand beside each other, and that these are not all."""
+    said = f": the first {_TARGETS} of {len(fits)} targets" if len(fits) > _TARGETS else ""
+    return [replace(found, title=found.title.replace("\n", f"{said}\n", 1)) for found in fits[:_TARGETS]]
 
 
 def _line(axes: Axes, found: Fit) -> None:
@@ -130,7 +136,7 @@ def residuals(fits: Sequence[Fit]) -> Figure:
 
     Two panels for each target, the first ones of many.
     """
-    fits = fits[:_TARGETS]
+    fits = _first(fits)
     figure, panels = canvas(8.4 * len(fits), 4.2, 2 * len(fits))
     for axes, beside, found in zip(panels[::2], panels[1::2], fits, strict=True):
         _residuals(axes, beside, found, 1 / len(fits))
