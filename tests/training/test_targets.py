@@ -232,10 +232,13 @@ def test_folds_leave_out_every_target(folds: tuple[RunFolder, dict[str, Any]], t
     assert len(summary["interval"]["coverage"]) == 2
     found = columns(folder.path, table, interval=0.8)
     assert list(found) == [f"{name}_{what}" for name in ("price", "share") for what in ("predicted", "low", "high")]
-    for name, half in zip(("price", "share"), halves, strict=True):
+    kept = np.flatnonzero(frame().notna().all(axis=1))
+    for name, half, own in zip(known.target_names, halves, read_out_of_fold(folder.out_of_fold), strict=True):
         assert found[f"{name}_high"] - found[f"{name}_predicted"] == pytest.approx(half, rel=1e-6)
         each = [columns(member.path, table)[f"{name}_predicted"] for member in folder.members()]
         assert found[f"{name}_predicted"] == pytest.approx(np.mean(each, axis=0), rel=1e-9)
+        rows = kept[own["row"].astype(int)]
+        assert own["prediction"] == pytest.approx(np.array(each)[own["fold"].astype(int), rows], rel=1e-5)
     assert evaluate(str(folder.path), "best") == pytest.approx(metrics, rel=1e-12)
 
 
@@ -258,6 +261,7 @@ def test_a_resumed_run_comes_to_the_same_bits(table: Path, tmp_path: Path) -> No
         ("model=realmlp", "trainer.max_epochs=40"),
         ("model=resnet", "loss=mae", "data.target_scaling=yeo-johnson"),
         ("ensemble=2", "data.numeric_embedding=piecewise_linear", "baselines=line"),
+        ("folds=3", "data.weight=count", "baselines=line"),
     ],
     ids=lambda overrides: overrides[0],
 )
@@ -280,14 +284,10 @@ def test_a_net_starts_at_the_line_of_each_target(table: Path) -> None:
     rows = np.column_stack([part.table.features, np.ones(len(target))])
     least = target - rows @ np.linalg.lstsq(rows, target, rcond=None)[0]
     assert (np.mean(error**2, axis=0) < 1.2 * np.mean(least**2, axis=0)).all()
-    assert net.range.tolist()[0] == pytest.approx(
-        [v for ends in zip(*map(wider, part.extent()), strict=True) for v in ends]
-    )
-
-
-def wider(ends: tuple[float, float]) -> tuple[float, float]:
-    low, high = ends
-    return low - 0.1 * (high - low), high + 0.1 * (high - low)
+    for far, place in ((-1e3, 0), (1e3, 1)):
+        net.line.bias.data.fill_(far)
+        ends = [ends[place] + 0.1 * (ends[1] - ends[0]) * (2 * place - 1) for ends in part.extent()]
+        assert net.eval()(part.encoded("train")[0])[0].tolist() == pytest.approx(ends)
 
 
 def test_lines_are_named_by_their_target(table: Path, tmp_path: Path) -> None:
