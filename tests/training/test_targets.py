@@ -310,6 +310,7 @@ def test_lines_are_named_by_their_target(table: Path, tmp_path: Path) -> None:
 def test_every_picture_has_a_panel_for_each_target(
     run: tuple[RunFolder, dict[str, Any]], folds: tuple[RunFolder, dict[str, Any]]
 ) -> None:
+    from src.figures.curves import panels
     from src.figures.rows import fit, residuals
     from src.reports.pages.subject import Opener
     from src.reports.run_page import report_run
@@ -328,6 +329,11 @@ def test_every_picture_has_a_panel_for_each_target(
     cfg = load_config(folder)
     predictor = load_one(folder, cfg, "best")
     drawn = of_one(cfg, folder, predictor, Reference(build.partition(cfg, build.table(cfg))), summary)
+    assert [panel.title for panel in panels(drawn.course)][1:] == [
+        "mse, standard deviations²",
+        "r2 of each target, val",
+    ]
+    assert list(panels(drawn.course)[2].curves) == ["price", "share"]
     labels = [axes.get_xlabel() for axes in fit(drawn.fits).axes]
     assert labels == ["price, actual", "share, actual"]
     assert len(residuals(drawn.fits).axes) == 4
