@@ -54,11 +54,11 @@ class TestStackedLauncherIntegration(IntegrationTestSuite):
 
 
 def test_members_of_several_targets_are_runs_alone(tmp_path: Path, sweep: Sweep) -> None:
-    """Whose rows, starts, rates and widths differ; others of other targets are a stack of their own."""
+    """Whose rows and starts differ; those of other targets are a stack of their own."""
     own = ("data.target=[mpg,hp],[hp,mpg]", "data.features=[wt,qsec]", "data.val_fraction=0.3", "model=mlp")
-    wanted = [*own, "model.start=least_squares", "optimizer=adam", "optimizer.lr=0.01,0.03", "seed=0,1"]
+    wanted = [*own, "model.start=least_squares", "optimizer=adam", "seed=0,1", "figures=false"]
     said = sweep("stacked", *stacked(*wanted))
-    assert said.count("as one stack: 4 jobs") == 2
+    assert said.count("as one stack: 2 jobs") == 2
     sweep("alone", "logger=none", "trainer.max_epochs=3", *wanted)
     for number in range(8):
         one, other = (read(tmp_path / name / str(number)) for name in ("stacked", "alone"))
