@@ -13,7 +13,13 @@ Ends = Sequence[tuple[tuple[int, float], tuple[int, float]]]  # of each target: 
 
 
 def outputs(targets: Sequence[str], levels: Sequence[float], ends: Ends = ()) -> list[Output]:
-    """The columns that predicting gives: each target, the ends of its interval, and of several levels each."""
+    """The columns that predicting gives: each target, the ends of its interval, and of several levels each.
+
+    Raises:
+        UserError: the ends are of another number of targets.
+    """
+    if len(ends) not in (0, len(targets)):
+        raise UserError(f"predictions_oof.csv has {len(ends)} of {len(targets)} targets, which leaves no interval")
     found: list[Output] = []
     for place, target in enumerate(targets):
         found.append((f"{target}_predicted", place, 0.0))
