@@ -26,14 +26,14 @@ from src.runs.run import Run, random_numbers_as_before
 __all__ = ["Run", "Sweep", "UserError", "load", "load_sweep", "sweep", "train"]
 
 
-def train(*overrides: str, data: Any = None, target: str | None = None, verbose: bool = True) -> Run:
+def train(*overrides: str, data: Any = None, target: str | Sequence[str] | None = None, verbose: bool = True) -> Run:
     """Trains one run in this process, as ``python -m src.train`` does, below the current folder.
 
     Args:
         overrides: of the command line, such as ``"model=mlp"``; ``"hydra.run.dir=DIR"`` names the folder.
         data: a pandas DataFrame or an Arrow table, in the place of a file; it is written into the run's folder as
             Parquet, so that whatever takes a folder finds its rows. None: what the overrides say.
-        target: the column to predict.
+        target: the column to predict, or several.
         verbose: whether to print the lines that the command prints while it trains.
 
     Returns:
@@ -84,7 +84,7 @@ def load(folder: str | Path = "last", trust: Collection[str] = ()) -> Run:
     return Run(folder, trust)
 
 
-def sweep(*overrides: str, data: Any = None, target: str | None = None, verbose: bool = True) -> Sweep:
+def sweep(*overrides: str, data: Any = None, target: str | Sequence[str] | None = None, verbose: bool = True) -> Sweep:
     """Trains runs for every value of a sweep, as ``python -m src.train -m`` does, which it starts.
 
     Args:
@@ -155,7 +155,7 @@ def _job(cfg: DictConfig, reached: list[Path], verbose: bool) -> float | list[fl
     return value
 
 
-def _checked(overrides: Sequence[str], data: Any, target: str | None) -> list[str]:
+def _checked(overrides: Sequence[str], data: Any, target: str | Sequence[str] | None) -> list[str]:
     """The overrides, none of which is a flag or says what an argument says."""
     said = [*(["data", "data.path"] if data is not None else []), *(["data.target"] if target is not None else [])]
     for each in overrides:
@@ -166,7 +166,7 @@ def _checked(overrides: Sequence[str], data: Any, target: str | None) -> list[st
     return list(overrides)
 
 
-def _given(scratch: Path, overrides: list[str], data: Any, target: str | None) -> list[str]:
+def _given(scratch: Path, overrides: list[str], data: Any, target: str | Sequence[str] | None) -> list[str]:
     """The overrides of a command that reads what was handed over; its rows are in ``scratch`` until it begins."""
     named = [] if target is None else [override("data.target", target)]
     if data is None:
@@ -175,7 +175,7 @@ def _given(scratch: Path, overrides: list[str], data: Any, target: str | None) -
 
     given = Given(data)
     if target is not None:
-        given.check([target])
+        given.check([target] if isinstance(target, str) else list(target))
     path = given.write(scratch)
     table = override("+hydra.callbacks.rows.table", path)
     return ["data=csv", override("data.path", path), *named, *overrides, _CALLBACK, table]

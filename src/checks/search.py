@@ -76,7 +76,7 @@ def too_few(name: str, values: Sequence[float], rows: int) -> str | None:
         values: of the runs, best first.
         rows: that judged them.
     """
-    metric = name.rpartition("/")[2]
+    metric = name.partition("/")[2].partition("/")[0]
     shown = [1 - value if metric == "r2" else value for value in values if math.isfinite(value)]
     if len(shown) < 2 or rows < 1 or shown[0] <= 0 or name.startswith("train/"):
         return None

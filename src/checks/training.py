@@ -113,7 +113,8 @@ def answers(summary: Mapping[str, Any], columns: Mapping[str, Sequence[float]]) 
     metrics, rows = summary.get("metrics") or {}, split_rows(summary)
     baselines = summary.get("baselines") or {}
     aim = str((summary.get("objective") or {}).get("name"))
-    figures = [name for name in (aim, "val/mse", "train/loss") if name in columns and not name.endswith("/r2")]
+    known = [name for name in (aim, "val/mse", "train/loss") if name in columns]
+    figures = [name for name in known if name.split("/")[1] != "r2"]
     name = figures[0] if figures else ""
     return {
         "P01": overfitting(metrics, rows),

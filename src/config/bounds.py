@@ -91,6 +91,17 @@ class Text:
         return f"{expected}, which quotes make of it ('\"{value}\"')" if isinstance(value, (int, float)) else expected
 
 
+class Columns:
+    """The name of a column, or a list of different ones."""
+
+    def complaint(self, value: Any) -> str | None:
+        """That it was expected, where the value is neither."""
+        if not isinstance(value, list):
+            return Text("the name of one column").complaint(value)
+        fits = value and not any(map(Text().complaint, value)) and len(set(value)) == len(value)
+        return None if fits else "the name of one column, or a list of different ones, [a,b]"
+
+
 class Character:
     """One character, or null."""
 
@@ -107,4 +118,4 @@ class Codes:
         return complaint(value)
 
 
-Rule = Number | Choice | Each | Text | Auto | Character | Codes
+Rule = Number | Choice | Each | Text | Columns | Auto | Character | Codes

@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 from src.config.answers import raised_by
 from src.config.arguments import check_arguments
 from src.config.kinds import check_kind, resolve
-from src.config.values import Config, container
+from src.config.values import Config, container, targets
 from src.data.table import Table
 from src.errors import UserError
 
@@ -31,14 +31,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_OURS = (
-    "standardize",
-    "scaling",
-    "numeric_embedding",
-    "batch_size",
-    "patience",
-    "start",
-)  # keys of model that its constructor does not take
+# Keys of model that its constructor does not take.
+_OURS = ("standardize", "scaling", "numeric_embedding", "batch_size", "patience", "start")
 _MODULE_KEYS = (
     *("batch_size", "shuffle", "val_fraction", "test_fraction", "split_seed"),
     *("standardize", "scaling", "target_scaling", "numeric_embedding", "numeric_bins"),
@@ -112,8 +106,8 @@ def scalings(cfg: Config) -> tuple[str, str]:
     data = cfg.data
     standardize = cfg.model.standardize if data.standardize == "auto" else data.standardize
     target = data.get("target_scaling", "auto")
-    if target == "auto":
-        target = "standard" if standardize else "none"
+    if target == "auto":  # of several each counts alike in the loss
+        target = "standard" if standardize or len(targets(cfg)) > 1 else "none"
     scaling = data.get("scaling", "auto")
     scaling = cfg.model.get("scaling") or "standard" if scaling == "auto" else scaling
     return scaling if standardize else "none", target
@@ -190,7 +184,8 @@ def _behind(net: "nn.Module", shape: "Shape", cfg: Config) -> "nn.Module":
         )
     found = Embedded(net, shape.codes, shape.entries) if shape.codes else net
     found = spread(found, *_numeric(cfg, shape), rate=getattr(net, "embedding_rate", 1.0))
-    return Straight(found, shape.width, shape.codes, shape.entries) if cfg.model.get("start") else found
+    own = shape.width, shape.codes, shape.entries, len(targets(cfg)) or 1
+    return Straight(found, *own) if cfg.model.get("start") else found
 
 
 def _numeric(cfg: Config, shape: "Shape") -> tuple[str, int, int]:
@@ -206,15 +201,17 @@ def _input(cfg: Config, shape: "Shape") -> dict[str, int]:
     from src.models.numeric import spread_width
 
     given = {"features": spread_width(embedded_width(shape.width, shape.codes), *_numeric(cfg, shape))}
-    if (outputs := len(levels(cfg))) > 1:
-        given["outputs"] = outputs
+    if (width := outputs(cfg)) > 1:
+        given["outputs"] = width
     try:
         known = inspect.signature(resolve(cfg.model._target_, "model")).parameters.values()
     except (TypeError, ValueError):  # no signature to be had
         return given
     every = any(each.kind is each.VAR_KEYWORD for each in known)
     names = {each.name for each in known}
-    return {name: value for name, value in given.items() if every or name in names}
+    found = {name: value for name, value in given.items() if every or name in names}
+    # Only where it is asked for by name: a net that takes whatever comes knows of outputs alone.
+    return found | ({"targets": len(targets(cfg))} if width > len(levels(cfg)) and "targets" in names else {})
 
 
 def levels(cfg: Config) -> list[float]:
@@ -222,6 +219,11 @@ def levels(cfg: Config) -> list[float]:
     from src.training.quantile import in_order
 
     return in_order(cfg.loss.get("levels") or [0.5])
+
+
+def outputs(cfg: Config) -> int:
+    """How many numbers a net gives for a row."""
+    return max(len(levels(cfg)), len(targets(cfg)))
 
 
 def _dtype(cfg: Config) -> type[np.floating[Any]]:

@@ -6,17 +6,21 @@ from typing import Any
 from omegaconf import ListConfig, OmegaConf
 
 from src.config.rules import RULES
-from src.config.values import Config, Values
+from src.config.values import Config, Values, targets
 from src.errors import UserError
-from src.training.task import METRICS, SPLITS
+from src.training.task import METRICS, SPLITS, figure_names
 
 # What is auto until a model has been asked for it: group, key, and what it is where the model does not say.
 _ASKED = (("data", "batch_size", "auto"), ("callbacks.early_stopping", "patience", 20))
-_MONITORED = ("train/loss", *(f"val/{name}" for name in METRICS))
 
 
 def settle(cfg: Config) -> None:
-    """Says what one value decides of another: the share of rows that validates a fold, and what a model asks for."""
+    """Says what one value decides of another: the share of rows that validates a fold, and what a model asks for.
+
+    A list of one target is that target.
+    """
+    if len(named := targets(cfg)) == 1 and named[0] != cfg.data.target:
+        _put(cfg, "data", "target", named[0])
     for group, key, usual in _ASKED:
         node = _select(cfg, group)
         if isinstance(node, Mapping) and node.get(key) == "auto":
@@ -122,30 +126,51 @@ def _check_together(cfg: Config) -> None:
         if trainer.gradient_clip_val is not None or trainer.accumulate_grad_batches != 1:
             raise UserError("model=scratch neither clips nor accumulates gradients; leave both trainer options alone")
     _check_models(cfg)
+    _check_targets(cfg)
+    figures = figure_names(targets(cfg))
     several = isinstance(cfg.objective, (list, ListConfig))
     if several and not 2 <= len(set(map(str, cfg.objective))) == len(cfg.objective):
         raise UserError(f"objective must be one figure or a list of different ones, found {list(cfg.objective)}")
     for objective in [] if cfg.objective is None else cfg.objective if several else [cfg.objective]:
         split, _, metric = str(objective).partition("/")
-        if split == "oof" and metric in METRICS and (cfg.get("folds") is None or cfg.get("fold") is not None):
+        if split == "oof" and metric in figures and (cfg.get("folds") is None or cfg.get("fold") is not None):
             raise UserError(f"objective={objective} is over the rows that folds leave out, expected folds=5 with it")
-        if split not in (*SPLITS, "oof") or metric not in METRICS:
+        if split not in (*SPLITS, "oof") or metric not in figures:
             said = " with ".join(f"{', '.join(names[:-1])} or {names[-1]}" for names in (SPLITS, list(METRICS)))
-            raise UserError(f"objective must be {said}, as in val/mse, found {objective!r}")
+            raise UserError(f"objective must be {said}, as in val/mse{_of_one(figures)}, found {objective!r}")
         if split not in ("train", "oof") and not data[f"{split}_fraction"]:
             raise UserError(f"objective={objective} needs {split} rows, found data.{split}_fraction=0")
     for key in ("scheduler.monitor", *(f"callbacks.{name}.monitor" for name in cfg.get("callbacks") or {})):
         if (figure := _select(cfg, key)) is not None:
-            _check_monitor(key, str(figure), bool(data.val_fraction))
+            _check_monitor(key, str(figure), bool(data.val_fraction), figures)
 
 
-def _check_monitor(key: str, figure: str, validation: bool) -> None:
+def _check_monitor(key: str, figure: str, validation: bool, figures: list[str]) -> None:
     """A figure that is never logged would stop training in the middle, or go unwatched."""
     if figure.startswith("val/") and not validation:
         more = "; callbacks=default trains to the end" if key.startswith("callbacks.early_stopping") else ""
         raise UserError(f"{key}={figure} needs val rows, found data.val_fraction=0; train/loss is always there{more}")
-    if figure not in _MONITORED:
-        raise UserError(f"{key} must be one of {', '.join(_MONITORED)}, found {figure!r}")
+    if figure not in ("train/loss", *(f"val/{name}" for name in figures)):
+        known = ", ".join(["train/loss", *(f"val/{name}" for name in METRICS)])
+        raise UserError(f"{key} must be one of {known}{_of_one(figures)}, found {figure!r}")
+
+
+def _of_one(figures: list[str]) -> str:
+    """What else a figure may be where there are several targets."""
+    return f", or that of one target, val/{figures[-1]}" if len(figures) > len(METRICS) else ""
+
+
+def _check_targets(cfg: Config) -> None:
+    """What learns one target, and is asked for several."""
+    if len(named := targets(cfg)) < 2:
+        return
+    found = f"found data.target=[{','.join(named)}]"
+    if cfg.loss.get("levels"):
+        raise UserError(f"loss.levels are quantiles of one target, {found}: expected another loss, or a run for each")
+    if cfg.model._target_.endswith(".Scratch"):
+        raise UserError(f"model=scratch is written out for one target, {found}: expected another model, linear say")
+    if cfg.get("descent"):
+        raise UserError(f"descent=true draws a line to one target, {found}: leave one out")
 
 
 def _check_models(cfg: Config) -> None:

@@ -1,6 +1,6 @@
 """What each value of the configuration may be."""
 
-from src.config.bounds import Auto, Character, Choice, Codes, Each, Number, Rule, Text
+from src.config.bounds import Auto, Character, Choice, Codes, Columns, Each, Number, Rule, Text
 
 _any = Number("a number", lambda v: True)
 _positive = Number("a number above 0", lambda v: v > 0)
@@ -69,7 +69,7 @@ RULES: dict[str, dict[str, Rule]] = {
         "decimal": Choice((None, ".", ",")),
         "encoding": _name,
         "features": Each(Text(), "a list of column names, [a,b]", optional=True),
-        "target": Text("the name of one column"),
+        "target": Columns(),
         "path": Text(),
         "kind": Choice(("linear", "sine")),
         "n_samples": Number("a whole number from 2 on", lambda v: v >= 2, whole=True),

@@ -29,7 +29,7 @@ def start(net: "nn.Module", part: "Partition", cfg: Config) -> "nn.Module":
     if isinstance(net, Spread):
         fit_bins(net, part.some("train", most)[0])
     if has_realmlp:
-        realmlp.start(net, part.some("train", min(most, realmlp.STARTED_FROM))[0], *part.extent(), cfg.seed)
+        realmlp.start(net, part.some("train", min(most, realmlp.STARTED_FROM))[0], part.extent(), cfg.seed)
     if not isinstance(net, Straight):
         return net
     val = part.some("val", most) if len(part.rows["val"]) else None
@@ -54,5 +54,5 @@ def check_outputs(net: "nn.Module", part: "Partition", cfg: Config) -> None:
         return
     finally:
         net.train(training)
-    if found != (2, outputs := len(levels(cfg))):
+    if found != (2, outputs := max(len(levels(cfg)), len(part.table.target_names))):
         raise UserError(f"model: expected {outputs} output{'s'[: outputs > 1]} a row, found {found[1:] or 'none'}")

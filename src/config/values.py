@@ -33,6 +33,12 @@ def _missing(name: str) -> ConfigAttributeError:
 Config = DictConfig | Values
 
 
+def targets(cfg: Config) -> list[str]:
+    """The columns that ``data.target`` names; none of data that has no such key."""
+    named = cfg.data.get("target")
+    return [named] if isinstance(named, str) else list(named) if isinstance(named, (list, ListConfig)) else []
+
+
 def container(node: Any) -> dict[str, Any]:
     """A node as nested dicts and lists of plain values, every interpolation resolved."""
     return {str(key): value for key, value in _resolved(node).items()}

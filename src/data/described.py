@@ -17,7 +17,8 @@ def described(table: Table) -> Iterator[str]:
     rows: list[tuple[str, ...]] = [("column", "kind", "distinct", "gaps", "range or most frequent", "becomes")]
     for place, column in enumerate(table.columns[:_SHOWN]):
         rows.append(_row(column, table.features[:, place]))
-    rows.append((*_row(Column(table.target_name), table.target)[:5], "the target"))
+    for name, numbers in zip(table.target_names, table.target.T, strict=True):
+        rows.append((*_row(Column(name), numbers)[:5], "the target" if len(table.target_names) == 1 else "a target"))
     for name, reason in list(table.left_out.items())[:_SHOWN]:
         rows.append((cut(name), "", "", "", "", f"left out: {reason}"))
     widths = [max(len(row[place]) for row in rows) for place in range(5)]
@@ -27,7 +28,7 @@ def described(table: Table) -> Iterator[str]:
     if hidden:
         yield f"and {hidden} more columns"
     if table.dropped:
-        yield f"{table.dropped} rows without a target are left out"
+        yield f"{table.dropped} rows {'without' if len(table.target_names) == 1 else 'that lack'} a target are left out"
 
 
 def _row(column: Column, numbers: np.ndarray) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Columns to tensors and back: fitted on the training rows, and travelling with the model."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -13,8 +13,8 @@ from src.data import dates
 from src.data.categories import Category, columns_of, entries_of
 from src.data.encoder_state import check_state
 from src.data.numbers import Numbers, moments
-from src.data.table import BOOLEAN, CATEGORY, NUMBER, Column, Table
-from src.data.target import Target
+from src.data.table import BOOLEAN, CATEGORY, NUMBER, Column, Table, one_or_all
+from src.data.target import Target, decode
 from src.errors import UserError
 
 _KEPT = 1 << 23  # numbers; of a table up to here dates are taken apart once, of a larger one at each look
@@ -49,17 +49,17 @@ class Encoder:
 
     Args:
         columns: as trained on; their values are those of ``categories``.
-        target_name: of the column that is predicted.
+        target_names: of the columns that are predicted.
         numbers: of numbers and booleans as they are, and of dates in parts.
         categories: of each category.
-        target: of the target.
+        targets: of each target.
     """
 
     columns: list[Column]
-    target_name: str
+    target_names: Sequence[str]
     numbers: Numbers
     categories: list[Category]
-    target: Target
+    targets: list[Target]
 
     @classmethod
     def fit(cls, table: Table, rows: np.ndarray, scaling: str, target_scaling: str) -> "Encoder":
@@ -73,8 +73,10 @@ class Encoder:
             # Both in one pass.
             shift, scale = moments(lambda: map(np.column_stack, table.chunks(rows)), len(rows), False)
             none = np.empty(0, np.int64)
-            fitted = Numbers(scaling, shift[:-1], scale[:-1], shift[:-1], none, none.astype(bool), np.empty((0, 129)))
-            return cls(columns, table.target_name, fitted, [], Target(scaling, float(shift[-1]), float(scale[-1])))
+            (shift, own), (scale, spread) = (np.split(each, [len(columns)]) for each in (shift, scale))
+            fitted = Numbers(scaling, shift, scale, shift, none, none.astype(bool), np.empty((0, 129)))
+            targets = [Target(scaling, *each) for each in zip(own.tolist(), spread.tolist(), strict=True)]
+            return cls(columns, table.target_names, fitted, [], targets)
 
         def chunks() -> Iterable[np.ndarray]:
             return (numbers(raw) for raw, _ in table.chunks(rows))
@@ -91,8 +93,9 @@ class Encoder:
             if column.kind == CATEGORY:
                 first = categories[-1].first + categories[-1].entries if categories else 1
                 categories.append(Category.fit(column, table.features[rows, place], first))
-        target = Target.fit(table.target[rows], target_scaling, _moments)
-        return cls([_bare(column) for column in columns], table.target_name, fitted, categories, target)
+        pairs = zip(table.target_names, table.target[rows].T, strict=True)
+        targets = [Target.fit(own, target_scaling, _moments, name) for name, own in pairs]
+        return cls([_bare(column) for column in columns], table.target_names, fitted, categories, targets)
 
     @property
     def feature_names(self) -> list[str]:
@@ -109,7 +112,8 @@ class Encoder:
     @property
     def is_affine(self) -> bool:
         """Whether a straight line on encoded values is one on raw values, in the target's unit."""
-        return self.numbers.is_affine and self.target.is_affine and all(c.kind == NUMBER for c in self.columns)
+        affine = self.numbers.is_affine and all(target.is_affine for target in self.targets)
+        return affine and all(column.kind == NUMBER for column in self.columns)
 
     def recoder(self, columns: list[Column]) -> Recode | None:
         """What brings raw rows of a table with such columns to this encoder's places of categories; None without any.
@@ -147,14 +151,15 @@ class Encoder:
         return torch.from_numpy(np.ascontiguousarray(self._encoded(features), precision))
 
     def encode_rows(self, table: Table, rows: np.ndarray, recode: Recode | None = None) -> tuple[Tensor, Tensor]:
-        """These rows of a table as features (rows, width) and target (rows, 1)."""
+        """These rows of a table as features (rows, width) and target (rows, targets)."""
         features = np.empty((len(rows), self.shape.width), table.precision)
-        target = np.empty((len(rows), 1), table.precision)
+        target = np.empty((len(rows), len(self.targets)), table.precision)
         done = 0
         for raw, wanted in table.chunks(rows):
             place = slice(done, done + len(raw))
             features[place] = self._encoded(raw if recode is None else recode(raw))
-            target[place, 0] = self.target.encode(wanted)
+            for column, own in enumerate(self.targets):
+                target[place, column] = own.encode(wanted[:, column])
             done += len(raw)
         return torch.from_numpy(features), torch.from_numpy(target)
 
@@ -183,25 +188,25 @@ class Encoder:
         return np.concatenate(parts, axis=1)
 
     def decode(self, output: Tensor) -> np.ndarray:
-        """A net's output, whatever its shape, in the target's unit, float64."""
-        return self.target.decode(output).numpy()
+        """A net's output, whatever its shape, in the targets' units, float64."""
+        return decode(self.targets, output).numpy()
 
-    def decode_line(self, weight: np.ndarray, bias: float) -> tuple[np.ndarray, float]:
+    def decode_line(self, weight: np.ndarray, bias: float, target: Target) -> tuple[np.ndarray, float]:
         """Slopes (features,) and intercept in raw units of the line that was learned on encoded columns."""
-        slopes = weight * self.target.scale / self.numbers.scale
-        return slopes, float(bias * self.target.scale + self.target.shift - (slopes * self.numbers.shift).sum())
+        slopes = weight * target.scale / self.numbers.scale
+        return slopes, float(bias * target.scale + target.shift - (slopes * self.numbers.shift).sum())
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain values and tensors only, so that a checkpoint loads with ``weights_only=True``."""
+        """Plain values and tensors only, so that a checkpoint loads with ``weights_only=True``; see ``one_or_all``."""
         columns = [{"name": column.name, "kind": column.kind, "gaps": column.gaps} for column in self.columns]
         return {
             "columns": columns,
-            "target_name": self.target_name,
+            "target_name": one_or_all(self.target_names),
             "numbers": {
                 name: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for name, v in vars(self.numbers).items()
             },
             "categories": [asdict(category) for category in self.categories],
-            "target": asdict(self.target),
+            "target": one_or_all([asdict(target) for target in self.targets]),
         }
 
     @classmethod
@@ -215,7 +220,8 @@ class Encoder:
         numbers: dict[str, Any] = {k: v.numpy() if isinstance(v, Tensor) else v for k, v in state["numbers"].items()}
         categories = [Category(**each) for each in state["categories"]]
         columns = [Column(**each) for each in state["columns"]]
-        return cls(columns, state["target_name"], Numbers(**numbers), categories, Target(**state["target"]))
+        names, targets = (v if isinstance(v, list) else [v] for v in (state["target_name"], state["target"]))
+        return cls(columns, names, Numbers(**numbers), categories, [Target(**each) for each in targets])
 
 
 def _width(column: Column) -> int:

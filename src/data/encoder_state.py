@@ -23,7 +23,6 @@ def check_state(state: Any) -> None:
         UserError: naming the part that does not fit, and what was expected.
     """
     _keys(state, "", ("columns", "target_name", "numbers", "categories", "target"))
-    _expect(isinstance(state["target_name"], str), "target_name", "a name")
     columns = _list(state["columns"], "columns")
     _expect(len(columns) > 0, "columns", "at least one column")
     for place, column in enumerate(columns):
@@ -37,7 +36,7 @@ def check_state(state: Any) -> None:
     width = sum(1 if each["kind"] in (NUMBER, BOOLEAN) else dates.parts(each["kind"]) for each in plain)
     _check_numbers(state["numbers"], width, sum(each["gaps"] for each in plain))
     _check_categories(state["categories"], len(columns) - len(plain))
-    _check_target(state["target"])
+    _check_targets(state["target_name"], state["target"])
 
 
 def _check_numbers(numbers: Any, width: int, flags: int) -> None:
@@ -72,13 +71,25 @@ def _check_categories(categories: Any, count: int) -> None:
         first += each["entries"]
 
 
-def _check_target(target: Any) -> None:
-    _keys(target, "target", ("kind", "shift", "scale", "center", "spread", "power"))
-    _one_of(target["kind"], "target.kind", _TARGETS)
+def _check_targets(names: Any, targets: Any) -> None:
+    several = isinstance(names, list)
+    fits = [isinstance(name, str) for name in (names if several else [names])]
+    _expect(all(fits) and len(fits) > several, "target_name", "a name, or several")
+    if not several:
+        return _check_target(targets, "target")
+    _expect(len(set(names)) == len(names), "target_name", "different names")
+    _expect(len(_list(targets, "target")) == len(names), "target", f"{len(names)} of them")
+    for place, target in enumerate(targets):
+        _check_target(target, f"target.{place}")
+
+
+def _check_target(target: Any, key: str) -> None:
+    _keys(target, key, ("kind", "shift", "scale", "center", "spread", "power"))
+    _one_of(target["kind"], f"{key}.kind", _TARGETS)
     for name in ("shift", "scale", "center", "spread", "power"):
         value = target[name]
-        _expect(type(value) in (int, float) and value == value, f"target.{name}", "a number")
-        _expect(name not in ("scale", "spread") or value != 0, f"target.{name}", "a number other than 0")
+        _expect(type(value) in (int, float) and value == value, f"{key}.{name}", "a number")
+        _expect(name not in ("scale", "spread") or value != 0, f"{key}.{name}", "a number other than 0")
 
 
 def _keys(node: Any, key: str, names: Collection[str]) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from src.data.encoder import Encoder
 from src.data.order import split
-from src.data.table import Table, variance
+from src.data.table import Table, variances
 from src.errors import UserError
 
 _ENCODED_ONCE = 1 << 20  # numbers; a table up to here is encoded before training, a larger one an execution at a time
@@ -54,7 +54,7 @@ class Partition:
         self._recode = encoder.recoder(self.table.columns)
         self.__dict__.pop("scale", None)
         self._encoded: dict[str, tuple[Tensor, Tensor]] = {}
-        self._variances: dict[str, float] = {}
+        self._variances: dict[str, np.ndarray] = {}
 
     def splits(self) -> list[str]:
         """The names of the parts that have rows: train, val, test."""
@@ -68,25 +68,25 @@ class Partition:
         return chosen, features if self._recode is None else self._recode(features), self.table.target[chosen]
 
     def chunks(self, name: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Raw features (rows, features), recoded, and target (rows,) of a part, a few thousand rows at a time."""
+        """Raw features (rows, features), recoded, and target (rows, targets) of a part, a few thousand at a time."""
         for features, target in self.table.chunks(self.rows[name]):
             yield features if self._recode is None else self._recode(features), target
 
-    def design(self, name: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """The same for a straight line: raw where the encoder keeps lines straight, else encoded."""
+    def design(self, name: str, place: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The same for a straight line to a target (rows,): raw where an encoder keeps lines straight, else encoded."""
         for features, target in self.chunks(name):
-            yield features if self.encoder.is_affine else self.encoder.design(features), target
+            yield features if self.encoder.is_affine else self.encoder.design(features), target[:, place]
 
-    def extent(self) -> tuple[float, float]:
-        """The least and the greatest target of the training rows, as the net sees them."""
-        target = self.table.target[self.rows["train"]]
-        low, high = self.encoder.target.encode(np.array([target.min(), target.max()]))
-        return float(low), float(high)
+    def extent(self) -> list[tuple[float, float]]:
+        """The least and the greatest value of each target of the training rows, as the net sees them."""
+        pairs = zip(self.encoder.targets, self.table.target[self.rows["train"]].T, strict=True)
+        found = [target.encode(np.array([own.min(), own.max()])) for target, own in pairs]
+        return [(float(low), float(high)) for low, high in found]
 
-    def variance(self, name: str) -> float:
-        """The variance of a part's target, in its unit squared."""
+    def variance(self, name: str) -> np.ndarray:
+        """The variance (targets,) of each of a part's targets, in its unit squared."""
         if name not in self._variances:
-            self._variances[name] = variance(self.table.target[self.rows[name]], self.weights(name))
+            self._variances[name] = variances(self.table.target[self.rows[name]], self.weights(name))
         return self._variances[name]
 
     def weights(self, name: str) -> np.ndarray | None:
@@ -94,7 +94,7 @@ class Partition:
         return self._weights.get(name)
 
     def encoded(self, name: str) -> tuple[Tensor, Tensor]:
-        """Features (rows, features) and target (rows, 1) of a part, as the net sees them."""
+        """Features (rows, features) and target (rows, targets) of a part, as the net sees them."""
         if name not in self._encoded:
             self._encoded[name] = self._rows(self.rows[name])
         return self._encoded[name]
@@ -120,7 +120,7 @@ class Partition:
         return self._rows(rows[:: -(-len(rows) // _CHUNK)])
 
     def gather(self, name: str, chosen: Tensor | slice) -> tuple[Tensor, Tensor]:
-        """Features (…, features) and target (…, 1) of a part's ``chosen`` rows, from 0, as the net sees them."""
+        """Features (…, features) and target (…, targets) of a part's ``chosen`` rows, from 0, as the net sees them."""
         rows = self.rows[name]
         if len(rows) * self.encoder.shape.width <= _ENCODED_ONCE:
             features, target = self.encoded(name)

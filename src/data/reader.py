@@ -193,28 +193,30 @@ def _header(path: Path, form: Form) -> list[str]:
     return header
 
 
-def read_rows(source: Source, features: list[str], target: str, dtype: DTypeLike) -> tuple[np.ndarray, np.ndarray]:
-    """The named features (rows, features) and the target (rows,) of a file of numbers.
+def read_rows(
+    source: Source, features: list[str], targets: list[str], dtype: DTypeLike
+) -> tuple[np.ndarray, np.ndarray]:
+    """The named features (rows, features) and targets (rows, targets) of a file of numbers.
 
-    The target is float64, and so are the features where rounding to ``dtype`` takes more than a millionth of a
+    Targets are float64, and so are the features where rounding to ``dtype`` takes more than a millionth of a
     column's range: what lies far from zero would lose the digits that are left when its mean is taken off.
 
     Raises:
         NoNumbers, UserError: as ``Source.numbers``.
     """
     width = len(features)
-    on_disk = is_for_disk(source.size(width * np.dtype(dtype).itemsize + 8), source.paths[0])
-    numbers, wanted = Matrix(width, dtype, on_disk), Matrix(1, np.float64, on_disk)
+    on_disk = is_for_disk(source.size(width * np.dtype(dtype).itemsize + 8 * len(targets)), source.paths[0])
+    numbers, wanted = Matrix(width, dtype, on_disk), Matrix(len(targets), np.float64, on_disk)
     low, high, rounding = np.full(width, np.inf), np.full(width, -np.inf), np.zeros(width)
-    for block in source.numbers([*features, target], dtype):
-        exact, rounded = block[:-1], block[:-1].astype(dtype)
+    for block in source.numbers([*features, *targets], dtype):
+        exact, rounded = block[:width], block[:width].astype(dtype)
         numbers.add(rounded.T)
-        wanted.add(block[-1:].T)
+        wanted.add(block[width:].T)
         low, high = np.minimum(low, exact.min(axis=1)), np.maximum(high, exact.max(axis=1))
         rounding = np.maximum(rounding, np.abs(exact - rounded).max(axis=1))
     if (rounding > 1e-6 * (high - low))[high > low].any():
-        return read_rows(source, features, target, np.float64)
-    return numbers.values(), wanted.values()[:, 0]
+        return read_rows(source, features, targets, np.float64)
+    return numbers.values(), wanted.values()
 
 
 def ragged(path: Path, form: Form) -> str | None:

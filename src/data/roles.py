@@ -26,7 +26,7 @@ class Roles:
     """What columns are asked to be.
 
     Args:
-        target: the column to predict, of numbers; rows without one are left out.
+        target: the column to predict, of numbers, or several; rows that lack one are left out.
         features: None takes all that can be of use.
         drop: columns that are no features.
         numeric, categorical: columns of that kind, whatever stands in them.
@@ -35,7 +35,7 @@ class Roles:
         missing: words that mean a gap, besides those of ``GAPS``.
     """
 
-    target: str
+    target: str | Sequence[str]
     features: list[str] | None = None
     drop: Sequence[str] = ()
     numeric: Sequence[str] = ()
@@ -45,6 +45,11 @@ class Roles:
     split: str | None = None
     weight: str | None = None
     missing: Sequence[str] = ()
+
+    @property
+    def targets(self) -> list[str]:
+        """The columns to predict."""
+        return [self.target] if isinstance(self.target, str) else list(self.target)
 
     @property
     def plain(self) -> bool:
@@ -65,22 +70,23 @@ class Roles:
         known = set(header)
         if len(header) == 1:
             raise UserError(f"{where}: is not a table (one column, {header[0][:60]!r}), expected features and a target")
-        if self.target not in known:
-            raise UserError(f"{where}: has no target column {self.target!r}{nearest(self.target, list(header))}")
+        for name in self.targets:
+            if name not in known:
+                raise UserError(f"{where}: has no target column {name!r}{nearest(name, list(header))}")
         for option in ("drop", "numeric", "categorical"):
             for name in getattr(self, option):
                 if name not in known:
                     raise UserError(f"{where}: has no column {name!r} (data.{option}){nearest(name, list(header))}")
         if self.group and self.time:
             raise UserError(f"data.group={self.group} and data.time={self.time}: expected one of them")
-        if self.weight == self.target:
+        if self.weight in self.targets:
             raise UserError(f"data.weight={self.weight}: is the target, expected another column")
-        apart = {self.target, *self.drop, *self.keys}
+        apart = {*self.targets, *self.drop, *self.keys}
         names = [name for name in header if name not in apart] if self.features is None else list(self.features)
         if not names:
             raise UserError("data.features is empty, expected at least one column")
-        if self.target in names:
-            raise UserError(f"data.features holds the target {self.target!r}, expected other columns only")
+        if both := next((name for name in self.targets if name in names), None):
+            raise UserError(f"data.features holds the target {both!r}, expected other columns only")
         if self.weight in names:
             raise UserError(f"data.features holds the row weight {self.weight!r}, expected other columns only")
         if len(set(names)) < len(names):
@@ -88,7 +94,7 @@ class Roles:
         return names
 
     def of_numbers(self, names: list[str], numbers: np.ndarray, target: np.ndarray, **said: Any) -> Table:
-        """A table of columns of numbers without gaps: (rows, features) and (rows,)."""
+        """A table of columns of numbers without gaps: (rows, features) and (rows, targets)."""
         columns = [Column(name) for name in names]
         why = {} if self.features else _useless(columns, lambda place: numbers[:, place], target)
         keep = [place for place, name in enumerate(names) if name not in why]
@@ -102,21 +108,23 @@ class Roles:
         Raises:
             UserError: a column's cells do not fit its kind.
         """
-        asked = dict.fromkeys(self.numeric, NUMBER) | dict.fromkeys(self.categorical, CATEGORY) | {self.target: NUMBER}
-
-        if self.weight:
-            asked[self.weight] = NUMBER
+        asked = dict.fromkeys(self.numeric, NUMBER) | dict.fromkeys(self.categorical, CATEGORY)
+        asked |= dict.fromkeys([*self.targets, *([self.weight] if self.weight else [])], NUMBER)
 
         def read(name: str) -> tuple[Column, np.ndarray]:
             return reader.read(name, cells[name], asked.get(name))
 
-        wanted = list(dict.fromkeys([self.target, *names, *self.keys]))
+        wanted = list(dict.fromkeys([*self.targets, *names, *self.keys]))
         with ThreadPoolExecutor() as pool:
             found = dict(zip(wanted, pool.map(read, wanted), strict=True))
-        target = found[self.target][1]
-        there = ~np.isnan(target)
+        target = np.column_stack([found[name][1] for name in self.targets])
+        gap = np.isnan(target)
+        if gap.all(axis=0).any():
+            empty = self.targets[int(gap.all(axis=0).argmax())]
+            raise UserError(f"{said['source']}: the target {empty!r} holds no number")
+        there = ~gap.any(axis=1)
         if not there.any():
-            raise UserError(f"{said['source']}: the target {self.target!r} holds no number")
+            raise UserError(f"{said['source']}: no row has a number in each of the targets {', '.join(self.targets)}")
         if whole := bool(there.all()):
             there = np.s_[:]  # no copies
         target = target[there]
@@ -150,7 +158,7 @@ class Roles:
             if (name := getattr(self, role)) and name not in (self.features or ()):
                 left_out[name] = f"data.{role}"
         names = [column.name for column in columns]
-        return Table(features, target, names, self.target, columns=columns, left_out=left_out, **said)
+        return Table(features, target, names, self.targets, columns=columns, left_out=left_out, **said)
 
 
 def _useless(columns: list[Column], numbers: Callable[[int], np.ndarray], target: np.ndarray) -> dict[str, str]:
@@ -165,8 +173,8 @@ def _useless(columns: list[Column], numbers: Callable[[int], np.ndarray], target
             why[column.name] = "all gaps"
         elif not column.gaps and values[-1] == first and (values == first).all():
             why[column.name] = "constant"
-        elif column.kind == NUMBER and first == np.asarray(target[0], values.dtype) and rows > 2:
-            if np.array_equal(values, target.astype(values.dtype), equal_nan=True):
+        elif column.kind == NUMBER and (target[0].astype(values.dtype) == first).any() and rows > 2:
+            if any(np.array_equal(values, own.astype(values.dtype), equal_nan=True) for own in target.T):
                 why[column.name] = "a copy of the target"
         elif column.kind == CATEGORY:
             distinct = len(column.values)

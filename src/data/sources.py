@@ -25,12 +25,12 @@ from src.errors import UserError
 log = logging.getLogger(__name__)
 
 
-def csv(path: str, target: str, features: list[str] | None, dtype: DTypeLike, **options: Any) -> Table:
+def csv(path: str, target: str | Sequence[str], features: list[str] | None, dtype: DTypeLike, **options: Any) -> Table:
     """The columns of CSV or Parquet files.
 
     Args:
         path: a file, or a pattern that names several.
-        target, features: columns.
+        target, features: columns; of several targets a list.
         dtype: the run's precision.
         options: of ``Form`` (how a CSV file is written) and of ``Roles`` (what columns are); None is their default.
 
@@ -49,17 +49,17 @@ def csv(path: str, target: str, features: list[str] | None, dtype: DTypeLike, **
     try:
         if not roles.plain:
             raise NoNumbers
-        rows = roles.of_numbers(names, *read_rows(source, names, target, dtype), **said)
+        rows = roles.of_numbers(names, *read_rows(source, names, roles.targets, dtype), **said)
     except NoNumbers:
         gaps = (*GAPS, *roles.missing)
-        wanted = list(dict.fromkeys([*names, target, *roles.keys]))
+        wanted = list(dict.fromkeys([*names, *roles.targets, *roles.keys]))
         cells = source.cells(wanted, set(wanted) - set(roles.categorical), gaps)
         reader = Cells(gaps, source.marks, largest(dtype), source.at)
         rows = roles.of_cells(names, cells, reader, **said)
     return replace(rows, digest=sha256_in_background(paths, before))
 
 
-def frame(rows: Any, target: str, features: list[str] | None, dtype: DTypeLike, **roles: Any) -> Table:
+def frame(rows: Any, target: str | Sequence[str], features: list[str] | None, dtype: DTypeLike, **roles: Any) -> Table:
     """A pandas or Arrow table that is there already; ``roles`` as ``Roles`` has them.
 
     Raises:
@@ -79,7 +79,7 @@ def frame(rows: Any, target: str, features: list[str] | None, dtype: DTypeLike, 
     return asked.of_cells(names, given.table, reader, source="the table", digest=digest, precision=dtype)
 
 
-def cars(target: str, features: list[str] | None, dtype: DTypeLike) -> Table:
+def cars(target: str | Sequence[str], features: list[str] | None, dtype: DTypeLike) -> Table:
     """The 32 cars of Motor Trend 1974 that ship with the package."""
     table = csv(str(Path(__file__).with_name("cars.csv")), target, features, dtype)
     return replace(table, source="cars")

@@ -1,7 +1,8 @@
-"""A table: one matrix of numbers whose columns have types, with one target column."""
+"""A table: one matrix of numbers whose columns have types, with a target or several."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -34,19 +35,20 @@ class Column:
 class Table:
     """Rows to learn from.
 
-    ``features`` is (rows, features) and ``target`` (rows,), in the data's own units. The target is float64, and
-    features are in the run's ``precision`` unless that would lose their digits; what a net sees is rounded to it
-    once it is scaled. ``source`` names the file or generator; ``digest`` gives the SHA-256 of its content,
-    which may still be computed when the table is made. ``seconds`` is what reading it took. ``columns`` are the
-    features', numbers unless it says otherwise. ``left_out`` says of other columns why they are no features, and
-    ``dropped`` counts rows without a target. ``group``, ``time`` and ``split`` (words) are (rows,) where rows are split
-    by them. ``weight`` (rows,), of a column ``weight_name``, is how much each counts; None where all count alike.
+    ``features`` is (rows, features) and ``target`` (rows, targets), in the data's own units; of one target (rows,) and
+    its bare name will do. The target is float64, and features are in the run's ``precision`` unless that would lose
+    their digits; what a net sees is rounded to it once it is scaled. ``source`` names the file or generator; ``digest``
+    gives the SHA-256 of its content, which may still be computed when the table is made. ``seconds`` is what reading it
+    took. ``columns`` are the features', numbers unless it says otherwise. ``left_out`` says of other columns why they
+    are no features, and ``dropped`` counts rows that lack a target. ``group``, ``time`` and ``split`` (words) are
+    (rows,) where rows are split by them. ``weight`` (rows,), of a column ``weight_name``, is how much each counts; None
+    where all count alike.
     """
 
     features: np.ndarray
     target: np.ndarray
     feature_names: list[str]
-    target_name: str
+    target_names: Sequence[str]
     source: str
     digest: Callable[[], str]
     precision: DTypeLike = np.float32
@@ -63,6 +65,9 @@ class Table:
     def __post_init__(self) -> None:
         if len(self.target) < 2:
             raise UserError(f"{self.source}: a line needs at least two rows, found {len(self.target)}")
+        object.__setattr__(self, "target", self.target.reshape(len(self.target), -1))
+        if isinstance(self.target_names, str):
+            object.__setattr__(self, "target_names", [self.target_names])
         if not self.columns:
             object.__setattr__(self, "columns", [Column(name) for name in self.feature_names])
 
@@ -80,15 +85,31 @@ class Table:
         return all(column.kind == NUMBER and not column.gaps for column in self.columns)
 
     def chunks(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Features and target of these rows, a few thousand at a time."""
+        """Features (rows, features) and target (rows, targets) of these rows, a few thousand at a time."""
         for start in range(0, len(rows), _CHUNK):
             chosen = rows[start : start + _CHUNK]
             yield self.features[chosen], self.target[chosen]
 
 
-def variance(values: np.ndarray, weights: np.ndarray | None) -> float:
-    """The variance of values (rows,), in their unit squared; ``weights`` (rows,) say how much each counts."""
-    values = values.astype(np.float64)
+def variances(values: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    """The variance (targets,) of each column of values (rows, targets), in its unit squared.
+
+    ``weights`` (rows,) say how much each row counts.
+    """
+    return np.array([_variance(column, weights) for column in values.T.astype(np.float64)])
+
+
+def _variance(values: np.ndarray, weights: np.ndarray | None) -> float:
     if weights is None:
         return float(values.var())
     return float(np.average((values - np.average(values, weights=weights)) ** 2, weights=weights))
+
+
+def one_or_all(values: Sequence[Any]) -> Any:
+    """What a file says of targets: of one the value, of several all of them."""
+    return values[0] if len(values) == 1 else list(values)
+
+
+def listed(target: Any) -> str:
+    """The targets of a file, see ``one_or_all``, in words."""
+    return ", ".join(map(str, target)) if isinstance(target, list) else str(target)

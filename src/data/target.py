@@ -1,4 +1,4 @@
-"""The target to what a net learns, and its predictions back, exactly."""
+"""A target to what a net learns, and its predictions back, exactly; of several each by itself."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,8 +29,10 @@ class Target:
     power: float = 1.0
 
     @classmethod
-    def fit(cls, values: np.ndarray, kind: str, moments: Callable[[np.ndarray], tuple[float, float]]) -> "Target":
-        """What the training rows (rows,) say; ``moments`` gives mean and deviation.
+    def fit(
+        cls, values: np.ndarray, kind: str, moments: Callable[[np.ndarray], tuple[float, float]], name: str
+    ) -> "Target":
+        """What the training rows (rows,) say; ``moments`` gives mean and deviation, ``name`` is the column's.
 
         Raises:
             UserError: a logarithm is asked for of a number that has none.
@@ -41,7 +43,7 @@ class Target:
             return cls(kind, *moments(values))
         if kind == "log":
             if not (values > 0).all():
-                raise UserError(f"data.target_scaling=log needs a target above 0, found {values.min():.6g}")
+                raise UserError(f"data.target_scaling=log needs a target above 0, found {values.min():.6g} in {name!r}")
             return cls(kind, *moments(np.log(values)))
         from sklearn.preprocessing import PowerTransformer
 
@@ -93,7 +95,14 @@ def _unpower(values: Tensor, power: float) -> Tensor:
     return torch.where(values >= 0, found[0], -found[1])
 
 
-def decoded(targets: Sequence[Target], values: Tensor) -> Tensor:
-    """Encoded values, (members, rows) or (rows,) where all members see the same, each by its own target's scale."""
-    own = values if values.dim() == 2 else values.expand(len(targets), -1)
-    return torch.stack([target.decode(part) for target, part in zip(targets, own, strict=True)])
+def decode(targets: Sequence[Target], output: Tensor) -> Tensor:
+    """A net's output (…, targets) in each target's own unit, float64; of one target every output, (…, outputs), is."""
+    if len(targets) == 1:
+        return targets[0].decode(output)
+    return torch.stack([target.decode(output[..., place]) for place, target in enumerate(targets)], -1)
+
+
+def decoded(members: Sequence[Sequence[Target]], values: Tensor) -> Tensor:
+    """Encoded values (members, rows, targets) by each member's own targets; (rows, targets) where all see the same."""
+    own = values if values.dim() == 3 else values.expand(len(members), *values.shape)
+    return torch.stack([decode(targets, part) for targets, part in zip(members, own, strict=True)])

@@ -9,10 +9,12 @@ import numpy as np
 from src.config import build
 from src.config.values import container
 from src.data.order import split
-from src.data.table import BOOLEAN, CATEGORY, NUMBER, Column
+from src.data.table import BOOLEAN, CATEGORY, NUMBER, Column, one_or_all
+from src.exporting.check import deviations as deviations_of
 from src.exporting.subject import Subject
 from src.runs.ensemble import members
-from src.training.task import METRICS
+from src.runs.terminal import each_interval
+from src.training.task import METRICS, suffixes
 
 _SHOWN = 5  # values of a category
 _KEYS = ("model", "loss", "optimizer", "scheduler")
@@ -46,13 +48,15 @@ def card(subject: Subject, stem: str, differences: Mapping[str, float]) -> str:
 def _what(subject: Subject, differences: Mapping[str, float]) -> Iterator[str]:
     count = len(subject.whole.members)
     models = "One model" if count == 1 else f"The mean of {count} models"
-    yield f"{models} that predicts {_code(subject.target)} from {len(subject.whole.columns)} columns of a table."
+    named = ", ".join(map(_code, subject.targets))
+    yield f"{models} that predicts {named} from {len(subject.whole.columns)} columns of a table."
     yield ""
     yield "Licence: (yours to fill in)"
     yield ""
+    spreads = ", ".join(f"{spread:.6g}" for spread in deviations_of(subject.table))
     for name, found in differences.items():
         yield f"- {name}: within {found:.2g} of the run's own predictions on the rows below, relative to a prediction's"
-        yield f"  size or to the target's standard deviation ({subject.table.target.std():.6g}), whichever is larger."
+        yield f"  size or to the target's standard deviation ({spreads}), whichever is larger."
 
 
 def _data(subject: Subject) -> Iterator[str]:
@@ -77,8 +81,8 @@ def _columns(subject: Subject) -> Iterator[str]:
         own = table.columns[place]
         met = _met(own, table.features[rows, place])
         yield f"| {_code(column.name)} | {column.kind} | feature | {met} | {_gap(column)} |"
-    target = table.target[rows]
-    yield f"| {_code(subject.target)} | number | target | {target.min()!s} to {target.max()!s} | |"
+    for target, values in zip(subject.targets, table.target[rows].T, strict=True):
+        yield f"| {_code(target)} | number | target | {values.min()!s} to {values.max()!s} | |"
     for name, reason in table.left_out.items():
         yield f"| {_code(name)} | | left out | {_cell(str(reason))} | |"
 
@@ -123,28 +127,32 @@ def _results(subject: Subject) -> Iterator[str]:
     summary = subject.summary
     metrics, deviations = summary.get("metrics", {}), summary.get("deviations", {})
     splits = list(dict.fromkeys(name.partition("/")[0] for name in metrics))
-    yield f"| | {' | '.join(METRICS)} |"
-    yield f"|{' --- |' * (1 + len(METRICS))}"
-    for name in splits:
-        cells = [_figure(metrics, deviations, f"{name}/{metric}") for metric in METRICS]
-        yield f"| {name} | {' | '.join(cells)} |"
-    for baseline, figures in summary.get("baselines", {}).items():
-        for name in (each for each in ("oof", "test") if each in splits):
-            cells = [_figure(figures, {}, f"{name}/{metric}") for metric in METRICS]
-            yield f"| {baseline}, {name} | {' | '.join(cells)} |"
-    if reference := summary.get("reference"):
-        yield f"| least squares, train | {' | '.join(_figure(reference, {}, metric) for metric in METRICS)} |"
-    yield ""
+    for what, end in suffixes(one_or_all(subject.targets)).items():
+        yield f"| {_cell(what) + ' ' if len(subject.targets) > 1 else ''}| {' | '.join(METRICS)} |"
+        yield f"|{' --- |' * (1 + len(METRICS))}"
+        for name in splits:
+            cells = [_figure(metrics, deviations, f"{name}/{metric}{end}") for metric in METRICS]
+            yield f"| {name} | {' | '.join(cells)} |"
+        for baseline, figures in summary.get("baselines", {}).items():
+            for name in (each for each in ("oof", "test") if each in splits):
+                cells = [_figure(figures, {}, f"{name}/{metric}{end}") for metric in METRICS]
+                yield f"| {baseline}, {name} | {' | '.join(cells)} |"
+        if reference := summary.get("reference"):
+            cells = [_figure(reference, {}, f"{metric}{end}") for metric in METRICS]
+            yield f"| least squares, train | {' | '.join(cells)} |"
+        yield ""
     if deviations:
         yield "`±` is the standard deviation from model to model. `oof` is of rows that a model did not see."
     if (found := summary.get("interval")) and "levels" in found:
         held = ", ".join(f"{share:.0%} of the {split} rows" for split, share in found["coverage"].items())
         yield f"The quantiles {found['levels'][0]:g} and {found['levels'][1]:g} hold between them {held}."
     elif found:
-        held = f", which holds {found['coverage']:.0%} of the test rows" if "coverage" in found else ""
-        yield f"A {found['level']:.0%} interval goes {found['half_width']:.6g} to each side{held}."
-    if subject.interval is not None:
-        (low, *_), (high, _, half) = subject.outputs[1:3]
+        for name, half, share in each_interval(one_or_all(subject.targets), found):
+            of = f" of {_code(name)}" if len(subject.targets) > 1 else ""
+            held = f", which holds {share:.0%} of the test rows" if share is not None else ""
+            yield f"A {found['level']:.0%} interval{of} goes {half:.6g} to each side{held}."
+    ends = [each for each in subject.outputs if each[0].endswith(("_low", "_high"))]
+    for (low, *_), (high, _, half) in zip(ends[::2], ends[1::2], strict=True) if subject.interval is not None else ():
         where = f"lie {half:.6g} to each side" if half else "are quantiles that were learned"
         yield f"{_code(low)} and {_code(high)} {where} ({subject.interval:.0%})."
     if note := summary.get("note"):
@@ -169,7 +177,9 @@ def _limits(subject: Subject) -> Iterator[str]:
 
 
 def _usage(subject: Subject, differences: Mapping[str, float]) -> Iterator[str]:
-    columns, target = subject.whole.columns, subject.target
+    columns = subject.whole.columns
+    names = [f"{target}_predicted" for target in subject.targets]
+    which = "[0]" if len(names) == 1 else "  # (rows, 1) for each target"
     for name in differences:
         yield "```python"
         if name.endswith(".onnx"):
@@ -178,7 +188,7 @@ def _usage(subject: Subject, differences: Mapping[str, float]) -> Iterator[str]:
             yield "rows = {  # one row; (rows, 1) each"
             yield from (f"    {column.name!r}: {_example(subject, place)}," for place, column in enumerate(columns))
             yield "}"
-            yield f"predicted = session.run([{target + '_predicted'!r}], rows)[0]"
+            yield f"predicted = session.run({names!r}, rows){which}"
         else:
             kinds = "numbers as they are, booleans 0 and 1, dates days since 1970, categories places, a gap NaN"
             yield "import torch  # nothing else"

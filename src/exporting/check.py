@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from src.data.table import BOOLEAN, CATEGORY, NUMBER, Column, Table
+from src.data.table import BOOLEAN, CATEGORY, NUMBER, Column, Table, variances
 
 _ROWS = 1 << 14  # at a time
 ALTERED = 256  # rows that are checked once more with gaps and with words not met in training
@@ -17,8 +17,8 @@ Predict = Callable[[Sequence[Column], np.ndarray], np.ndarray]  # raw features a
 def largest_difference(exported: Predict, own: Predict, table: Table, may_gap: Sequence[bool]) -> float:
     """The largest relative difference between two predictions, on a table's rows and on altered ones.
 
-    It is the difference over the size of a row's prediction, or over the standard deviation of the table's target,
-    whichever is larger.
+    It is the difference over the size of a row's prediction, or over the standard deviation of that target in the
+    table, whichever is larger.
 
     Args:
         exported: what is checked.
@@ -26,14 +26,19 @@ def largest_difference(exported: Predict, own: Predict, table: Table, may_gap: S
         table: its rows are the run's.
         may_gap: of each column, whether the run has learned gaps in it.
     """
-    spread = max(float(table.target.std()), float(np.finfo(np.float64).tiny))
+    spread = np.maximum(deviations(table), np.finfo(np.float64).tiny)
     return max(
         _difference(exported(columns, features), own(columns, features), spread)
         for columns, features in _rows(table, may_gap)
     )
 
 
-def _difference(found: np.ndarray, wanted: np.ndarray, spread: float) -> float:
+def deviations(table: Table) -> np.ndarray:
+    """The standard deviation of each target in a table's rows, (targets,)."""
+    return np.sqrt(variances(table.target, None))
+
+
+def _difference(found: np.ndarray, wanted: np.ndarray, spread: np.ndarray) -> float:
     same = (found == wanted) | (np.isnan(found) & np.isnan(wanted))
     with np.errstate(invalid="ignore", over="ignore"):
         apart = np.abs(found - wanted) / np.maximum(np.abs(wanted), spread)

@@ -71,12 +71,14 @@ def export(
         raise UserError(f"{table.source}: its columns are not those that the run learned")
     if (before := summary.get("data", {}).get("sha256")) and before != table.sha256:
         print(f"note: {table.source} has changed since the run; the check is on the new rows", file=sys.stderr)
-    whole, target = Whole(predictor.flat(), predictor.levels), predictor.encoder.target_name
+    whole, names = Whole(predictor.flat(), predictor.levels), list(predictor.encoder.target_names)
+    if names != list(table.target_names):
+        raise UserError(f"{table.source}: its targets are not those that the run learned")
     ends = ends_of(folder, predictor.levels, interval)
-    subject = Subject(cfg, summary, table, whole, target, interval, outputs(target, predictor.levels, ends))
+    subject = Subject(cfg, summary, table, whole, names, interval, outputs(names, predictor.levels, ends))
 
     def own(columns: Sequence[Column], features: np.ndarray) -> np.ndarray:
-        return predictor.on(list(columns), quantiles=True)(features)
+        return predictor.on(list(columns), every=True)(features)
 
     contents: dict[Path, bytes] = {}
     differences: dict[str, float] = {}

@@ -44,8 +44,8 @@ def made(subject: Subject) -> tuple[bytes, Predict]:
         raise UserError(f"onnxruntime cannot run this net ({first_line(error)}); format=torch may do") from error
 
     def predict(columns: Sequence[Column], features: np.ndarray) -> np.ndarray:
-        levels = {place: name for name, place, far in subject.outputs if not far}
-        names = [levels[place] for place in range(len(subject.whole.levels))]
+        plain = {place: name for name, place, far in subject.outputs if not far}
+        names = [plain[place] for place in range(subject.whole.outputs)]
         return np.concatenate(session.run(names, cells(columns, features)), axis=1)
 
     return content, predict
@@ -79,8 +79,8 @@ def model(whole: Whole, outputs: Sequence[Output], gaps: Sequence[str], said: Ma
     graph.nodes.append(helper.make_node("Identity", [matrix], [body.graph.input[0].name]))
     graph.nodes += body.graph.node
     for name, place, far in outputs:
-        level = graph("Gather", body.graph.output[0].name, graph.constant(np.array([place])), axis=1)
-        graph.nodes.append(helper.make_node("Add", [level, graph.constant(far)], [name]))
+        column = graph("Gather", body.graph.output[0].name, graph.constant(np.array([place])), axis=1)
+        graph.nodes.append(helper.make_node("Add", [column, graph.constant(far)], [name]))
     graph_of = helper.make_graph(
         graph.nodes,
         "plumbline",
@@ -102,7 +102,7 @@ def _column(name: str, kind: str = NUMBER) -> onnx.ValueInfoProto:
 
 
 def _body(whole: Whole) -> onnx.ModelProto:
-    """What torch makes of it: raw (rows, columns) to (rows, levels), both double."""
+    """What torch makes of it: raw (rows, columns) to (rows, outputs), both double."""
     for name, symbolic in _LACKING.items():
         torch.onnx.register_custom_op_symbolic(name, symbolic, OPSET)
     file: Any = io.BytesIO()  # which a path may be as well

@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from src.data.table import Table
+from src.data.table import Table, one_or_all
 from src.exporting.whole import Whole
 from src.runs.interval import Output
 
@@ -19,7 +19,7 @@ class Subject:
         cfg, summary: the run's.
         table: the rows that it is checked on.
         whole: the models.
-        target: the column that they predict.
+        targets: the columns that they predict.
         interval: the share of targets that it is to hold; None without one.
         outputs: the prediction and what goes with it.
     """
@@ -28,7 +28,7 @@ class Subject:
     summary: dict[str, Any]
     table: Table
     whole: Whole
-    target: str
+    targets: list[str]
     interval: float | None
     outputs: list[Output]
 
@@ -47,4 +47,4 @@ class Subject:
         columns = [
             {"name": c.name, "kind": c.kind, "gaps": c.gaps, "values": list(c.values)} for c in self.whole.columns
         ]
-        return {"target": self.target, "columns": columns, "source": self.source, "sha256": self.sha256}
+        return {"target": one_or_all(self.targets), "columns": columns, "source": self.source, "sha256": self.sha256}

@@ -33,7 +33,7 @@ def made(subject: Subject) -> tuple[bytes, Predict]:
 
 
 def program(whole: Whole, said: Mapping[str, Any]) -> bytes:
-    """The program, from raw columns (rows, columns) to predictions (rows, levels), both float64.
+    """The program, from raw columns (rows, columns) to predictions (rows, outputs), both float64.
 
     Args:
         whole: in evaluation mode; its docstring says what raw columns are.

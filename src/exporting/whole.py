@@ -1,4 +1,4 @@
-"""A run's models in torch, from raw columns to a prediction in the target's unit: what is exported, whatever the form.
+"""A run's models in torch, from raw columns to predictions in the targets' units: what is exported, whatever the form.
 
 Raw columns are one float64 matrix: numbers as they are, booleans as 0 and 1, dates as days since 1970, categories as
 places in a column's ``values``, -1 where unknown; a gap is NaN. What ``predict`` would refuse becomes NaN.
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from src.data.encoder import Encoder
 from src.data.table import BOOLEAN, CATEGORY, NUMBER, Column
+from src.data.target import decode
 from src.exporting.encoding import Encoding
 from src.training.predictor import Predictor, uncrossed
 
@@ -22,18 +23,18 @@ class Whole(nn.Module):
 
     Args:
         members: of one table's columns, each with its share of the prediction.
-        levels: that all of them predict.
+        levels: that all of them predict; one where targets are several.
 
     Shape:
-        (rows, features), float64, to (rows, levels), float64.
+        (rows, features), float64, to (rows, levels) or (rows, targets), float64.
     """
 
     def __init__(self, members: Sequence[tuple[Predictor, float]], levels: Sequence[float]) -> None:
         super().__init__()
         predictors, self.shares = [member for member, _ in members], [share for _, share in members]
-        self.levels = list(levels)
+        self.outputs = max(len(levels), len(predictors[0].encoder.targets))
         self.columns = shared([each.encoder for each in predictors])
-        self.members = nn.ModuleList(_Member(each, self.columns, len(self.levels)) for each in predictors)
+        self.members = nn.ModuleList(_Member(each, self.columns, self.outputs) for each in predictors)
         gaps = [column.gaps or column.kind == CATEGORY for column in self.columns]
         largest = [_largest(column, predictors[0].dtype) for column in self.columns]
         self.may_gap = nn.Buffer(torch.tensor(gaps))
@@ -55,11 +56,11 @@ class _Member(nn.Module):
         super().__init__()
         self.levels, self.outputs = predictor.levels, outputs
         self.encoding = Encoding(predictor.encoder, columns)
-        self.net, self.target = predictor.net, predictor.encoder.target
+        self.net, self.targets = predictor.net, predictor.encoder.targets
         self.precision = torch.float64 if predictor.dtype == np.float64 else torch.float32
 
     def forward(self, raw: Tensor) -> Tensor:
-        found = self.target.decode(self.net(self.encoding(raw).to(self.precision)))
+        found = decode(self.targets, self.net(self.encoding(raw).to(self.precision)))
         return uncrossed(found, self.levels)[:, : self.outputs]
 
 

@@ -175,10 +175,13 @@ def legend(axes: Axes, **options: Any) -> None:
             handle.set_sizes([24])
 
 
-def legend_above(axes: Axes, title: str) -> None:
-    """The same between a panel and its title, where it covers nothing; looking for a free place takes time, too."""
+def legend_above(axes: Axes, title: str, share: float = 1.0) -> None:
+    """The same between a panel and its title, where it covers nothing; looking for a free place takes time, too.
+
+    ``share`` is how much of the picture's width is the panel's.
+    """
     names = [str(each.get_gid()) for each in (*axes.collections, *axes.lines) if each.get_gid()]
-    room = 12.5 * float(axes.figure.get_figure(root=True).get_size_inches()[0])  # letters of a line
+    room = 12.5 * share * float(axes.figure.get_figure(root=True).get_size_inches()[0])  # letters of a line
     lines = max(1, math.ceil(sum(len(name) + 6 for name in names) / room))
     axes.legend_lines = lines  # type: ignore[attr-defined]  # the panel keeps it for the layout
     axes.set_title(title, loc="left", fontsize=10, pad=6 + 72 * _LINE * lines)

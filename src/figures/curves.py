@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -54,7 +55,7 @@ class Course:
     Args:
         title: model and data.
         columns: metrics.csv.
-        unit: of the target.
+        unit: of the target, or what a figure of several is in.
         loss: a name for what was trained, and ...
         metric: ... which metric that is in the target's unit, where it is one, ...
         factor: ... once it is multiplied by this.
@@ -82,7 +83,7 @@ def panels(course: Course) -> list[Panel]:
     unit, shown, metric = shorten(course.unit, 24), course.shown.partition("/")[2], course.metric
     models = {name: values for name, values in columns.items() if name.startswith("model ")}
     if models:
-        return [Panel(f"{_titled(shown, unit)}, {course.shown.partition('/')[0]}", models, log=shown != "r2")]
+        return [Panel(f"{_titled(shown, unit)}, {course.shown.partition('/')[0]}", models, log=_log(shown))]
     found = [Panel(f"{course.loss}, as trained", {"train": columns["train/loss"]}, log=True)]
     if metric is not None:
         with np.errstate(over="ignore"):
@@ -90,7 +91,10 @@ def panels(course: Course) -> list[Panel]:
         both |= {"val": columns[f"val/{metric}"]} if f"val/{metric}" in columns else {}
         found = [Panel(_titled(metric, unit), both, log=True)]
     if course.shown in columns and shown != metric:
-        found.append(Panel(_titled(shown, unit), {"val": columns[course.shown]}, log=shown != "r2"))
+        found.append(Panel(_titled(shown, unit), {"val": columns[course.shown]}, log=_log(shown)))
+    each = {name.removeprefix("val/r2/"): values for name, values in columns.items() if name.startswith("val/r2/")}
+    if each:
+        found.append(Panel("r2 of each target, val", dict(list(each.items())[: len(SERIES)])))
     for name in ("slope", "intercept"):
         if name in columns:
             known = (course.reference or {}).get(name)
@@ -99,7 +103,13 @@ def panels(course: Course) -> list[Panel]:
 
 
 def _titled(metric: str, unit: str) -> str:
-    return metric if metric == "r2" else f"{metric}, {unit}{'²' * (metric == 'mse')}"
+    """A metric, or METRIC/TARGET, with its unit."""
+    name = metric.partition("/")[0]
+    return metric.replace("/", " of ", 1) if name == "r2" else f"{name}, {unit}{'²' * (name == 'mse')}"
+
+
+def _log(metric: str) -> bool:
+    return metric.partition("/")[0] != "r2"
 
 
 @as_text
@@ -109,7 +119,9 @@ def curves(course: Course) -> Figure:
     figure, places = canvas(1.4 + 3.2 * len(shown), 3.5, len(shown))
     epochs = np.asarray(course.columns["epoch"], float)
     for axes, panel in zip(places, shown, strict=True):
-        drawn = [_curve(axes, epochs, values, name) for name, values in panel.curves.items()]
+        own = SERIES if len(panel.curves) > 1 else (LINE,)
+        pairs = zip(panel.curves.items(), cycle(own), strict=False)
+        drawn = [_curve(axes, epochs, values, name, COLORS.get(name, color)) for (name, values), color in pairs]
         every = np.concatenate([each[np.isfinite(each)] for each in drawn]) if drawn else np.empty(0)
         if panel.level is not None:
             axes.axhline(panel.level, ls="--", color=REFERENCE, gid=f"{panel.named}: {number(panel.level)}")
@@ -122,11 +134,10 @@ def curves(course: Course) -> Figure:
     return finish(figure, places)
 
 
-def _curve(axes: Axes, epochs: np.ndarray, values: np.ndarray, name: str) -> np.ndarray:
+def _curve(axes: Axes, epochs: np.ndarray, values: np.ndarray, name: str, color: str) -> np.ndarray:
     """Draws a curve, smoothed where it is noisy; returns what has to be seen of it."""
     there = np.isfinite(values)
     x, y = epochs[there], values[there]
-    color = COLORS.get(name, SERIES[int(name.split()[1]) % len(SERIES)] if name.startswith("model ") else LINE)
     smooth = smoothed(y)
     if smooth is None:
         axes.plot(x, y, color=color, marker="." if len(x) < 2 else None, gid=name or None)

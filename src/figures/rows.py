@@ -1,7 +1,7 @@
 """Pictures of rows and what was predicted for them: the fit, and what it leaves over."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ Predict = Callable[[np.ndarray], np.ndarray]  # raw features (rows, features) to
 POINTS = 2000  # more points than a picture can show apart
 _BARS = 150  # more intervals than a picture can show apart
 _WORST = 10
+_TARGETS = 6  # panels beside each other
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Fit:
-    """What a model made of its table.
+    """What a model made of a target of its table.
 
     Args:
         title: model, data and errors.
@@ -79,18 +80,29 @@ class Fit:
 
 
 @as_text
-def fit(found: Fit) -> Figure:
-    """The fitted line or curve over the points of every split; predicted against actual for several features."""
-    figure, (axes,) = canvas(6.4, 4.4)
-    target = shorten(found.target_name)
-    if found.along:
-        _line(axes, found)
-        axes.set(xlabel=shorten(found.feature_names[0]), ylabel=target)
-    else:
-        _against(axes, found)
-        axes.set(xlabel=f"{target}, actual", ylabel=f"{target}, predicted")
-    legend_above(axes, found.title)
-    return finish(figure, [axes])
+def fit(fits: Sequence[Fit]) -> Figure:
+    """The fitted line or curve over the points of every split; predicted against actual for several features.
+
+    A panel for each target, the first ones of many.
+    """
+    fits = _first(fits)
+    figure, panels = canvas(6.4 * len(fits), 4.4, len(fits))
+    for axes, found in zip(panels, fits, strict=True):
+        target = shorten(found.target_name)
+        if found.along:
+            _line(axes, found)
+            axes.set(xlabel=shorten(found.feature_names[0]), ylabel=target)
+        else:
+            _against(axes, found)
+            axes.set(xlabel=f"{target}, actual", ylabel=f"{target}, predicted")
+        legend_above(axes, found.title, 1 / len(fits))
+    return finish(figure, panels)
+
+
+def _first(fits: Sequence[Fit]) -> Sequence[Fit]:
+    """No more than can stand beside each other, and that these are not all."""
+    said = f": the first {_TARGETS} of {len(fits)} targets" if len(fits) > _TARGETS else ""
+    return [replace(found, title=found.title.replace("\n", f"{said}\n", 1)) for found in fits[:_TARGETS]]
 
 
 def _line(axes: Axes, found: Fit) -> None:
@@ -119,9 +131,19 @@ def _against(axes: Axes, found: Fit) -> None:
 
 
 @as_text
-def residuals(found: Fit) -> Figure:
-    """What is left over: against the prediction with the worst rows named, and how it is distributed."""
-    figure, (axes, beside) = canvas(8.4, 4.2, 2)
+def residuals(fits: Sequence[Fit]) -> Figure:
+    """What is left over: against the prediction with the worst rows named, and how it is distributed.
+
+    Two panels for each target, the first ones of many.
+    """
+    fits = _first(fits)
+    figure, panels = canvas(8.4 * len(fits), 4.2, 2 * len(fits))
+    for axes, beside, found in zip(panels[::2], panels[1::2], fits, strict=True):
+        _residuals(axes, beside, found, 1 / len(fits))
+    return finish(figure, panels, [3, 1] * len(fits))
+
+
+def _residuals(axes: Axes, beside: Axes, found: Fit, share: float) -> None:
     left = {rows.name: rows.target - rows.prediction for rows in found.splits}
     every = np.concatenate(list(left.values()))
     for panel in (axes, beside):
@@ -130,15 +152,14 @@ def residuals(found: Fit) -> Figure:
     _scatter(axes, found.splits, lambda rows: (rows.prediction, rows.target - rows.prediction))
     _name_worst(axes, found.splits)
     axes.set(xlabel=f"{shorten(found.target_name)}, predicted", ylabel="actual - predicted")
-    legend_above(axes, found.title)
+    legend_above(axes, found.title, share)
     edges = np.histogram_bin_edges(every, min(40, 8 + len(every) // 10)).tolist()
     for name, values in left.items():
-        share = np.full(len(values), 1 / len(values))
-        options: Any = {"weights": share, "histtype": "step", "orientation": "horizontal", "lw": 1.5}
+        parts = np.full(len(values), 1 / len(values))
+        options: Any = {"weights": parts, "histtype": "step", "orientation": "horizontal", "lw": 1.5}
         beside.hist(values, edges, color=COLORS[name], **options)
     beside.yaxis.set_visible(False)  # its neighbour's
     beside.set(xlabel="share of rows")
-    return finish(figure, [axes, beside], [3, 1])
 
 
 def worst(splits: Sequence[Rows], most: int = _WORST) -> list[tuple[Rows, int]]:

@@ -1,6 +1,6 @@
 """The straight line that least squares gives at once: what every training is held against."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +29,13 @@ class Line:
         else:
             named = {f"slope/{n}": float(s) for n, s in zip(feature_names, self.slopes, strict=True)}
         return named | {"intercept": self.intercept}
+
+
+def parameters(lines: Sequence[Line], features: Sequence[str], targets: Sequence[str]) -> dict[str, float]:
+    """Those of the line to each target by name; of several targets a name ends with its target's."""
+    ends = [f"/{target}" for target in targets] if len(targets) > 1 else [""]
+    found = [line.parameters(list(features)) for line in lines]
+    return {f"{name}{end}": value for own, end in zip(found, ends, strict=True) for name, value in own.items()}
 
 
 def least_squares(chunks: Chunks, weights: np.ndarray | None = None) -> tuple[Line, float, float]:

@@ -37,6 +37,7 @@ class RealMLP(nn.Module):
         activation: a name in ``ACTIVATIONS``.
         dropout: probability of a hidden value being zeroed while training; it falls to 0 in the second half.
         outputs: columns of the output.
+        targets: how many of them are predictions of a target of their own; of one they all are of it.
 
     Shape:
         (rows, features) to (rows, outputs).
@@ -47,7 +48,15 @@ class RealMLP(nn.Module):
 
     embedding_rate = _EMBEDDING  # of an embedding of numbers in front of it
 
-    def __init__(self, features: int, hidden: Sequence[int], activation: str, dropout: float, outputs: int = 1) -> None:
+    def __init__(
+        self,
+        features: int,
+        hidden: Sequence[int],
+        activation: str,
+        dropout: float,
+        outputs: int = 1,
+        targets: int = 1,
+    ) -> None:
         super().__init__()
         layers: list[nn.Module] = [_Scale(features)]
         width = features
@@ -59,20 +68,21 @@ class RealMLP(nn.Module):
             width = size
         self.layers = nn.Sequential(*layers, RealLinear(width, outputs))
         # With a dimension for rows, so that it broadcasts with and without a member axis before it.
-        self.range = nn.Buffer(torch.tensor([[-torch.inf, torch.inf]]))
+        self.range = nn.Buffer(torch.tensor([[-torch.inf] * targets + [torch.inf] * targets]))
+        self.targets = targets
 
     def forward(self, features: Tensor) -> Tensor:
         """Predictions (rows, outputs), in encoded units."""
         found = self.layers(features)
-        return found if self.training else found.clamp(self.range[..., :1], self.range[..., 1:])
+        return found if self.training else found.clamp(self.range[..., : self.targets], self.range[..., self.targets :])
 
     @torch.no_grad()
-    def start(self, features: Tensor, low: float, high: float, seed: int) -> None:
+    def start(self, features: Tensor, extent: Sequence[tuple[float, float]], seed: int) -> None:
         """Scales each layer by what it gives of training rows (rows, features), and places its biases among them.
 
         Args:
             features: as this net sees them.
-            low, high: range of the training rows' target, encoded.
+            extent: the least and the greatest value of each target of the training rows, encoded.
             seed: decides the biases.
         """
         generator = torch.Generator().manual_seed(seed)
@@ -81,7 +91,7 @@ class RealMLP(nn.Module):
             if isinstance(layer, RealLinear):
                 layer.start(values, generator)
             values = values if isinstance(layer, nn.Dropout) else layer(values)
-        self.range.copy_(torch.tensor([[low, high]]))
+        self.range.copy_(torch.tensor([[low for low, _ in extent] + [high for _, high in extent]]))
 
 
 class _Scale(nn.Module):
@@ -134,7 +144,7 @@ class _Mixed(nn.Module):
         return torch.lerp(values, self.activation(values), 1 + self.mixing * _MIXING)
 
 
-def start(net: nn.Module, features: Tensor, low: float, high: float, seed: int) -> None:
+def start(net: nn.Module, features: Tensor, extent: Sequence[tuple[float, float]], seed: int) -> None:
     """Starts the ``RealMLP`` within a net on training rows as the whole net sees them, see ``RealMLP.start``."""
     inner = next(layer for layer in net.modules() if isinstance(layer, RealMLP))
     seen: list[Tensor] = []
@@ -144,4 +154,4 @@ def start(net: nn.Module, features: Tensor, low: float, high: float, seed: int) 
         net.eval()(features)
     net.train(training)
     hook.remove()
-    inner.start(seen[0], low, high, seed)
+    inner.start(seen[0], extent, seed)

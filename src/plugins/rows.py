@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from shutil import copyfile
 from typing import Any
@@ -61,8 +62,13 @@ def _bring(table: Path, folder: Path, config: DictConfig) -> None:
         task[task.index(override("data.path", table))] = override("data.path", target)
 
 
-def override(key: str, value: str | Path) -> str:
-    """A text, whatever is in it, as an override; quoted where it might be read as something else."""
+def override(key: str, value: str | Path | Sequence[str]) -> str:
+    """A text, whatever is in it, or a list of them, as an override; quoted where it might be read as something else."""
+    spelled = _spelled(value) if isinstance(value, str | Path) else f"[{','.join(map(_spelled, value))}]"
+    return f"{key}={spelled}"
+
+
+def _spelled(value: str | Path) -> str:
     text = str(value)
     plain = re.fullmatch(r"/?[a-z_][\w./-]*", text, re.ASCII | re.IGNORECASE) and text.lower() not in _WORDS
-    return f"{key}={text if plain else QuotedString(text, Quote.single).with_quotes()}"
+    return text if plain else QuotedString(text, Quote.single).with_quotes()

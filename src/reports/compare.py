@@ -95,7 +95,7 @@ def _fits(runs: dict[str, RunFolder], title: str, style: dict[str, dict[str, Any
             return {}
         configs = {label: load_config(folder) for label, folder in runs.items()}
         rows = build.table(next(iter(configs.values())))
-        if not rows.is_numeric:
+        if not rows.is_numeric or len(rows.target_names) > 1:
             return {}
         predictors = {
             label: load_predictor(folder, configs[label], "best").on(rows.columns) for label, folder in runs.items()
@@ -104,5 +104,6 @@ def _fits(runs: dict[str, RunFolder], title: str, style: dict[str, dict[str, Any
         # A net of the user's own, which a folder may not name: one picture less is no reason to fail a sweep.
         log.info("figures/fits.png is left out: %s", error)
         return {}
-    figure = compare_fits(rows.features, rows.target, predictors, rows.feature_names[0], rows.target_name, title, style)
+    names = rows.feature_names[0], rows.target_names[0]
+    figure = compare_fits(rows.features, rows.target[:, 0], predictors, *names, title, style)
     return {"fits": figure}

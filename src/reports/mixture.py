@@ -37,8 +37,9 @@ def mixture(sweep: Path, rows: Sequence[Row], best: Winner) -> list[str]:
     metric, folder = rows[0].names[0].partition("/")[2], RunFolder(sweep / MIXTURE)
     try:
         names, predictions, first = _left_out(sweep, rows[:_LIBRARY], best.cfg)
-        target, weights = first["target"], first.get("weight")
-        often = selection.greedy(predictions, target, metric, weights).tolist()
+        (columns, target), targets = first, best.table.target_names
+        weights = columns.get("weight")
+        often = selection.greedy(predictions, target, metric, weights, targets).tolist()
         chosen = sorted((place for place, number in enumerate(often) if number), key=lambda place: -often[place])
         if len(chosen) < 2:
             selection.remove(folder)
@@ -46,21 +47,26 @@ def mixture(sweep: Path, rows: Sequence[Row], best: Winner) -> list[str]:
             return [said] if len(names) > 1 else []
         runs = {names[place]: RunFolder(sweep / names[place]) for place in chosen}
         found = selection.write(folder, runs, [often[place] for place in chosen], best.cfg, best.table)
-        crossed = selection.crossed(predictions, target, first["fold"], metric, weights)
+        crossed = selection.crossed(predictions, target, columns["fold"], metric, weights, targets)
         return [_said(found, rows[0], crossed)]
     except UserError as error:
         log.info("no ensemble of runs: %s", error)
         return []
 
 
-def _left_out(sweep: Path, rows: Sequence[Row], cfg: "Config") -> "tuple[list[str], np.ndarray, dict[str, np.ndarray]]":
-    """Names of the runs that have the best one's folds, their predictions (runs, rows), and the first one's columns."""
+def _left_out(
+    sweep: Path, rows: Sequence[Row], cfg: "Config"
+) -> "tuple[list[str], np.ndarray, tuple[dict[str, np.ndarray], np.ndarray]]":
+    """Names of the runs that have the best one's folds, and their predictions (runs, targets, rows).
+
+    Last the columns of the first one, as its first target has them, and its targets (targets, rows).
+    """
     import numpy as np
 
     from src.runs.interval import read_out_of_fold
     from src.runs.restore import load_config
 
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         folder = RunFolder(sweep / row.folder)
         file = folder.path / "predictions_oof.csv"
@@ -68,15 +74,16 @@ def _left_out(sweep: Path, rows: Sequence[Row], cfg: "Config") -> "tuple[list[st
             continue
         if _rows_of(load_config(folder, ("model", "data"))) == _rows_of(cfg):
             found[row.folder] = read_out_of_fold(file)
-    first = next(iter(found.values()), {})
-    same = {name: each for name, each in found.items() if all(map(np.array_equal, _key(each), _key(first)))}
-    if not same:
+    if not found:
         raise UserError(f"{sweep}: has no predictions_oof.csv")
-    return list(same), np.stack([each["prediction"] for each in same.values()]), first
+    first = next(iter(found.values()))
+    same = {name: each for name, each in found.items() if all(map(np.array_equal, _key(each), _key(first)))}
+    predictions = np.stack([[own["prediction"] for own in each] for each in same.values()])
+    return list(same), predictions, (first[0], np.stack([own["target"] for own in first]))
 
 
-def _key(columns: "dict[str, np.ndarray]") -> "tuple[np.ndarray, ...]":
-    return columns["row"], columns["fold"], columns["target"]
+def _key(columns: "list[dict[str, np.ndarray]]") -> "list[np.ndarray]":
+    return [columns[0]["row"], columns[0]["fold"], *(own["target"] for own in columns)]
 
 
 def _rows_of(cfg: "Config") -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from src.checks import search as search_checks
 from src.checks.codes import Finding, fired
 from src.checks.training import no_better, split_rows
+from src.data.table import listed
 from src.reports.leaderboard import BASELINE, Row, short, table
 from src.reports.pages import search
 from src.reports.pages.model import Grid, Page, Section, Tile
@@ -19,7 +20,7 @@ from src.reports.pages.svg import number
 from src.reports.sweep_folder import asked
 from src.runs.folder import RunFolder
 from src.runs.summary_file import summary_or_nothing
-from src.training.task import METRICS, larger_is_better
+from src.training.task import METRICS, figure_names, larger_is_better, metric_in
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -119,7 +120,7 @@ def board(rows: Sequence[Row], names: Sequence[str]) -> Grid:
     """The leaderboard; figures other than the objectives are shown when they are chosen."""
     cells = table(rows[:_ROWS]).map(short)
     first = ["objective", *(f"objective {name}" for name in names)]
-    figures = {name for name in cells.columns if name.rpartition("/")[2] in METRICS and name not in first}
+    figures = {name for name in cells.columns if metric_in(name) in METRICS and name not in first}
     empty = {name for name in cells.columns if not any(cells[name])}
     more = f", {len(rows) - _ROWS} more in leaderboard.csv" if len(rows) > _ROWS else ""
     heads = [f"{name} ({names[0]})" if name == "objective" else str(name) for name in cells.columns]
@@ -143,7 +144,7 @@ def about_data(summary: Mapping[str, Any]) -> list[str]:
     names = ", ".join(map(str, features[:6])) + (f" and {len(features) - 6} more" if len(features) > 6 else "")
     hash_ = str(data.get("sha256", ""))[:12]
     return [
-        f"{data.get('source')}: {data.get('target')} from {names}. {data.get('rows', 0):,} rows ({splits}), "
+        f"{data.get('source')}: {listed(data.get('target'))} from {names}. {data.get('rows', 0):,} rows ({splits}), "
         f"SHA-256 {hash_}…"
     ]
 
@@ -173,13 +174,13 @@ def _tiles(rows: Sequence[Row], names: Sequence[str], summary: Mapping[str, Any]
 def interval_note(name: str, judged: Judged | None) -> str:
     """Where a figure may lie, had other rows like these judged it; empty where these are not at hand."""
     split, _, metric = name.partition("/")
-    if judged is None or judged.split != split or metric not in METRICS or len(judged.rows) < 2:
+    if judged is None or judged.split != split or metric not in figure_names(judged.targets) or len(judged.rows) < 2:
         return ""
     from src.reports.uncertainty import LEVEL, interval
 
     some = slice(None, None, max(1, len(judged.rows) // 2000))
     weights = None if judged.weights is None else judged.weights[some]
-    low, high = interval(judged.residual[some], judged.target[some], metric, weights)
+    low, high = interval(judged.residual[some].T, judged.target[some].T, metric, weights, judged.targets)
     return f"{LEVEL:.0%} interval {number(low)} to {number(high)}, of {len(judged.rows):,} rows"
 
 

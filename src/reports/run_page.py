@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from src.checks.codes import Finding, fired
+from src.data.table import listed
 from src.errors import UserError
 from src.reports.leaderboard import names_of, print_table, ranked
 from src.reports.page import about_data, against_tiles, interval_note, page
@@ -37,7 +38,8 @@ def report_run(
     summary = folder.read_summary()
     if not summary:
         raise UserError(f"run={folder.path}: has no summary.json yet, so there is nothing to report on")
-    title = f"{(summary.get('data') or {}).get('source', 'run')}: {(summary.get('data') or {}).get('target', '')}"
+    data = summary.get("data") or {}
+    title = f"{data.get('source', 'run')}: {listed(data.get('target', ''))}"
     chapter, answers, judged = run_section(folder, summary, Opener(trust), "run", "The run")
     findings = fired(answers, ignore)
     aim = summary.get("objective") or {}

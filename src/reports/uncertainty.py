@@ -1,8 +1,10 @@
 """How well the rows that chose a sweep's best know its figure."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from src.training.task import METRICS
+from src.training.task import figure
 
 _DRAWS = 1000
 # Of normal errors the root of the mean square is known to 1/sqrt(2 rows): above the second it is 1 %, and nothing is
@@ -12,29 +14,33 @@ LEVEL = 0.95
 
 
 def interval(
-    errors: np.ndarray, target: np.ndarray, metric: str, weights: np.ndarray | None = None
+    errors: np.ndarray,
+    target: np.ndarray,
+    metric: str,
+    weights: np.ndarray | None = None,
+    targets: Sequence[str] = ("",),
 ) -> tuple[float, float]:
     """Where a figure may lie, had other rows like these judged it: the percentile bootstrap (Efron, 1979).
 
     Args:
-        errors, target: of the rows, (rows,), in the target's unit.
-        metric: a name of ``METRICS``.
+        errors, target: of the rows, (targets, rows), or (rows,) of one target, in the targets' units.
+        metric: a name of ``figure_names``.
         weights: how much each row counts, (rows,); None for 1.
+        targets: their names.
     """
     import torch
 
-    drawn = np.random.default_rng(0).integers(len(errors), size=(_DRAWS, len(errors)))
-    found = METRICS[metric]
+    rows = errors.shape[-1]
+    drawn = np.random.default_rng(0).integers(rows, size=(_DRAWS, 1, rows))
+    error, wanted = (np.atleast_2d(each)[np.arange(each.size // rows)[:, None], drawn] for each in (errors, target))
     if weights is None:
-        spread, weight, total = target[drawn].var(axis=1), None, torch.tensor(len(errors))
+        spread, weight = wanted.var(axis=2), None
     else:
         heavy = weights[drawn]
-        share = heavy / np.maximum(heavy.sum(axis=1, keepdims=True), np.finfo(float).tiny)
-        mean = (share * target[drawn]).sum(axis=1, keepdims=True)
-        spread = (share * (target[drawn] - mean) ** 2).sum(axis=1)
-        weight, total = torch.from_numpy(heavy), torch.from_numpy(heavy.sum(axis=1))
-    part = found.part(torch.from_numpy(errors[drawn]), weight)
-    values = found.value(part, total, torch.from_numpy(spread)).numpy()
+        share = heavy / np.maximum(heavy.sum(axis=2, keepdims=True), np.finfo(float).tiny)
+        mean = (share * wanted).sum(axis=2, keepdims=True)
+        spread, weight = (share * (wanted - mean) ** 2).sum(axis=2), torch.from_numpy(heavy)
+    values = figure(metric, torch.from_numpy(error), torch.from_numpy(spread), weight, targets).numpy()
     low, high = np.nanquantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
 

@@ -104,7 +104,7 @@ def _hold(found: Winner, cfg: "Config", table: "Table", best: Row, names: list[s
     """Fits the baselines, once for a sweep whose best stays the same."""
     from src.config import build
     from src.runs import ensemble
-    from src.runs.outcome import Reference
+    from src.runs.reference import Reference
 
     found.fitted_for = {"run": best.folder, "sha256": table.sha256, "names": names}
     if before.get("fitted_for") == found.fitted_for:
@@ -131,14 +131,14 @@ def _uncertainty(folder: RunFolder, cfg: "Config", table: "Table", best: Row, of
     predicted, target, weights = _judged(folder, cfg, table, split)
     splits = best.splits
     most = splits["train"] + splits.get("val", 0) if split == "val" else len(target)
-    bounds = interval(predicted - target, target, metric, weights)
+    bounds = interval((predicted - target).T, target.T, metric, weights, table.target_names)
     return [sentence(best.folder, best.names[0], best.values[0], bounds, len(target), most, of)]
 
 
 def _judged(
     folder: RunFolder, cfg: "Config", table: "Table", split: str
 ) -> "tuple[np.ndarray, np.ndarray, np.ndarray | None]":
-    """Predictions, target and, where rows are weighed, weights of the rows by which a run was chosen, (rows,)."""
+    """Predictions and targets (rows, targets) of the rows that chose a run, and weights (rows,) of weighed ones."""
     import numpy as np
 
     from src.config import build
@@ -147,7 +147,8 @@ def _judged(
 
     if split == "oof":
         columns = read_out_of_fold(folder.path / "predictions_oof.csv")
-        return columns["prediction"], columns["target"], columns.get("weight")
+        predicted, target = (np.column_stack([own[name] for own in columns]) for name in ("prediction", "target"))
+        return predicted, target, columns[0].get("weight")
     predictor = load_one(folder, load_config(folder, ("model",)), "best")
     part = build.partition(cfg, table)
     part.use(predictor.encoder)

@@ -1,6 +1,6 @@
 """What a net has to beat: a straight line and models of scikit-learn, on the rows that the net sees."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,28 +12,30 @@ from src.models.least_squares import least_squares
 if TYPE_CHECKING:
     from src.data.partition import Partition
 
-Predict = Callable[[np.ndarray], np.ndarray]  # raw features (rows, features), recoded, to predictions (rows,)
+# Raw features (rows, features), recoded, to predictions (rows,), or (rows, targets) where all targets are meant.
+Predict = Callable[[np.ndarray], np.ndarray]
 LINE = "least squares"
 _WIDE = 500  # columns; of more, ridge takes the penalty 1 and least squares is left out
 _BINS = 254  # values of a category that boosting tells apart; the rarest of more are one
 
 
-def _mean(part: "Partition", target: np.ndarray) -> Predict:
-    mean = np.average(target, weights=part.weights("train"))
+def _mean(part: "Partition", place: int) -> Predict:
+    mean = np.average(_target(part, place), weights=part.weights("train"))
     return lambda features: np.full(len(features), mean)
 
 
-def _least_squares(part: "Partition", target: np.ndarray) -> Predict | None:
+def _least_squares(part: "Partition", place: int) -> Predict | None:
     if is_wide(part):
         return None
-    return on_design(part, least_squares(partial(part.design, "train"), part.weights("train"))[0])
+    return on_design(part, least_squares(partial(part.design, "train", place), part.weights("train"))[0])
 
 
-def _ridge(part: "Partition", target: np.ndarray) -> Predict:
+def _ridge(part: "Partition", place: int) -> Predict:
     from sklearn.linear_model import RidgeCV
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
+    target = _target(part, place)
     if is_wide(part):
         return _wide_ridge(part, target)
     # Leave-one-out chooses the penalty, which is in closed form (Golub, Heath and Wahba, 1979).
@@ -62,6 +64,11 @@ def _wide_ridge(part: "Partition", target: np.ndarray) -> Predict:
     return lambda raw: line(split(raw))
 
 
+def _target(part: "Partition", place: int) -> np.ndarray:
+    """A target of the training rows, (rows,), in its unit."""
+    return part.table.target[part.rows["train"], place].astype(np.float64)
+
+
 def on_design(part: "Partition", line: Predict) -> Predict:
     """What predicts from rows as a straight line sees them, from raw ones."""
     encoder = part.encoder
@@ -73,32 +80,33 @@ def is_wide(part: "Partition") -> bool:
     return part.encoder.shape.width + part.encoder.shape.entries > _WIDE
 
 
-def _boosting(part: "Partition", target: np.ndarray) -> Predict:
+def _boosting(part: "Partition", place: int) -> Predict:
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     features = np.concatenate([features for features, _ in part.chunks("train")]).astype(np.float64)
     words = np.array([column.kind == CATEGORY for column in part.encoder.columns])
     common = {}
-    for place in np.flatnonzero(words):
-        values, counts = np.unique(features[~np.isnan(features[:, place]), place], return_counts=True)
-        common[place] = np.sort(values[np.argsort(-counts, kind="stable")[:_BINS]])
+    for column in np.flatnonzero(words):
+        values, counts = np.unique(features[~np.isnan(features[:, column]), column], return_counts=True)
+        common[column] = np.sort(values[np.argsort(-counts, kind="stable")[:_BINS]])
 
     def binned(raw: np.ndarray) -> np.ndarray:
         found = raw.astype(np.float64)
-        for place, values in common.items():
-            column = found[:, place]
+        for word, values in common.items():
+            column = found[:, word]
             there = ~np.isnan(column)
             code = np.searchsorted(values, column[there])
             known = (code < len(values)) & (values[np.minimum(code, len(values) - 1)] == column[there])
-            found[there, place] = np.where(known, code, len(values))
+            found[there, word] = np.where(known, code, len(values))
         return found
 
     model = HistGradientBoostingRegressor(categorical_features=words if words.any() else None, random_state=0)
-    model.fit(binned(features), target, sample_weight=part.weights("train"))
+    model.fit(binned(features), _target(part, place), sample_weight=part.weights("train"))
     return lambda raw: model.predict(binned(raw))
 
 
-BASELINES: "dict[str, Callable[[Partition, np.ndarray], Predict | None]]" = {
+# What each learns of one target, by its place.
+BASELINES: "dict[str, Callable[[Partition, int], Predict | None]]" = {
     "mean": _mean,
     LINE: _least_squares,
     "ridge": _ridge,
@@ -107,11 +115,17 @@ BASELINES: "dict[str, Callable[[Partition, np.ndarray], Predict | None]]" = {
 
 
 def fitted(name: str, part: "Partition") -> Predict | None:
-    """A baseline that learned the training rows, in the target's unit; None where it would take minutes."""
+    """A baseline that learned the training rows, of all targets in their units; None where it would take minutes."""
     from src.adapters.blas import one_thread
 
     with one_thread():
-        return BASELINES[name](part, part.table.target[part.rows["train"]].astype(np.float64))
+        found = [BASELINES[name](part, place) for place in range(len(part.table.target_names))]
+    return together([each for each in found if each]) if all(found) else None
+
+
+def together(predicts: Sequence[Predict]) -> Predict:
+    """What predicts (rows, targets), from what predicts each target."""
+    return lambda features: np.column_stack([predict(features) for predict in predicts])
 
 
 def asked(setting: bool | str | None, unless: bool = False) -> list[str]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from src.data.partition import Partition
     from src.runs.ensemble import Judged
     from src.runs.figures import Run
-    from src.runs.outcome import Reference
+    from src.runs.reference import Reference
 
 log = logging.getLogger(__name__)
 
@@ -161,12 +161,12 @@ def write_dashboard(
 def curves(cfg: Config, part: "Partition") -> Curves:
     """What the curves of a run mean to TensorBoard."""
     aim = objective(cfg)
-    return Curves(aim, larger_is_better(aim), *metric_of(cfg, part.encoder.target))
+    return Curves(aim, larger_is_better(aim), *metric_of(cfg, part.encoder.targets))
 
 
 def _write_layout(logger: TensorBoard, cfg: Config, part: "Partition", summary: dict[str, Any]) -> None:
     """CUSTOM SCALARS: the loss by split in one unit, and a line's parameters beside those of least squares."""
-    metric, _ = metric_of(cfg, part.encoder.target)
+    metric, _ = metric_of(cfg, part.encoder.targets)
     charts = {f"{metric} by split": [f"train/{metric}", f"val/{metric}"]}
     if metric is None:
         charts = {"loss, as trained": ["train/loss"], "mse, val": ["val/mse"]}

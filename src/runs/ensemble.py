@@ -11,10 +11,10 @@ import numpy as np
 from src.config import build
 from src.config.values import Config, Values
 from src.data.cells import harmless
-from src.data.table import Column, Table, variance
+from src.data.table import Column, Table, one_or_all, variances
 from src.runs.baselines import fitted
 from src.runs.interval import half_width
-from src.training.task import METRICS, figures
+from src.training.task import figures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,22 +42,17 @@ class Ensemble:
         self.levels: list[float] = first if all(member.levels == first for member in members) else [0.5]
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
-        """Predictions (rows,), float64, for raw features (rows, features), recoded alike for all members."""
+        """Predictions (rows, targets), float64, for raw features (rows, features), recoded alike for all members."""
         return np.average([predict(features) for predict in self.members], axis=0, weights=self.weights)
 
-    def on(self, columns: list[Column], quantiles: bool = False) -> "Predict":
-        """Predictions (rows,), or of each level (rows, levels), of raw features as a table with such columns has them.
+    def on(self, columns: list[Column], every: bool = False) -> "Predict":
+        """Predictions (rows, targets), or ``every`` output, of raw features as a table with such columns has them.
 
         Both float64; features are (rows, features).
         """
-        several = quantiles and len(self.levels) > 1
+        several = every and len(self.levels) > 1
         predicts = [member.on(columns, several) for member in self.members]  # to each its own places of categories
-
-        def predict(features: np.ndarray) -> np.ndarray:
-            found = np.average([each(features) for each in predicts], axis=0, weights=self.weights)
-            return found[:, None] if quantiles and not several else found
-
-        return predict
+        return lambda features: np.average([each(features) for each in predicts], axis=0, weights=self.weights)
 
     def flat(self) -> "list[tuple[Predictor, float]]":
         """Every predictor within, with its share of the prediction."""
@@ -97,70 +92,74 @@ class Judged:
 
     ``figures`` are those of the ensemble by SPLIT/METRIC: of folds ``oof`` is over the rows that each did not see, and
     ``train`` and ``val`` are means over the members; ``deviations`` are theirs from member to member. ``out_of_fold``
-    has a line (row, fold, target, prediction) for each row that is not of the test, as columns, and what it weighs
-    where rows are weighed. ``errors`` (rows,) are absolute ones of the ensemble on the test rows, which ``weights`` say
-    how much each counts.
+    has for each target a line (row, fold, target, prediction) for each row that is not of the test, as columns, and
+    what it weighs where rows are weighed. ``errors`` (rows, targets) are absolute ones of the ensemble on the test
+    rows, which ``weights`` say how much each counts.
     """
 
     figures: dict[str, float]
     deviations: dict[str, float]
     errors: np.ndarray
-    out_of_fold: dict[str, np.ndarray]
+    out_of_fold: list[dict[str, np.ndarray]]
     weights: np.ndarray | None = None
 
-    def interval(self, level: float) -> dict[str, float]:
-        """Its half width, and which share of the test rows it holds, where there are such rows."""
-        half = half_width(self.out_of_fold, level)
-        found = {"level": level, "half_width": half}
-        inside = self.errors <= half
-        return found | ({"coverage": float(np.average(inside, weights=self.weights))} if len(inside) else {})
+    def interval(self, level: float) -> dict[str, Any]:
+        """Its half width, and which share of the test rows it holds, where there are such rows; see ``one_or_all``."""
+        halves = [half_width(columns, level) for columns in self.out_of_fold]
+        found = {"level": level, "half_width": one_or_all(halves)}
+        inside = self.errors <= halves
+        shares = np.average(inside, axis=0, weights=self.weights).tolist() if len(inside) else []
+        return found | ({"coverage": one_or_all(shares)} if shares else {})
 
 
 def judge(predicts: "Sequence[Predict]", parts: "Sequence[Partition]", folds: bool) -> Judged:
     """The figures of models that predict together.
 
     Args:
-        predicts: raw features (rows, features), recoded for it, to predictions (rows,), of each.
+        predicts: raw features (rows, features), recoded for it, to predictions (rows, targets), of each.
         parts: the rows of each.
         folds: whether validation rows are folds, which no two models share.
     """
     each: list[dict[str, float]] = []
+    targets = parts[0].table.target_names
     lines: list[tuple[np.ndarray, ...]] = []
     for place, (predict, part) in enumerate(zip(predicts, parts, strict=True)):
         own: dict[str, float] = {}
         for name in (split for split in part.splits() if split != "test"):
             pairs = [(predict(features), target) for features, target in part.chunks(name)]
-            own |= _named(name, figures(pairs, part.variance(name), part.weights(name)))
+            own |= _named(name, figures(pairs, targets, part.variance(name), part.weights(name)))
             if name == "val" and folds:
                 predicted, target = (np.concatenate(column) for column in zip(*pairs, strict=True))
                 lines.append((part.rows[name], np.full(len(target), place), target, predicted))
         each.append(own)
     found = {name: float(np.mean([own[name] for own in each])) for name in each[0]}
     deviations = {name: float(np.std([own[name] for own in each], ddof=1)) for name in each[0]}
-    columns: dict[str, np.ndarray] = {}
+    columns: list[dict[str, np.ndarray]] = []
     if lines:
         rows, fold, target, predicted = (np.concatenate(column) for column in zip(*lines, strict=True))
         order = np.argsort(rows, kind="stable")
-        columns = {"row": rows[order], "fold": fold[order], "target": target[order], "prediction": predicted[order]}
+        common = {"row": rows[order], "fold": fold[order]}
         weights = parts[0].table.weight
-        if weights is not None:
-            columns["weight"] = weights[columns["row"]].astype(np.float64)
-        found |= _named("oof", out_of_fold_figures(columns))
-    errors = np.empty(0)
+        heavy = {} if weights is None else {"weight": weights[common["row"]].astype(np.float64)}
+        both = zip(target[order].T, predicted[order].T, strict=True)
+        columns = [common | {"target": own, "prediction": guess} | heavy for own, guess in both]
+        found |= _named("oof", out_of_fold_figures(columns, targets))
+    errors = np.empty((0, len(targets)))
     if "test" in parts[0].splits():
         pairs = []
         for chunks in zip(*(part.chunks("test") for part in parts), strict=True):  # recoded for each member
             guesses = [predict(features) for predict, (features, _) in zip(predicts, chunks, strict=True)]
             pairs.append((np.mean(guesses, axis=0), chunks[0][1]))
-        found |= _named("test", figures(pairs, parts[0].variance("test"), parts[0].weights("test")))
+        found |= _named("test", figures(pairs, targets, parts[0].variance("test"), parts[0].weights("test")))
         errors = np.concatenate([np.abs(predicted - target) for predicted, target in pairs])
     return Judged(found, deviations, errors, columns, parts[0].weights("test"))
 
 
-def out_of_fold_figures(columns: dict[str, np.ndarray]) -> dict[str, float]:
-    """Every metric of the columns of predictions_oof.csv."""
-    target, weights = columns["target"], columns.get("weight")
-    return figures([(columns["prediction"], target)], variance(target, weights), weights)
+def out_of_fold_figures(columns: list[dict[str, np.ndarray]], targets: Sequence[str]) -> dict[str, float]:
+    """Every figure of the columns of predictions_oof.csv, see ``read_out_of_fold``."""
+    predicted, target = (np.column_stack([each[name] for each in columns]) for name in ("prediction", "target"))
+    weights = columns[0].get("weight")
+    return figures([(predicted, target)], targets, variances(target, weights), weights)
 
 
 def baselines(parts: "Sequence[Partition]", folds: bool, names: Sequence[str]) -> dict[str, dict[str, float]]:
@@ -173,13 +172,16 @@ def baselines(parts: "Sequence[Partition]", folds: bool, names: Sequence[str]) -
     return found
 
 
-def write_out_of_fold(path: Path, columns: dict[str, np.ndarray], target: str) -> None:
+def write_out_of_fold(path: Path, columns: list[dict[str, np.ndarray]], targets: Sequence[str]) -> None:
     """predictions_oof.csv: a line for each row that some model did not see, counted from 0 without the header."""
     with path.open("w", encoding="utf-8", newline="") as file:
         lines = csv.writer(file, lineterminator="\n")
-        weight = ["weight"] if "weight" in columns else []
-        lines.writerow(["row", "fold", harmless(target), harmless(f"{target}_predicted"), *weight])
-        lines.writerows(zip(*(columns[name].tolist() for name in columns), strict=True))
+        pairs = [(name, columns[0][name]) for name in ("row", "fold")]
+        for target, own in zip(targets, columns, strict=True):
+            pairs += [(harmless(target), own["target"]), (harmless(f"{target}_predicted"), own["prediction"])]
+        pairs += [(name, columns[0][name]) for name in ("weight",) if name in columns[0]]
+        lines.writerow([name for name, _ in pairs])
+        lines.writerows(zip(*(values.tolist() for _, values in pairs), strict=True))
 
 
 def partition_of(cfg: Config, rows: Table) -> "list[Partition]":
@@ -188,4 +190,4 @@ def partition_of(cfg: Config, rows: Table) -> "list[Partition]":
 
 
 def _named(split: str, values: dict[str, float]) -> dict[str, float]:
-    return {f"{split}/{metric}": values[metric] for metric in METRICS}
+    return {f"{split}/{name}": value for name, value in values.items()}

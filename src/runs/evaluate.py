@@ -7,7 +7,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from src.config import build
-from src.data.table import Table
+from src.data.table import Table, one_or_all
 from src.errors import printable
 from src.runs.folder import RunFolder
 from src.runs.restore import load_config, load_models, load_one, members_of
@@ -37,7 +37,8 @@ def evaluate(run: str, checkpoint: str, trust: Collection[str] = ()) -> dict[str
         return _evaluate_together(folder, cfg, rows, checkpoint, trust)
     predictor = load_one(folder, cfg, checkpoint)
 
-    from src.runs.outcome import Reference, outcome
+    from src.runs.outcome import outcome
+    from src.runs.reference import Reference
     from src.runs.terminal import print_metrics
 
     part = build.partition(cfg, rows)
@@ -45,7 +46,7 @@ def evaluate(run: str, checkpoint: str, trust: Collection[str] = ()) -> dict[str
     reference = Reference(part)
     result = outcome(predictor, part) | {"reference": reference.described}
     result["baselines"] = reference.baselines(list(summary.get("baselines", {})))
-    print_metrics(result, rows.source, rows.target_name, part.splits())
+    print_metrics(result, rows.source, one_or_all(rows.target_names), part.splits())
     return result["metrics"]
 
 
@@ -63,7 +64,7 @@ def _evaluate_together(
     judged = ensemble.judge(predicts, parts, bool(cfg.folds))
     found: dict[str, Any] = {"metrics": judged.figures, "deviations": judged.deviations}
     found["baselines"] = ensemble.baselines(parts, bool(cfg.folds), asked(cfg.get("baselines"), True))
-    print_models(found, len(folder.members()), rows.source, rows.target_name)
+    print_models(found, len(folder.members()), rows.source, one_or_all(rows.target_names))
     if "weights" in (summary := folder.read_summary()):
         print(printable(f"note: {summary['note']}"))
     return judged.figures

@@ -1,6 +1,6 @@
 """The pictures of a run: which there are, and what they are made of."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from matplotlib.figure import Figure
@@ -15,16 +15,16 @@ class Run:
 
     Args:
         course: how the training went; None where there is no record of epochs.
-        fit: what it came to; None where there is nothing to predict with.
+        fits: what it came to, for each target; none where there is nothing to predict with.
     """
 
     course: Course | None
-    fit: Fit | None
+    fits: Sequence[Fit]
 
 
 # figures/NAME.png of a run; None where there is nothing to draw.
 FIGURES: dict[str, Callable[[Run], Figure | None]] = {
     "curves": lambda run: curves(run.course) if run.course else None,
-    "fit": lambda run: fit(run.fit) if run.fit else None,
-    "residuals": lambda run: residuals(run.fit) if run.fit else None,
+    "fit": lambda run: fit(run.fits) if run.fits else None,
+    "residuals": lambda run: residuals(run.fits) if run.fits else None,
 }

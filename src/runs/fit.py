@@ -23,9 +23,10 @@ from src.runs.draw import curves, draw, write_dashboard
 from src.runs.environment import environment
 from src.runs.folder import RunFolder
 from src.runs.live import Live
-from src.runs.outcome import Member, Reference, decoder, elapsed, summarize
+from src.runs.outcome import Member, decoder, elapsed, summarize
 from src.runs.point import Point, learned, resumable
 from src.runs.ranks import ranks
+from src.runs.reference import Reference
 from src.runs.restore import origin
 from src.runs.signals import Interruptible
 from src.training.checkpoints import Checkpoints, Writer

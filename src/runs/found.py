@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from src.data.table import listed
 from src.runs.files import read_file
 from src.runs.lock import held
 from src.runs.shapes import sweep_or_nothing
@@ -121,7 +122,7 @@ def _sweep(folder: Path) -> Found:
 def _tell(run: Found, summary: dict[str, Any]) -> None:
     """Takes what a summary has."""
     data, objective = summary.get("data") or {}, summary.get("objective") or {}
-    run.data, run.target, run.rows = (str(data.get(key, "")) for key in ("source", "target", "sha256"))
+    run.data, run.target, run.rows = (listed(data.get(key, "")) for key in ("source", "target", "sha256"))
     run.splits = ", ".join(f"{count} {name}" for name, count in (data.get("splits") or {}).items())
     run.objective, run.value = str(objective.get("name", "")), objective.get("value")
 

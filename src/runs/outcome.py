@@ -4,10 +4,10 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from src.checks.training import no_better
 from src.config import build
@@ -15,13 +15,14 @@ from src.config.objective import objectives
 from src.config.values import Config
 from src.data.executions import step_rows
 from src.data.partition import Partition
-from src.models.least_squares import Line, largest_stable_lr, least_squares
-from src.runs.baselines import LINE, asked, fitted, is_wide, on_design
+from src.models.least_squares import largest_stable_lr, parameters
+from src.runs.baselines import asked
 from src.runs.folder import RunFolder
+from src.runs.reference import Reference
 from src.training.history import History
 from src.training.predictor import Predictor, figures_of
 from src.training.stack import ROW
-from src.training.task import ABSURD, complaint, objective_of
+from src.training.task import ABSURD, complaint, objective_of, overall
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,56 +30,6 @@ if TYPE_CHECKING:
     from src.training.epochs import Members
 
 Decode = Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]]
-
-
-@dataclass
-class Reference:
-    """What runs that learn the same rows are held against, worked out once.
-
-    Args:
-        part: the rows.
-    """
-
-    part: Partition
-    _baselines: dict[str, dict[str, float]] = field(default_factory=dict)
-
-    @cached_property
-    def line(self) -> tuple[Line, float, float]:
-        """Least squares of what the encoder makes of the rows: the line, its mean squared error and its r2."""
-        return least_squares(partial(self.part.design, "train"), self.part.weights("train"))
-
-    @cached_property
-    def described(self) -> dict[str, float]:
-        """The same, as summary.json has it; slopes where they are of raw columns. {} for more columns than is quick."""
-        if is_wide(self.part):
-            return {}
-        table, encoder = self.part.table, self.part.encoder
-        line, mse, r2 = self.line
-        return (line.parameters(table.feature_names) if encoder.is_affine else {}) | {"mse": mse, "r2": r2}
-
-    def baselines(self, names: Sequence[str]) -> dict[str, dict[str, float]]:
-        """The figures of baselines that learned the same rows, by name; without those that would take minutes."""
-        for name in names:
-            if name not in self._baselines:
-                known = name == LINE and not is_wide(self.part)
-                predict = on_design(self.part, self.line[0]) if known else fitted(name, self.part)
-                self._baselines[name] = figures_of(predict, self.part) if predict else {}
-        return {name: found for name in names if (found := self._baselines[name])}
-
-    @cached_property
-    def data(self) -> dict[str, Any]:
-        """The rows, as summary.json has them."""
-        table, rows = self.part.table, self.part.rows
-        return {
-            "source": table.source,
-            "rows": len(table),
-            "splits": {name: len(part) for name, part in rows.items() if len(part)},
-            "features": table.feature_names,
-            "target": table.target_name,
-            "sha256": table.sha256,
-        } | {
-            name: value for name, value in (("weight", table.weight_name), ("left_out", dict(table.left_out))) if value
-        }
 
 
 @dataclass
@@ -170,9 +121,9 @@ def summarize(member: Member, history: History, trained: "Members", net: "nn.Mod
 
 def outcome(predictor: Predictor, part: Partition) -> dict[str, Any]:
     """Metrics by split, the learned parameters of a straight line, and of quantiles what lies between the outermost."""
-    line, levels = predictor.line(), predictor.levels
-    parameters = line.parameters(part.table.feature_names) if line else {}
-    result: dict[str, Any] = {"metrics": figures_of(predictor, part), "parameters": parameters}
+    levels, of = predictor.levels, (part.table.feature_names, part.table.target_names)
+    named = parameters(lines, *of) if (lines := predictor.lines()) else {}
+    result: dict[str, Any] = {"metrics": figures_of(predictor, part), "parameters": named}
     if len(levels) > 1:
         coverage = {name: _coverage(predictor, part, name) for name in part.splits()}
         result["interval"] = {"levels": [min(levels), max(levels)], "coverage": coverage}
@@ -183,8 +134,8 @@ def _coverage(predictor: Predictor, part: Partition, split: str) -> float:
     """Which share of a part's targets lies between the outermost quantiles."""
     inside = []
     for features, target in part.chunks(split):
-        found = predictor.quantiles(features)
-        inside.append((found.min(axis=1) <= target) & (target <= found.max(axis=1)))
+        found = predictor.outputs(features)
+        inside.append((found.min(axis=1) <= target[:, 0]) & (target[:, 0] <= found.max(axis=1)))
     return float(np.average(np.concatenate(inside), weights=part.weights(split)))
 
 
@@ -207,10 +158,11 @@ def advice(cfg: Config, part: Partition) -> str:
 
 
 def _size(part: Partition) -> float:
-    """The mean squared error of predicting 0 everywhere, as the net sees the target, in the target's unit."""
+    """The mean squared error of predicting 0 everywhere, as the net sees the targets, as ``figure_names`` has it."""
     target = part.encoder.decode(part.scale[1])
-    nothing = part.encoder.decode(part.scale[1].new_zeros(1, 1))
-    return float(np.square(target - nothing).mean()) or math.inf
+    nothing = part.encoder.decode(part.scale[1].new_zeros(1, target.shape[1]))
+    squares = torch.from_numpy(np.square(target - nothing).mean(axis=0))
+    return float(overall("mse", squares, 1, torch.from_numpy(part.variance("train")))) or math.inf
 
 
 def decoder(parts: Sequence[Partition], nets: "Sequence[nn.Module]") -> Decode | None:
@@ -222,7 +174,7 @@ def decoder(parts: Sequence[Partition], nets: "Sequence[nn.Module]") -> Decode |
     if not all(encoder.is_affine for encoder in encoders) or not all(_is_line(net) for net in nets):
         return None
     x0, dx = (np.array([float(getattr(e.numbers, n)[0]) for e in encoders]) for n in ("shift", "scale"))
-    y0, dy = (np.array([getattr(e.target, n) for e in encoders]) for n in ("shift", "scale"))
+    y0, dy = (np.array([getattr(e.targets[0], n) for e in encoders]) for n in ("shift", "scale"))
 
     def decode(rows: np.ndarray, present: np.ndarray) -> dict[str, np.ndarray]:
         slope = rows[:, :, 0] * (dy / dx)[present]

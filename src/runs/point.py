@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from src.config.values import Config
 from src.data.partition import Partition
-from src.data.table import Table
+from src.data.table import Table, one_or_all
 from src.errors import NothingLeft, UserError
 from src.runs.ensemble import is_several, members
 from src.runs.folder import RunFolder
@@ -183,8 +183,9 @@ def whole(path: Path) -> "tuple[dict[str, Any], Encoder]":
 
 
 def _check_columns(path: Path, encoder: "Encoder", rows: Table) -> None:
-    if encoder.target_name != rows.target_name:
-        raise UserError(f"{path}: learned {encoder.target_name!r}, the target of this run is {rows.target_name!r}")
+    before, now = (repr(one_or_all(each.target_names)) for each in (encoder, rows))
+    if before != now:
+        raise UserError(f"{path}: learned {before}, the target of this run is {now}")
     try:
         encoder.recoder(rows.columns)
     except UserError as error:

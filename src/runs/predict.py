@@ -32,7 +32,7 @@ def predict(
     trust: Collection[str] = (),
     interval: float | None = None,
 ) -> Path:
-    """Writes the input's columns and ``TARGET_predicted``, and returns the file's path.
+    """Writes the input's columns and for each target ``TARGET_predicted``, and returns the file's path.
 
     A run of several quantiles has a column for each as well, ``TARGET_q0.05`` say. Text that a spreadsheet would
     compute has a quote before it, see ``src.data.cells``.
@@ -61,7 +61,7 @@ def predict(
     source = Stream(paths, Form(**written))
     predictor = load_predictor(folder, cfg, checkpoint, trust)
     encoder = predictor.encoder
-    columns = outputs(encoder.target_name, predictor.levels, ends_of(folder, predictor.levels, interval))
+    columns = outputs(encoder.target_names, predictor.levels, ends_of(folder, predictor.levels, interval))
     if taken := next((name for name, *_ in columns if name in source.names), None):
         raise UserError(f"{input}: has a column {taken!r} already")
     target = Path(str(output)) if output else folder.path / "predictions" / f"{paths[0].stem}.csv"
@@ -76,7 +76,7 @@ def predict(
             for piece in like(encoder.columns, source, list(cfg.data.get("missing") or []), predictor.dtype):
                 # Of a CSV file its text; a whole number of Parquet stays one, though there be gaps in another piece.
                 frame = piece.cells.to_pandas(types_mapper=_whole)
-                predicted = predictor.on(piece.columns, quantiles=True)(piece.features)
+                predicted = predictor.on(piece.columns, every=True)(piece.features)
                 for name, place, far in columns:
                     frame[name] = predicted[:, place] + far
                 harmless_table(frame).to_csv(file, index=False, header=shown is None)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src.config.keys import decides
-from src.config.values import Config, container, flatten
+from src.config.values import Config, container, flatten, targets
 from src.data.table import Table
 from src.errors import UserError
 from src.runs.folder import RunFolder
@@ -84,6 +84,10 @@ def load_one(folder: RunFolder, cfg: Config, checkpoint: str) -> "Predictor":
 
     state, encoder = read_checkpoint(path, "state_dict")
     levels = build.levels(cfg)
+    if len(encoder.targets) != (asked := len(targets(cfg)) or 1):
+        raise UserError(
+            f"{path}: targets expected as in the run's configuration: {asked}, found {len(encoder.targets)}"
+        )
     net = build.net(cfg, encoder.shape, copies=2)  # what is built, and what was read
     fill(net, state["state_dict"], f"{path}: does not fit the run's model")
     return Predictor(net, encoder, levels)

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from src.data.table import listed
 from src.errors import UserError
 from src.runs.folder import RunFolder
-from src.training.task import METRICS
+from src.training.task import METRICS, suffixes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,7 +57,10 @@ class Run:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The run's figures by SPLIT/METRIC, in the target's unit; {} of one that came to none."""
+        """The run's figures by SPLIT/METRIC, in the target's unit; {} of one that came to none.
+
+        Of several targets those are SPLIT/METRIC/TARGET, and SPLIT/METRIC the means over them, in standard deviations.
+        """
         return self.summary.get("metrics", {})
 
     @property
@@ -89,8 +93,8 @@ class Run:
                 targets lie.
 
         Returns:
-            ``TARGET_predicted`` by the index of ``rows``; with an interval, or of a run of quantiles, the columns
-            that ``python -m src.predict`` adds to a file.
+            ``TARGET_predicted`` by the index of ``rows``; of several targets, with an interval, or of a run of
+            quantiles, the columns that ``python -m src.predict`` adds to a file.
 
         Raises:
             UserError: a column is missing, or a cell is of another kind or a gap where there was none in training; the
@@ -105,8 +109,8 @@ class Run:
         given, predictor, missing = Given(rows), self._predictor, list(self._config.data.get("missing") or [])
         ends = ends_of(self._files, predictor.levels, interval)
         pieces = like(predictor.encoder.columns, given, missing, predictor.dtype)
-        found = np.concatenate([predictor.on(each.columns, quantiles=True)(each.features) for each in pieces])
-        columns = outputs(predictor.encoder.target_name, predictor.levels, ends)
+        found = np.concatenate([predictor.on(each.columns, every=True)(each.features) for each in pieces])
+        columns = outputs(predictor.encoder.target_names, predictor.levels, ends)
         index = rows.index if isinstance(rows, pd.DataFrame) else None
         frame = pd.DataFrame({name: found[:, place] + far for name, place, far in columns}, index=index)
         return frame if frame.shape[1] > 1 else frame.iloc[:, 0]
@@ -140,12 +144,17 @@ class Run:
         except UserError as error:
             return f"<p>{escape(str(error))}</p>"
         data, metrics = summary.get("data", {}), summary.get("metrics", {})
-        of = f"{Path(data['source']).name}: {data['target']}" if data else self.folder.name
+        of = f"{Path(data['source']).name}: {listed(data['target'])}" if data else self.folder.name
         said = summary.get("stopped") or summary.get("message") or ""
         lines = [f"<b>{escape(of)}</b>", escape(": ".join(filter(None, (self.status, said))))]
         lines.append(f"<code>{escape(str(self.folder))}</code>")
         splits = dict.fromkeys(name.partition("/")[0] for name in metrics)
-        rows = {split: [metrics.get(f"{split}/{name}") for name in METRICS] for split in splits}
+        ends = suffixes(data.get("target", ""))
+        rows = {
+            f"{split}, {what}" if end else split: [metrics.get(f"{split}/{name}{end}") for name in METRICS]
+            for split in splits
+            for what, end in ends.items()
+        }
         frame = pd.DataFrame.from_dict(rows, orient="index", columns=list(METRICS))
         table = frame.to_html(float_format="{:.6g}".format, border=0) if rows else ""
         return f"<div><p>{'<br>'.join(lines)}</p>{table}{self._picture()}</div>"

@@ -12,13 +12,13 @@ import numpy as np
 
 from src.config.objective import objective
 from src.config.values import Config
-from src.data.table import variance
+from src.data.table import variances
 from src.errors import UserError
 from src.runs import ensemble
 from src.runs.folder import RunFolder
 from src.runs.restore import load_models
 from src.runs.summary_file import summary_or_nothing
-from src.training.task import METRICS, figures, larger_is_better, objective_of
+from src.training.task import figure, larger_is_better, objective_of
 
 if TYPE_CHECKING:
     from src.data.table import Table
@@ -27,25 +27,32 @@ _START, _ROUNDS = 10, 40  # runs that the mixture begins with at most, and runs 
 _LEAST = 1e-9  # of what a mixture costs: less is rounding, and no gain
 
 
-def greedy(predictions: np.ndarray, target: np.ndarray, metric: str, weights: np.ndarray | None = None) -> np.ndarray:
+def greedy(
+    predictions: np.ndarray,
+    target: np.ndarray,
+    metric: str,
+    weights: np.ndarray | None = None,
+    targets: Sequence[str] = ("",),
+) -> np.ndarray:
     """How often each run is in the mixture, (runs,): ensemble selection (Caruana et al., 2004).
 
     From the best runs, as many as together are best, on: in each round the run whose addition helps most is added,
     which may be there already. The best mixture on the way is taken.
 
     Args:
-        predictions: of rows that no model of its run saw, (runs, rows).
-        target: (rows,).
-        metric: what is to be good, a name of ``METRICS``.
+        predictions: of rows that no model of its run saw, (runs, targets, rows), or (runs, rows) of one target.
+        target: (targets, rows), or (rows,).
+        metric: what is to be good, a name of ``figure_names``.
         weights: how much each row counts, (rows,); None for 1.
+        targets: their names.
     """
 
     def costs(mixtures: np.ndarray) -> np.ndarray:
-        return _costs(mixtures, target, metric, weights)
+        return _costs(mixtures, target, metric, weights, targets)
 
     order = np.argsort(costs(predictions), kind="stable")[:_START]
     sums = predictions[order].cumsum(axis=0)
-    starts = costs(sums / np.arange(1, len(order) + 1)[:, None])
+    starts = costs(np.stack([total / number for number, total in enumerate(sums, start=1)]))
     first = int(starts.argmin())
     often = np.zeros(len(predictions), int)
     often[order[: first + 1]] = 1
@@ -61,36 +68,47 @@ def greedy(predictions: np.ndarray, target: np.ndarray, metric: str, weights: np
 
 
 def crossed(
-    predictions: np.ndarray, target: np.ndarray, fold: np.ndarray, metric: str, weights: np.ndarray | None = None
+    predictions: np.ndarray,
+    target: np.ndarray,
+    fold: np.ndarray,
+    metric: str,
+    weights: np.ndarray | None = None,
+    targets: Sequence[str] = ("",),
 ) -> tuple[float, float]:
     """The figures of a mixture, and of the best single run, on rows that chose neither.
 
     For each fold both are chosen by the other folds and judged by it.
 
     Args:
-        predictions, target, metric, weights: see ``greedy``.
+        predictions, target, metric, weights, targets: see ``greedy``.
         fold: of each row, (rows,).
     """
     mixed, single = np.empty_like(target), np.empty_like(target)
     for place in np.unique(fold):
         own, others = fold == place, fold != place
-        seen = target[others], metric, None if weights is None else weights[others]
-        often = greedy(predictions[:, others], *seen)
-        mixed[own] = often @ predictions[:, own] / often.sum()
-        single[own] = predictions[_costs(predictions[:, others], *seen).argmin(), own]
-    spread = variance(target, weights)
-    both = (figures([(found, target)], spread, weights)[metric] for found in (mixed, single))
-    return next(both), next(both)
+        seen = target[..., others], metric, None if weights is None else weights[others], targets
+        often = greedy(predictions[..., others], *seen)
+        mixed[..., own] = np.tensordot(often, predictions[..., own], 1) / often.sum()
+        single[..., own] = predictions[_costs(predictions[..., others], *seen).argmin()][..., own]
+    both = [_figures(found[None], target, metric, weights, targets).item() for found in (mixed, single)]
+    return both[0], both[1]
 
 
-def _costs(predictions: np.ndarray, target: np.ndarray, metric: str, weights: np.ndarray | None) -> np.ndarray:
+def _costs(predictions: np.ndarray, target: np.ndarray, metric: str, *of: Any) -> np.ndarray:
+    values = _figures(predictions, target, metric, *of)
+    return np.nan_to_num(-values if larger_is_better(f"oof/{metric}") else values, nan=np.inf)
+
+
+def _figures(
+    predictions: np.ndarray, target: np.ndarray, metric: str, weights: np.ndarray | None, targets: Sequence[str]
+) -> np.ndarray:
+    """A figure of each mixture, (runs,)."""
     import torch
 
-    found, errors = METRICS[metric], torch.from_numpy(predictions - target)
+    errors = (predictions - target).reshape(len(predictions), -1, target.shape[-1])
+    variance = torch.from_numpy(variances(np.atleast_2d(target).T, weights))
     weight = None if weights is None else torch.from_numpy(weights)
-    total = len(target) if weights is None else weights.sum()
-    values = found.value(found.part(errors, weight), total, variance(target, weights)).numpy()
-    return np.nan_to_num(-values if larger_is_better(metric) else values, nan=np.inf)
+    return figure(metric, torch.from_numpy(errors), variance, weight, targets).numpy()
 
 
 def write(
@@ -167,11 +185,11 @@ def _copy(folder: RunFolder, runs: Sequence[RunFolder], folds: int) -> None:
 def _judged(
     folder: RunFolder, runs: Sequence[str], weights: Sequence[float], cfg: Config, rows: "Table"
 ) -> dict[str, Any]:
-    from src.runs.outcome import Reference  # imports Lightning
+    from src.runs.reference import Reference  # imports torch
 
     models, parts = load_models(folder, cfg, "best"), ensemble.partition_of(cfg, rows)
     judged = ensemble.judge(models, parts, True)
-    ensemble.write_out_of_fold(folder.path / "predictions_oof.csv", judged.out_of_fold, rows.target_name)
+    ensemble.write_out_of_fold(folder.path / "predictions_oof.csv", judged.out_of_fold, rows.target_names)
     return {
         "status": "completed",
         "seed": cfg.seed,

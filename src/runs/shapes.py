@@ -38,7 +38,8 @@ _DATA = {
     "weight?": str,
     "left_out?": {"*": str},
 }
-_INTERVAL = {"level?": _FIGURE, "half_width?": _FIGURE, "levels?": [_FIGURE], "coverage?": (*_FIGURE, _FIGURES)}
+_OF_EACH = (*_FIGURE, _FIGURES, [_FIGURE])  # split, or target
+_INTERVAL = {"level?": _FIGURE, "half_width?": _OF_EACH, "levels?": [_FIGURE], "coverage?": _OF_EACH}
 SUMMARY = _MODEL | {
     "message?": (str, NoneType),
     "command?": str,

@@ -155,7 +155,7 @@ def _summary(
 ) -> dict[str, Any]:
     """What the models come to together, ``command`` and ``seconds`` still open; draws it where that is wanted."""
     from src.runs.draw import draw_several
-    from src.runs.outcome import Reference
+    from src.runs.reference import Reference
     from src.runs.restore import load_one
 
     aims, folds = objectives(cfg), bool(cfg.folds)
@@ -169,7 +169,7 @@ def _summary(
         found["baselines"] = ensemble.baselines(parts, folds, baselines.asked(cfg.get("baselines"), True))
         if folds:
             found["interval"] = judged.interval(0.9)
-            ensemble.write_out_of_fold(folder.path / "predictions_oof.csv", judged.out_of_fold, rows.target_name)
+            ensemble.write_out_of_fold(folder.path / "predictions_oof.csv", judged.out_of_fold, rows.target_names)
         if figures:
             draw_several(cfg, folder, predictors, parts, judged, found)
     summary = {

@@ -14,7 +14,8 @@ from src.runs.draw import curves
 from src.runs.environment import environment
 from src.runs.fit import finish
 from src.runs.folder import run_command
-from src.runs.outcome import Member, Reference, elapsed, summarize
+from src.runs.outcome import Member, elapsed, summarize
+from src.runs.reference import Reference
 from src.stacks.going_on import source
 from src.stacks.job import Job
 from src.stacks.member_checkpoints import Checkpoints

@@ -67,13 +67,13 @@ def nets_of(shape: "Shape", jobs: Sequence[Job]) -> "list[nn.Module]":
     for job in jobs:
         model = container(job.cfg.model)
         init = model.pop("init", None)
-        key = (job.cfg.seed, repr(model), repr(init), len(build.levels(job.cfg)))
+        key = (job.cfg.seed, repr(model), repr(init), build.outputs(job.cfg), len(build.levels(job.cfg)))
         if key not in made:
             if any("_target_" in repr(value) for name, value in model.items() if name != "_target_"):
                 made[key] = build.net(job.cfg, shape)  # a factory would make the layers within once for all
                 found.append(made[key])
                 continue
-            form = (key[1], key[3])
+            form = (key[1], *key[3:])
             if form not in factories:
                 factories[form] = build.net_factory(job.cfg, shape)
             # Not torch.manual_seed, which keeps a traceback for each call until a GPU is used.

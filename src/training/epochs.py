@@ -18,7 +18,7 @@ from src.training.history import End, History
 from src.training.optimizers import StackedOptimizer
 from src.training.schedules import Scheduler
 from src.training.stack import Lone, Stack
-from src.training.task import ABSURD, METRICS, Tally, complaint
+from src.training.task import ABSURD, Tally, complaint, figure_names
 
 Members = Lone | Stack
 
@@ -74,16 +74,22 @@ class Epochs:
         return self.figures(tally)
 
     def add(self, tally: Tally, prediction: Tensor, target: Tensor, weight: Tensor | None = None) -> None:
-        """Adds encoded predictions and targets (…, rows, 1) to a tally in the target's unit; ``weight`` as there."""
-        error = (prediction - target)[..., 0].double() * self._scale
+        """Adds encoded predictions (…, rows, outputs) and targets (…, rows, targets) to a tally, in the targets' units.
+
+        Of several outputs for one target the first is the prediction; ``weight`` is (…, rows), None for 1.
+        """
+        if prediction.shape[-1] > target.shape[-1]:
+            prediction = prediction[..., : target.shape[-1]]
+        error = (prediction - target).double() * self._scale
         if self._decode is not None:
-            error = self._decode(prediction[..., 0]) - self._decode(target[..., 0])
-        tally.add(error, weight)
+            error = self._decode(prediction) - self._decode(target)
+        tally.add(error.mT, None if weight is None else weight[..., None, :])
 
     def figures(self, tally: Tally) -> dict[str, np.ndarray]:
         """A tally's figures (present,) by name, on the host."""
-        found = torch.stack([part.reshape(-1) for part in tally.figures(self._variance).values()]).cpu().numpy()
-        return {f"val/{name}": values for name, values in zip(METRICS, found, strict=True)}
+        figures = tally.figures(self._variance, self._targets)
+        found = torch.stack(list(figures.values())).cpu().numpy()
+        return {f"val/{name}": values for name, values in zip(figures, found, strict=True)}
 
     def end(self, epoch: int, step: int, whole: bool = True, figures: Mapping[str, np.ndarray] | None = None) -> None:
         """Closes an epoch.
@@ -145,12 +151,14 @@ class Epochs:
         """Works out what depends on who is present."""
         parts, device = self.data.parts, self._device
         self._validation = validation_rows(parts, device)
-        targets = [part.encoder.target for part in parts]
-        self._decode = None if all(each.is_affine for each in targets) else partial(decoded, targets)
-        scale = torch.tensor([part.encoder.target.scale for part in parts], dtype=torch.float64, device=device)
+        targets = [part.encoder.targets for part in parts]
+        affine = all(each.is_affine for own in targets for each in own)
+        self._decode = None if affine else partial(decoded, targets)
+        self._targets = parts[0].table.target_names
+        scale = torch.tensor([[each.scale for each in own] for own in targets], dtype=torch.float64, device=device)
         self._scale = scale[:, None]
-        variances = [part.variance("val") if self._validation else 0.0 for part in parts]
-        self._variance = torch.tensor(variances, dtype=torch.float64, device=device)
+        variances = [part.variance("val") if self._validation else np.zeros(len(self._targets)) for part in parts]
+        self._variance = torch.tensor(np.array(variances), dtype=torch.float64, device=device)
         bounds: dict[tuple[int, int], float] = {}
         for part, loss in zip(parts, self._loss_modules, strict=True):
             if (id(part), id(loss)) not in bounds:
@@ -159,7 +167,8 @@ class Epochs:
         largest = np.finfo(float).max
         pairs = zip(parts, self._loss_modules, strict=True)
         self._bound = np.array([min(bounds[id(part), id(loss)], largest) for part, loss in pairs])
-        self._nothing = dict.fromkeys((f"val/{name}" for name in METRICS), np.full(len(parts), np.nan))
+        names = figure_names(self._targets)
+        self._nothing = dict.fromkeys((f"val/{name}" for name in names), np.full(len(parts), np.nan))
 
     def _mean_loss(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """The mean (present,) of the batch losses, weighted by what was in them, and the losses (steps, present)."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from src.data.encoder import Encoder
 from src.data.table import Column
+from src.data.target import decode
 from src.models.least_squares import Line
 from src.training.task import figures
 from src.training.threads import threads
@@ -24,9 +25,9 @@ class Predictor:
     """Predicts on the CPU in the net's own precision.
 
     Args:
-        net: from (rows, features) to (rows, levels), in encoded units.
+        net: from (rows, features) to (rows, outputs), in encoded units: one for each level, or for each target.
         encoder: the one that it was trained with.
-        levels: which quantile of the target each output is; the first is the prediction.
+        levels: which quantile of the target each output is, the first the prediction; one where targets are several.
     """
 
     def __init__(self, net: nn.Module, encoder: Encoder, levels: Sequence[float] = (0.5,)) -> None:
@@ -37,23 +38,23 @@ class Predictor:
         self._precision = precision
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
-        """Predictions (rows,), float64, for raw features (rows, features), recoded."""
-        return self.quantiles(features)[:, 0]
+        """Predictions (rows, targets), float64, for raw features (rows, features), recoded."""
+        return self.outputs(features)[:, : len(self.encoder.targets)]
 
-    def quantiles(self, features: np.ndarray) -> np.ndarray:
+    def outputs(self, features: np.ndarray) -> np.ndarray:
         """The same for each level, (rows, levels): no level above the prediction's is below it, nor the reverse."""
-        parts = [np.empty((0, len(self.levels)))]
+        parts = [np.empty((0, max(len(self.levels), len(self.encoder.targets))))]
         # One thread: the same bits on a machine with another number of cores.
         with torch.inference_mode(), threads(1):
             for start in range(0, len(features), _CHUNK):
                 encoded = self.encoder.encode(features[start : start + _CHUNK], self.dtype)
-                found = self.encoder.target.decode(self.net(encoded.to(self._precision)))
+                found = decode(self.encoder.targets, self.net(encoded.to(self._precision)))
                 parts.append(uncrossed(found, self.levels).numpy())
         return np.concatenate(parts)
 
-    def on(self, columns: list[Column], quantiles: bool = False) -> Callable[[np.ndarray], np.ndarray]:
-        """The same for raw features as a table with such columns has them, whose categories are its own."""
-        predict = self.quantiles if quantiles else self.__call__
+    def on(self, columns: list[Column], every: bool = False) -> Callable[[np.ndarray], np.ndarray]:
+        """Predictions, or ``every`` output, of raw features as a table with such columns has them."""
+        predict = self.outputs if every else self.__call__
         recode = self.encoder.recoder(columns)
         return predict if recode is None else lambda features: predict(recode(features))
 
@@ -61,21 +62,23 @@ class Predictor:
         """Itself, with the whole of the prediction, as an ensemble has it of its members."""
         return [(self, 1.0)]
 
-    def line(self) -> Line | None:
-        """Slopes and intercept in raw units where the net is a straight line, else None."""
+    def lines(self) -> list[Line]:
+        """Slopes and intercept to each target, in raw units, where the net is straight lines, else none."""
         weight, bias = getattr(self.net, "weight", None), getattr(self.net, "bias", None)
         if weight is None or bias is None or len(self.levels) > 1 or not self.encoder.is_affine:
-            return None
-        slopes = weight.detach().to(torch.float64).flatten().numpy()
-        return Line(*self.encoder.decode_line(slopes, bias.item()))
+            return []
+        targets = self.encoder.targets
+        slopes = weight.detach().to(torch.float64).reshape(len(targets), -1).numpy()
+        each = zip(slopes, bias.tolist(), targets, strict=True)
+        return [Line(*self.encoder.decode_line(*own)) for own in each]
 
 
 def figures_of(predict: Callable[[np.ndarray], np.ndarray], part: "Partition") -> dict[str, float]:
-    """Every metric of each split, SPLIT/METRIC, of what predicts from raw features (rows, features), recoded."""
+    """Every figure of each split, SPLIT/METRIC, of what predicts (rows, targets) from raw features, recoded."""
     found: dict[str, float] = {}
     for name in part.splits():
         pairs = ((predict(features), target) for features, target in part.chunks(name))
-        own = figures(pairs, part.variance(name), part.weights(name))
+        own = figures(pairs, part.table.target_names, part.variance(name), part.weights(name))
         found |= {f"{name}/{metric}": value for metric, value in own.items()}
     return found
 

@@ -4,7 +4,7 @@ Nobody else knows a metric by name. Nothing here imports torch, so that a comman
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SPLITS = ("train", "val", "test")
+ALL = "all targets, in standard deviations"
 
 # A loss this many times that of predicting 0 everywhere is no training any more, finite or not.
 ABSURD = 1e12
@@ -20,20 +21,23 @@ ABSURD = 1e12
 
 @dataclass(frozen=True)
 class Metric:
-    """A figure of merit, from errors in the target's unit.
+    """A figure of merit of each target, from errors in its unit.
 
     Args:
-        part: errors (…, rows), and how much each counts, (rows,) or likewise, None for 1, to what these rows
-            contribute, (…).
+        part: errors (…, targets, rows), and how much each counts, (rows,) or likewise, None for 1, to what these rows
+            contribute, (…, targets).
         join: two contributions to that of both.
-        value: the whole contribution, what the rows weigh together and the target's variance to the figure, (…).
+        value: the whole contribution, what the rows weigh together and each target's variance to the figure,
+            (…, targets).
         larger_is_better: the direction.
+        power: of the target's unit that a contribution is in.
     """
 
     part: "Callable[[Tensor, Tensor | None], Tensor]"
     join: "Callable[[Any, Any], Any]"
     value: "Callable[[Tensor, Any, Any], Tensor]"
     larger_is_better: bool = False
+    power: int = 1
 
 
 def _squared(error: "Tensor", weight: "Tensor | None") -> "Tensor":
@@ -56,11 +60,74 @@ def _r2(total: "Tensor", rows: Any, variance: Any) -> "Tensor":
 
 
 METRICS: dict[str, Metric] = {
-    "mse": Metric(_squared, _sum, lambda total, rows, variance: total / rows),
-    "rmse": Metric(_squared, _sum, lambda total, rows, variance: (total / rows).sqrt()),
+    "mse": Metric(_squared, _sum, lambda total, rows, variance: total / rows, power=2),
+    "rmse": Metric(_squared, _sum, lambda total, rows, variance: (total / rows).sqrt(), power=2),
     "mae": Metric(_absolute, _sum, lambda total, rows, variance: total / rows),
-    "r2": Metric(_squared, _sum, _r2, larger_is_better=True),
+    "r2": Metric(_squared, _sum, _r2, larger_is_better=True, power=2),
 }
+
+
+def figure_names(targets: "Sequence[str]") -> list[str]:
+    """What there is of each split: every metric, and of several targets every METRIC/TARGET as well.
+
+    A metric of several targets is of their errors, each in units of its target's standard deviation over the same rows:
+    ``mse``, ``mae`` and ``r2`` are the means of theirs, and ``rmse`` is the root of ``mse``.
+    """
+    each = [f"{metric}/{target}" for target in targets for metric in METRICS] if len(targets) > 1 else []
+    return [*METRICS, *each]
+
+
+def suffixes(target: Any) -> dict[str, str]:
+    """What stands behind a metric's name for each target of a summary.json, and for all of them, by what it is of."""
+    if not isinstance(target, list):
+        return {str(target): ""}
+    return {name: f"/{name}" for name in target} | {ALL: ""}
+
+
+def metric_in(name: str) -> str:
+    """The metric of a figure, SPLIT/METRIC or SPLIT/METRIC/TARGET; of what is none any word."""
+    return name.partition("/")[2].partition("/")[0]
+
+
+def overall(name: str, parts: "Tensor", rows: Any, variance: "Tensor") -> "Tensor":
+    """A metric of all targets (…), see ``figure_names``; a target that is constant does not count.
+
+    Args:
+        name: of the metric.
+        parts: what it is made of, (…, targets).
+        rows: what they weigh together.
+        variance: of each target over them, (…, targets).
+    """
+    import torch
+
+    metric = METRICS[name]
+    if parts.shape[-1] > 1:
+        varies = variance > 0
+        scaled = torch.where(varies, parts / torch.where(varies, variance, 1.0) ** (metric.power / 2), 0.0)
+        parts = scaled.sum(-1, keepdim=True) / varies.sum(-1, keepdim=True)
+        variance = torch.ones_like(parts)
+    return metric.value(parts, rows, variance).squeeze(-1)
+
+
+def figure(
+    name: str, error: "Tensor", variance: "Tensor", weight: "Tensor | None" = None, targets: "Sequence[str]" = ("",)
+) -> "Tensor":
+    """One figure (…), a name of ``figure_names``, of errors (…, targets, rows).
+
+    Args:
+        name: of the figure.
+        error: in the targets' units.
+        variance: of each target over the same rows, (…, targets).
+        weight: how much each row counts, (rows,) or (…, 1, rows); None for 1.
+        targets: their names.
+    """
+    metric, _, target = name.partition("/")
+    found = METRICS[metric]
+    rows = error.shape[-1] if weight is None else weight.sum(-1)
+    parts = found.part(error, weight)
+    if target:
+        return found.value(parts, rows, variance)[..., list(targets).index(target)]
+    return overall(metric, parts, rows, variance)
 
 
 class Tally:
@@ -71,32 +138,45 @@ class Tally:
         self._rows: Any = 0
 
     def add(self, error: "Tensor", weight: "Tensor | None" = None) -> None:
-        """Adds errors (…, rows), float64, in the target's unit.
+        """Adds errors (…, targets, rows), float64, in the targets' units.
 
         Args:
-            weight: how much each counts, (rows,) or likewise; None for 1.
+            weight: how much each counts, (rows,) or (…, 1, rows); None for 1.
         """
         for part, join in {(metric.part, metric.join) for metric in METRICS.values()}:
             found = part(error, weight)
             self._parts[part, join] = join(self._parts[part, join], found) if (part, join) in self._parts else found
         self._rows = self._rows + (error.shape[-1] if weight is None else weight.sum(-1))
 
-    def figures(self, variance: Any) -> "dict[str, Tensor]":
-        """Every metric (…) of what was added; ``variance`` is the target's over the same rows, a number or (…)."""
-        return {
-            name: metric.value(self._parts[metric.part, metric.join], self._rows, variance)
-            for name, metric in METRICS.items()
-        }
+    def figures(self, variance: "Tensor", targets: "Sequence[str]") -> "dict[str, Tensor]":
+        """Every figure (…) of what was added, by its name in ``figure_names`` and in that order.
+
+        Args:
+            variance: of each target over the same rows, (…, targets).
+            targets: their names.
+        """
+        parts = {name: self._parts[metric.part, metric.join] for name, metric in METRICS.items()}
+        values = {name: METRICS[name].value(part, self._rows, variance) for name, part in parts.items()}
+        if len(targets) == 1:
+            return {name: value.squeeze(-1) for name, value in values.items()}
+        found = {name: overall(name, part, self._rows, variance) for name, part in parts.items()}
+        for place, target in enumerate(targets):
+            found |= {f"{name}/{target}": value[..., place] for name, value in values.items()}
+        return found
 
 
 def figures(
-    pairs: "Iterable[tuple[np.ndarray, np.ndarray]]", variance: float, weights: "np.ndarray | None" = None
+    pairs: "Iterable[tuple[np.ndarray, np.ndarray]]",
+    targets: "Sequence[str]",
+    variance: "np.ndarray",
+    weights: "np.ndarray | None" = None,
 ) -> dict[str, float]:
-    """Every metric of (prediction, target) pairs, each (rows,) in the target's unit.
+    """Every figure of (prediction, target) pairs, each (rows, targets) in the targets' units.
 
     Args:
         pairs: in the order of ``weights``.
-        variance: of the target.
+        targets: their names.
+        variance: of each, (targets,).
         weights: how much each row counts, of all pairs together, (rows,); None for 1.
     """
     import torch
@@ -104,9 +184,11 @@ def figures(
     tally, done = Tally(), 0
     for prediction, target in pairs:
         own = None if weights is None else torch.from_numpy(weights[done : done + len(target)])
-        tally.add(torch.from_numpy(prediction.astype("float64") - target.astype("float64")), own)
+        tally.add(torch.from_numpy(prediction.astype("float64") - target.astype("float64")).mT, own)
         done += len(target)
-    return {name: float(value) for name, value in tally.figures(torch.tensor(variance)).items()}
+    # In float32, so that what an older run came to is repeated to the bit.
+    found = tally.figures(torch.from_numpy(variance).float(), targets)
+    return {name: float(value) for name, value in found.items()}
 
 
 def complaint(what: str, value: float) -> str:
@@ -118,7 +200,7 @@ def complaint(what: str, value: float) -> str:
 
 def larger_is_better(name: str) -> bool:
     """Whether a figure such as ``val/r2`` is to be maximized."""
-    metric = METRICS.get(name.rpartition("/")[2])
+    metric = METRICS.get(metric_in(name))
     return metric is not None and metric.larger_is_better
 
 

@@ -47,6 +47,22 @@ def run_metrics(folder: Path) -> dict[str, float]:
     return load(folder).metrics
 
 
+def test_several_targets_are_columns(rows: pd.DataFrame, elsewhere: Path) -> None:
+    """By the index of the rows, whatever their names; a list of one is that one."""
+    names = ["price, €", "a 'b' [c]"]
+    given = rows.rename(columns={"y": names[0]}).assign(**{names[1]: rows.y * 1e-3 + rows.x})
+    run = train(*SHORT, data=given, target=names, verbose=False)
+    found = run.predict(given)
+    assert list(found) == [f"{name}_predicted" for name in names]
+    assert found.index.equals(given.index)
+    assert run.metrics[f"train/rmse/{names[0]}"] > 0
+    assert names[1] in run._repr_html_()
+    one = train(*SHORT, data=rows, target=["y"], verbose=False)
+    assert one.predict(rows).name == "y_predicted"
+    with pytest.raises(UserError, match="the table: has no column 'z'"):
+        train(*SHORT, data=rows, target=["y", "z"], verbose=False)
+
+
 def test_the_run_is_the_commands(run: Run, rows: pd.DataFrame, call: Call) -> None:
     """The command that it names comes to the same, and predicts the same from a file."""
     assert run.summary["command"].startswith("python -m src.train data=csv data.path=")

@@ -70,6 +70,35 @@ def test_raw_columns_go_in(scene: Path, tmp_path: Path) -> None:
     assert (said["target"], said["source"]) == ("y", "rows.csv")
 
 
+def test_every_target_is_an_output(tmp_path: Path) -> None:
+    """With its interval, each in its own unit; and a column of the program."""
+    frame = varied()
+    frame.insert(0, "small", frame["y"] * 1e-6 + np.sin(np.arange(len(frame))) * 1e-5)
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    altered(frame.drop(columns="small")).to_csv(tmp_path / "new.csv", index=False)
+    run = tmp_path / "run"
+    more = ("data.target=[y,small]", "data.target_scaling=yeo-johnson", "folds=2", "baselines=line")
+    trained(run, *asked(tmp_path), *more)
+    export(str(run), "best", "all", str(tmp_path / "out"), interval=0.8)
+    own = predicted(run, tmp_path / "new.csv", tmp_path, interval=0.8)
+    found = by_onnx(tmp_path / "out" / "model.onnx", tmp_path / "new.csv")
+    assert list(found) == [f"{name}_{what}" for name in ("y", "small") for what in ("predicted", "low", "high")]
+    for name, values in found.items():
+        agree(values, own[name].to_numpy())
+    said = {"plumbline.json": ""}
+    program = torch.export.load(tmp_path / "out" / "model.pt2", extra_files=said).module()
+    assert json.loads(said["plumbline.json"])["target"] == ["y", "small"]
+    assert program(torch.full((3, 7), torch.nan, dtype=torch.float64)).shape == (3, 2)
+    card = (tmp_path / "out" / "MODEL_CARD.md").read_text()
+    for words in (
+        "predicts `y`, `small` from",
+        "| small | mse |",
+        "`small_low` and `small_high` lie",
+        "'small_predicted']",
+    ):
+        assert words in card
+
+
 def test_a_row_of_gaps(scene: Path, tmp_path: Path) -> None:
     """A row alone, in which no word is left."""
     rows = varied().drop(columns="y").iloc[:1].astype(object)

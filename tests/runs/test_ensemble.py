@@ -30,7 +30,7 @@ def folds(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, dict[str
 def test_every_row_is_left_out_once(folds: tuple[RunFolder, dict[str, Any]]) -> None:
     """Test rows by no fold, all others by one; the out-of-fold figures are those of the file."""
     folder, summary = folds
-    columns = read_out_of_fold(folder.path / "predictions_oof.csv")
+    [columns] = read_out_of_fold(folder.path / "predictions_oof.csv")
     assert len(columns["row"]) == 48 == len(set(columns["row"]))
     assert sorted(np.bincount(columns["fold"].astype(int))) == [12] * 4
     errors = columns["prediction"] - columns["target"]
@@ -67,7 +67,7 @@ def test_models_predict_together(folds: tuple[RunFolder, dict[str, Any]], tmp_pa
     together = column(folder.path)
     assert together == pytest.approx(np.mean([column(each.path) for each in folder.members()], axis=0), rel=1e-9)
     low, high = (column(folder.path, name, interval=0.8) for name in ("y_low", "y_high"))
-    half = half_width(read_out_of_fold(folder.path / "predictions_oof.csv"), 0.8)
+    half = half_width(*read_out_of_fold(folder.path / "predictions_oof.csv"), 0.8)
     assert np.subtract(high, low) == pytest.approx([2 * half] * 2)
     assert np.add(high, low) / 2 == pytest.approx(together)
     with pytest.raises(UserError, match="interval must be a number between 0 and 1"):

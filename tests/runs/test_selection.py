@@ -49,6 +49,18 @@ def test_the_best_alone_where_others_add_nothing() -> None:
     ]
 
 
+def test_a_mixture_may_be_of_several_targets() -> None:
+    """Chosen by all of them whatever their unit, or by one; both runs err in one of them alone."""
+    scale = np.array([[1e4], [1]])
+    target = scale * np.stack([TARGET, ERROR])
+    runs = np.stack([target + scale * [[0.1], [2]], target + scale * [[2], [0.1]]])
+    fold, both = np.arange(300) % 5, ("a", "b")
+    assert greedy(runs, target, "mse/a", None, both).tolist() == [1, 0]
+    assert greedy(runs, target, "r2/b", None, both).tolist() == [0, 1]
+    assert greedy(runs, target, "mse", None, both).min() > 0, "the unit of one decides for both"
+    assert crossed(runs, target, fold, "rmse/b", None, both) == pytest.approx((0.1, 0.1))
+
+
 def test_a_choice_among_noise_is_found_out() -> None:
     """A mixture of random numbers looks good on the rows that chose it, and is worse than the mean on others."""
     target = NOISE.normal(size=30)
@@ -80,9 +92,9 @@ def test_a_sweep_of_folds_ends_with_its_ensemble(call: Call, tmp_path: Path, row
     assert len(runs) > 1
     assert weights.sum() == pytest.approx(1)
 
-    each = [read_out_of_fold(tmp_path / "s" / run / "predictions_oof.csv") for run in runs]
+    each = [read_out_of_fold(tmp_path / "s" / run / "predictions_oof.csv")[0] for run in runs]
     left_out = weights @ np.stack([columns["prediction"] for columns in each])
-    assert read_out_of_fold(folder.path / "predictions_oof.csv")["prediction"] == pytest.approx(left_out, rel=1e-6)
+    assert read_out_of_fold(folder.path / "predictions_oof.csv")[0]["prediction"] == pytest.approx(left_out, rel=1e-6)
     assert summary["metrics"]["oof/mse"] == pytest.approx(np.mean((left_out - each[0]["target"]) ** 2), rel=1e-6)
     alone = min(RunFolder(tmp_path / "s" / run).read_summary()["metrics"]["oof/mse"] for run in "012")
     [said] = [line for line in answer.out.splitlines() if line.startswith("ensemble of runs")]

@@ -93,7 +93,7 @@ def test_folds_of_one_stack_are_runs_alone(tmp_path: Path) -> None:
     assert folder.members()[1].read_summary()["metrics"] == pytest.approx(alone["metrics"], rel=1e-9)
     rows = [_last_row(path) for path in (folder.members()[1].path, tmp_path / "b")]
     assert rows[0]["val/mae"] == pytest.approx(rows[1]["val/mae"], rel=1e-9), "validated otherwise in a stack"
-    columns = read_out_of_fold(folder.path / "predictions_oof.csv")
+    [columns] = read_out_of_fold(folder.path / "predictions_oof.csv")
     assert columns["weight"] == pytest.approx(weights[columns["row"].astype(int)])
     errors = columns["prediction"] - columns["target"]
     assert summary["metrics"]["oof/mae"] == pytest.approx(np.average(np.abs(errors), weights=columns["weight"]))

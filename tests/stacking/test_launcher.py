@@ -53,6 +53,21 @@ class TestStackedLauncherIntegration(IntegrationTestSuite):
     """Hydra's integration suite."""
 
 
+def test_members_of_several_targets_are_runs_alone(tmp_path: Path, sweep: Sweep) -> None:
+    """Whose rows and starts differ; those of other targets are a stack of their own."""
+    own = ("data.target=[mpg,hp],[hp,mpg]", "data.features=[wt,qsec]", "data.val_fraction=0.3", "model=mlp")
+    wanted = [*own, "model.start=least_squares", "optimizer=adam", "seed=0,1", "figures=false"]
+    said = sweep("stacked", *stacked(*wanted))
+    assert said.count("as one stack: 2 jobs") == 2
+    sweep("alone", "logger=none", "trainer.max_epochs=3", *wanted)
+    for number in range(4):
+        one, other = (read(tmp_path / name / str(number)) for name in ("stacked", "alone"))
+        assert one["overrides"] == other["overrides"]
+        assert one["data"]["target"] in (["mpg", "hp"], ["hp", "mpg"])
+        assert one["metrics"] == pytest.approx(other["metrics"], rel=1e-4), number
+        assert len(one["metrics"]) == 2 * 4 * 3
+
+
 def test_a_mixed_sweep_equals_the_basic_launchers(tmp_path: Path, sweep: Sweep) -> None:
     wanted = [
         "optimizer.lr=0.02,9.0",

@@ -56,7 +56,7 @@ def test_baselines_stand_in_the_leaderboard_once(
         names.append(name)
         return fitted(name, part)
 
-    monkeypatch.setattr("src.runs.outcome.fitted", counted)
+    monkeypatch.setattr("src.runs.reference.fitted", counted)
     file = tmp_path / "outputs/sweeps/s/sweep.json"
     for text, wanted in ((file.read_text(), []), (other_best(file), ["mean", "ridge", "boosting"])):
         file.write_text(text)
@@ -110,6 +110,10 @@ def test_the_interval_of_normal_errors() -> None:
     assert (high - low) / 2 == pytest.approx(1.96 * np.std(np.abs(errors)) / np.sqrt(800), rel=0.15)
     low, high = interval(errors, target, "r2")
     assert low < 1 - np.mean(errors**2) / target.var() < high < 1
+    both = np.stack([errors, 1e6 * errors]), np.stack([target, 1e6 * target])
+    for weights in (None, np.ones(800)):
+        assert interval(*both, "r2", weights, "ab") == pytest.approx((low, high)), "in units of each"
+        assert interval(*both, "rmse/b", weights, "ab") == pytest.approx([1e6 * bound for bound in roots])
 
 
 def test_what_is_said_of_many_rows_and_of_seeds() -> None:

@@ -31,7 +31,7 @@ NOISY = (*SMALL, *NARROW, "data.batch_size=6", "data.val_fraction=0.25")
 def started(dropout: float = 0.0) -> tuple[RealMLP, torch.Tensor]:
     torch.manual_seed(0)
     net, rows = RealMLP(3, [64, 64], "mish", dropout), torch.randn(200, 3)
-    start(nn.Sequential(nn.Identity(), net), rows, -1.0, 0.5, seed=0)
+    start(nn.Sequential(nn.Identity(), net), rows, [(-1.0, 0.5)], seed=0)
     return net, rows
 
 
@@ -55,6 +55,11 @@ def test_predictions_keep_to_the_targets_range() -> None:
     assert found.min() < -1 < 0.5 < found.max()
     clamped = net.eval()(rows)
     assert torch.equal(clamped, found.clamp(-1.0, 0.5))
+    net = RealMLP(3, [4], "relu", 0.0, outputs=2, targets=2)
+    net.start(rows, [(-1.0, 0.5), (2.0, 3.0)], seed=0)
+    for far, ends in ((-1e3, [-1.0, 2.0]), (1e3, [0.5, 3.0])):
+        net.layers[-1].origin.fill_(far)
+        assert net.eval()(rows)[0].tolist() == ends, "each to its own"
 
 
 def test_parts_learn_at_rates_of_their_own() -> None:

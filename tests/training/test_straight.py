@@ -168,7 +168,7 @@ def test_any_table_trains_without_an_option(table: Path, tmp_path: Path) -> None
     together, *each = (predictions(folder, table, tmp_path) for folder in (RunFolder(tmp_path / "folds"), *members))
     assert together == pytest.approx(np.mean(each, axis=0), rel=1e-6)
     part = build.partition(cfg_of := settled(*base, "fold=0"), build.table(cfg_of))
-    errors = together[part.rows["test"]] - part.table.target[part.rows["test"]]
+    errors = together[part.rows["test"]] - part.table.target[part.rows["test"], 0]
     assert summary["metrics"]["test/mse"] == pytest.approx(np.mean(errors**2), rel=1e-4)
     assert evaluate(str(members[1].path), "best") == pytest.approx(alone["metrics"], rel=2e-4)
 

@@ -24,8 +24,8 @@ from src.figures.rows import fit, residuals, worst
 from src.figures.sweep import compare_curves, compare_fits
 from src.runs.figures import Run
 from src.runs.folder import RunFolder
-from src.runs.outcome import Reference
 from src.runs.picture import of_one
+from src.runs.reference import Reference
 from src.runs.restore import load_config, load_one
 from tests.compose import trained
 
@@ -76,8 +76,8 @@ def _is_drawn(text: Text) -> bool:
 
 def test_every_split_is_drawn_beside_the_reference(tmp_path: Path) -> None:
     run = picture(tmp_path, *SPLIT, "trainer.max_epochs=30")
-    assert run.fit is not None
-    (axes,) = fit(run.fit).axes
+    assert run.fits
+    (axes,) = fit(run.fits).axes
     shown = named(axes)
     assert set(shown) == {"train", "val", "test", "least squares", "fitted"}
     summary = RunFolder(tmp_path).read_summary()
@@ -95,14 +95,14 @@ def test_every_split_is_drawn_beside_the_reference(tmp_path: Path) -> None:
 
 def test_quantiles_are_a_band_and_bars(tmp_path: Path) -> None:
     run = picture(tmp_path / "one", *SPLIT, "model=mlp", "loss=quantile", "trainer.max_epochs=5")
-    assert run.fit is not None
-    assert run.fit.band is not None
-    assert "quantiles 0.05 to 0.95" in named(fit(run.fit).axes[0])
+    assert run.fits
+    assert run.fits[0].band is not None
+    assert "quantiles 0.05 to 0.95" in named(fit(run.fits).axes[0])
     table = houses(tmp_path / "houses.csv")
     run = picture(tmp_path / "two", *table, "model=mlp", "loss=quantile", "trainer.max_epochs=5")
-    assert run.fit is not None
-    bars = named(fit(run.fit).axes[0])["quantiles 0.05 to 0.95, test"].get_segments()
-    test = run.fit.splits[-1]
+    assert run.fits
+    bars = named(fit(run.fits).axes[0])["quantiles 0.05 to 0.95, test"].get_segments()
+    test = run.fits[0].splits[-1]
     assert test.low is not None
     assert test.high is not None
     assert np.array([bar[:, 1] for bar in bars]) == pytest.approx(np.column_stack([test.low, test.high]), rel=1e-6)
@@ -110,12 +110,12 @@ def test_quantiles_are_a_band_and_bars(tmp_path: Path) -> None:
 
 def test_the_worst_rows_are_named_by_their_number(tmp_path: Path) -> None:
     run = picture(tmp_path / "run", *houses(tmp_path / "houses.csv"), "trainer.max_epochs=5")
-    assert run.fit is not None
-    splits = run.fit.splits
+    assert run.fits
+    splits = run.fits[0].splits
     errors = {int(n): abs(e) for r in splits for n, e in zip(r.numbers, r.target - r.prediction, strict=True)}
     wanted = sorted(errors, key=lambda row: -errors[row])[:10]
     assert [int(rows.numbers[place]) for rows, place in worst(splits)] == wanted
-    scatter, histogram = residuals(run.fit).axes
+    scatter, histogram = residuals(run.fits).axes
     assert {text.get_text() for text in scatter.texts} == {str(row) for row in wanted}
     shares = [np.ptp(patch.get_xy()[:, 0]) for patch in histogram.patches]
     assert len(shares) == 3
@@ -124,9 +124,9 @@ def test_the_worst_rows_are_named_by_their_number(tmp_path: Path) -> None:
 
 def test_large_targets_and_long_names_fit_into_the_picture(tmp_path: Path) -> None:
     run = picture(tmp_path / "run", *houses(tmp_path / "houses.csv"), "trainer.max_epochs=40")
-    assert run.fit is not None
+    assert run.fits
     assert run.course is not None
-    for figure in (fit(run.fit), residuals(run.fit), curves(run.course)):
+    for figure in (fit(run.fits), residuals(run.fits), curves(run.course)):
         assert inside(figure)
         labels = [text.get_text() for text in figure.axes[0].get_yticklabels()]
         assert all(label == "0" or label[-1] in "kMGT" for label in labels), labels
@@ -252,14 +252,14 @@ def test_folds_are_drawn_once_with_their_interval(tmp_path: Path, monkeypatch: p
         tmp_path, "folds=4", "data.test_fraction=0.2", "trainer.max_epochs=20", "logger=none", figures=True
     )
     (run,) = drawn
-    assert run.fit is not None
-    assert run.fit.band is not None
-    assert [rows.name for rows in run.fit.splits] == ["out of fold", "test"]
-    out = run.fit.splits[0]
+    assert run.fits
+    assert run.fits[0].band is not None
+    assert [rows.name for rows in run.fits[0].splits] == ["out of fold", "test"]
+    out = run.fits[0].splits[0]
     error = np.sqrt(np.mean((out.target - out.prediction) ** 2))
     assert error == pytest.approx(summary["metrics"]["oof/rmse"], rel=1e-6)
-    ends = run.fit.band(np.array([[3.0]], np.float32))
+    ends = run.fits[0].band(np.array([[3.0]], np.float32))
     assert np.diff(ends)[0, 0] == pytest.approx(2 * summary["interval"]["half_width"], rel=1e-6)
     assert run.course is not None
     assert list(panels(run.course)[0].curves) == [f"model {place}" for place in range(4)]
-    assert {"90% interval", "out of fold", "test", "fitted"} == set(named(fit(run.fit).axes[0]))
+    assert {"90% interval", "out of fold", "test", "fitted"} == set(named(fit(run.fits).axes[0]))

@@ -87,8 +87,8 @@ def test_column_names_are_text_in_every_figure(
     rows = [Rows("train", np.arange(6), x, y, y, 6)]
     found = Fit("title", [name], name, rows, lambda rows: rows[:, 0], features == 1)
     drawn = [
-        fit_picture(found),
-        residuals(found),
+        fit_picture([found]),
+        residuals([found]),
         compare_fits(x, y, {name: lambda rows: rows[:, 0]}, name, name),
         compare_curves({name: {"epoch": [1.0, 2.0], "train/loss": [2.0, 1.0]}}, "epoch"),
     ]

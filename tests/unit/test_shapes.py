@@ -13,6 +13,7 @@ from src.runs.shapes import SUMMARY, misfits, sweep_or_nothing
 from src.runs.summary_file import read_summary, summary_or_nothing
 from tests.compose import trained
 
+TWO = ("data.target=[mpg,hp]", "data.features=[wt]", "folds=2")
 SHAPE: dict[str, Any] = {"name": str, "rows?": [int], "figures?": {"*": (int, float, type(None))}}
 
 
@@ -34,7 +35,12 @@ def test_what_does_not_fit_is_named(value: Any, odd: list[str]) -> None:
 
 
 def test_what_runs_write_fits(tmp_path: Path) -> None:
-    for name, more in (("lone", ("model=linear",)), ("folds", ("folds=2",)), ("lost", ("optimizer.lr=1e10",))):
+    for name, more in (
+        ("lone", ("model=linear",)),
+        ("folds", ("folds=2",)),
+        ("lost", ("optimizer.lr=1e10",)),
+        ("two", TWO),
+    ):
         trained(tmp_path / name, *more, "logger=none", "trainer.max_epochs=2")
         assert list(misfits(read_summary(tmp_path / name / "summary.json"), SUMMARY)) == []
 

@@ -77,7 +77,7 @@ def test_a_file_is_read_however_it_is_written(tmp_path: Path, name: str) -> None
     table = read(tmp_path / "rows.csv", content, **options)
     assert column(table, "a") == (NUMBER, [1.5, 2.5, 3])
     assert column(table, "b") == (CATEGORY, ["x", "y", "x"])
-    assert table.target.tolist() == [2, 3, 4]
+    assert table.target.tolist() == [[2], [3], [4]]
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_gaps(tmp_path: Path, gap: str) -> None:
     table = read(tmp_path / "rows.csv", content, missing=["-9", "none"])
     assert column(table, "a") == (NUMBER, [1, None, 4])
     assert column(table, "b") == (CATEGORY, ["x", None, "z"])
-    assert (table.target.tolist(), table.dropped) == ([2, 3, 5], 1)
+    assert (table.target.tolist(), table.dropped) == ([[2], [3], [5]], 1)
 
 
 @pytest.mark.parametrize(
@@ -301,7 +301,7 @@ def test_nothing_of_a_held_back_row_reaches_an_encoder(scaling: str, target_scal
         )
         poisoned.features[held, place] = np.where(generator.random(len(held)) < 0.3, np.nan, values)
     target = poisoned.target.copy()
-    target[held] = generator.lognormal(9, 3, len(held))
+    target[held, 0] = generator.lognormal(9, 3, len(held))
     poisoned = replace(poisoned, target=target)
     again = Partition(poisoned, 0.2, 0.2, scaling, target_scaling, 3)
     assert str(again.encoder.state_dict()) == str(part.encoder.state_dict())
@@ -418,7 +418,7 @@ def test_dates_become_parts() -> None:
 @pytest.mark.parametrize("spread", [1e-3, 1.0, 1e6])
 def test_a_target_comes_back_exactly(kind: str, spread: float) -> None:
     values = np.random.default_rng(0).lognormal(0, 1.5, 500) * spread
-    target = Target.fit(values, kind, lambda v: (float(v.mean()), float(v.std())))
+    target = Target.fit(values, kind, lambda v: (float(v.mean()), float(v.std())), "y")
     encoded = target.encode(values)
     np.testing.assert_allclose(target.decode(torch.from_numpy(encoded)).numpy(), values, rtol=1e-9)
     if kind != "none":
@@ -430,7 +430,7 @@ def test_yeo_johnson_is_that_of_scikit_learn() -> None:
     from sklearn.preprocessing import PowerTransformer
 
     values = np.random.default_rng(0).gamma(1, 3, 400) - 2
-    target = Target.fit(values, "yeo-johnson", lambda v: (float(v.mean()), float(v.std())))
+    target = Target.fit(values, "yeo-johnson", lambda v: (float(v.mean()), float(v.std())), "y")
     scaled = ((values - values.mean()) / values.std())[:, None]
     np.testing.assert_allclose(target.encode(values), PowerTransformer().fit_transform(scaled)[:, 0], atol=1e-6)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from src.checks.training import answers
 from src.data.described import cut
+from src.data.table import Table
 from src.errors import UserError, first_line
 from src.reports.pages import charts
 from src.reports.pages.model import Figure, Grid, Section
@@ -15,7 +16,8 @@ from src.reports.pages.subject import Judged, Opener, Subject, cell, looked_at, 
 from src.reports.pages.svg import number
 from src.runs.baselines import LINE
 from src.runs.folder import RunFolder
-from src.training.task import METRICS, SPLITS
+from src.runs.unit import of_reference
+from src.training.task import METRICS, SPLITS, metric_in, suffixes
 
 _DRAWN = 2000  # points that a picture can show apart
 _WORST = 10
@@ -61,17 +63,19 @@ def member_figures(folder: RunFolder) -> list[Figure]:
 def metrics_grid(summary: Mapping[str, Any], title: str) -> Grid:
     """Figures by split, the run's own and those of what it is held against."""
     metrics, baselines = summary.get("metrics") or {}, summary.get("baselines") or {}
-    rows = []
-    for split in ("oof", *SPLITS):
-        for who, found in {"this run": metrics, **baselines}.items():
-            if found.get(f"{split}/mse") is not None and not (split == "val" and "oof/mse" in found):
-                figures = [found.get(f"{split}/{name}") for name in METRICS]
-                rows.append([split, who, *("" if value is None else f"{value:.6g}" for value in figures)])
+    rows: list[list[str]] = []
     reference = summary.get("reference") or {}
-    if reference.get("mse") is not None and LINE not in baselines:
-        known = {"mse": reference["mse"], "rmse": reference["mse"] ** 0.5, "r2": reference.get("r2")}
-        figures = [known.get(name) for name in METRICS]
-        rows.append(["train", LINE, *("" if value is None else f"{value:.6g}" for value in figures)])
+    for what, end in suffixes((summary.get("data") or {}).get("target")).items():
+        of = f", {what}" if end or rows else ""
+        for split in ("oof", *SPLITS):
+            for who, found in {"this run": metrics, **baselines}.items():
+                if found.get(f"{split}/mse") is not None and not (split == "val" and "oof/mse" in found):
+                    figures = [found.get(f"{split}/{name}{end}") for name in METRICS]
+                    rows.append([f"{split}{of}", who, *("" if value is None else f"{value:.6g}" for value in figures)])
+        if reference.get("mse") is not None and LINE not in baselines:
+            known = of_reference(reference, end)
+            cells = ("" if known.get(name) is None else f"{known[name]:.6g}" for name in METRICS)
+            rows.append([f"train{of}", LINE, *cells])
     return Grid(title, ["rows", "model", *METRICS], rows)
 
 
@@ -97,7 +101,7 @@ def run_section(
     try:
         subject = opener.open(folder)
         figures = [*_predicted(subject, summary), *figures]
-        grids = [worst_grid(subject), *grids]
+        grids = [*worst_grids(subject), *grids]
         return Section(id, title, lead, figures, grids), found | looked_at(subject), subject.judged
     except UserError as error:
         said = str(error)
@@ -107,49 +111,60 @@ def run_section(
 
 
 def _predicted(subject: Subject, summary: Mapping[str, Any]) -> list[Figure]:
-    """Fit, predicted against true, residuals, their spread, permutation importance."""
-    judged, name = subject.judged, subject.table.target_name
-    some = slice(None, None, max(1, -(-len(judged.rows) // _DRAWN)))
-    target, prediction = judged.target[some], judged.prediction[some]
-    worst = np.argsort(-np.abs(target - prediction))[: min(_WORST, len(target) // 4)]
-    marks = {"data": judged.said} | ({"worst": "largest errors"} if len(worst) else {})
-    found = [_fit(subject, summary)] if subject.table.is_numeric and len(subject.table.feature_names) == 1 else []
-    found += [
-        Figure("Predicted against true", charts.against(target, prediction, name, worst), "", marks),
-        Figure("Residuals", charts.residuals(prediction, target - prediction, name, worst), "", marks),
-        Figure("How large residuals are", charts.spread(judged.residual, name)),
-    ]
-    if len(subject.table.feature_names) > 1:
-        grown = dict(list(permuted(subject).items())[:_BARS])
-        bars = charts.bars(
-            {each: mean for each, (mean, _) in grown.items()},
-            "Growth of the error where a column is shuffled",
-            spreads={each: spread for each, (_, spread) in grown.items()},
-        )
-        note = f"By how much the RMSE of {judged.said} grows, in the unit of {name}, where a column is shuffled."
-        found.append(Figure("Permutation importance", bars, note))
+    """Of each target fit, predicted against true, residuals, their spread, permutation importance."""
+    table = subject.table
+    growth = permuted(subject) if len(table.feature_names) > 1 else []
+    found = []
+    for place, name in enumerate(table.target_names):
+        judged, of = subject.judged.of(place), f": {name}" if len(table.target_names) > 1 else ""
+        some = slice(None, None, max(1, -(-len(judged.rows) // _DRAWN)))
+        target, prediction = judged.target[some], judged.prediction[some]
+        worst = np.argsort(-np.abs(target - prediction))[: min(_WORST, len(target) // 4)]
+        marks = {"data": judged.said} | ({"worst": "largest errors"} if len(worst) else {})
+        found += [_fit(subject, summary, place, of)] if table.is_numeric and len(table.feature_names) == 1 else []
+        found += [
+            Figure(f"Predicted against true{of}", charts.against(target, prediction, name, worst), "", marks),
+            Figure(f"Residuals{of}", charts.residuals(prediction, target - prediction, name, worst), "", marks),
+            Figure(f"How large residuals are{of}", charts.spread(judged.residual, name)),
+        ]
+        for grown in growth[place : place + 1]:
+            first = dict(list(grown.items())[:_BARS])
+            bars = charts.bars(
+                {each: mean for each, (mean, _) in first.items()},
+                "Growth of the error where a column is shuffled",
+                spreads={each: spread for each, (_, spread) in first.items()},
+            )
+            note = f"By how much the RMSE of {judged.said} grows, in the unit of {name}, where a column is shuffled."
+            found.append(Figure(f"Permutation importance{of}", bars, note))
     return found
 
 
-def _fit(subject: Subject, summary: Mapping[str, Any]) -> Figure:
+def _fit(subject: Subject, summary: Mapping[str, Any], place: int, of: str) -> Figure:
     table = subject.table
     rows = subject.part.rows["train"][:: max(1, -(-len(subject.part.rows["train"]) // _DRAWN))]
-    feature, target = table.features[rows, 0].astype(float), table.target[rows].astype(float)
+    feature, target = table.features[rows, 0].astype(float), table.target[rows, place].astype(float)
     grid = np.linspace(table.features.min(), table.features.max(), 160, dtype=table.features.dtype)
     lines: dict[str, charts.Curve] = {}
     keys = {"data": "training rows"}
     reference = summary.get("reference") or {}
-    if "slope" in reference:
-        lines["reference"] = (grid, reference["slope"] * grid.astype(float) + reference["intercept"])
+    name = table.target_names[place]
+    end = f"/{name}" if of else ""
+    if f"slope{end}" in reference:
+        slope, intercept = reference[f"slope{end}"], reference[f"intercept{end}"]
+        lines["reference"] = (grid, slope * grid.astype(float) + intercept)
         keys["reference"] = "least squares"
-    lines["fitted"] = (grid, subject.predict(grid[:, None]))
+    lines["fitted"] = (grid, subject.predict(grid[:, None])[:, place])
     keys["fitted"] = "this run"
-    return Figure("Fit", charts.fit(feature, target, lines, (table.feature_names[0], table.target_name)), "", keys)
+    return Figure(f"Fit{of}", charts.fit(feature, target, lines, (table.feature_names[0], name)), "", keys)
 
 
-def worst_grid(subject: Subject) -> Grid:
-    """The ten rows with the largest errors, and what they are like."""
-    table, judged = subject.table, subject.judged
+def worst_grids(subject: Subject) -> list[Grid]:
+    """The ten rows with the largest errors of each target, and what they are like."""
+    names = subject.table.target_names
+    return [_worst_grid(subject.table, subject.judged.of(place), name) for place, name in enumerate(names)]
+
+
+def _worst_grid(table: Table, judged: Judged, name: str) -> Grid:
     columns = table.columns[:_COLUMNS]
     rows = []
     for place in np.argsort(-np.abs(judged.residual), kind="stable")[:_WORST]:
@@ -159,7 +174,7 @@ def worst_grid(subject: Subject) -> Grid:
         rows.append([str(row), *(f"{value:.6g}" for value in figures), *cells])
     more = f", the first {_COLUMNS} of {len(table.columns)} columns" if len(table.columns) > _COLUMNS else ""
     caption = f"Largest errors of {judged.said} (rows are counted from 0{more})"
-    head = ["row", f"{table.target_name}, true", "predicted", "true − predicted", *(column.name for column in columns)]
+    head = ["row", f"{name}, true", "predicted", "true − predicted", *(column.name for column in columns)]
     return Grid(caption, head, rows)
 
 
@@ -180,7 +195,8 @@ def _beside(value: float, known: float) -> tuple[str, str]:
 
 def _members(summary: Mapping[str, Any]) -> list[Grid]:
     members = summary.get("members") or []
-    names = list(dict.fromkeys(name for each in members for name in each.get("metrics") or {} if name.endswith("rmse")))
+    known = dict.fromkeys(name for each in members for name in each.get("metrics") or {})
+    names = [name for name in known if metric_in(name) == "rmse"]
     rows = [
         [
             str(each.get("folder", place)),

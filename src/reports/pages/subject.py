@@ -1,7 +1,7 @@
 """A run as its page looks at it: the rows that judge it, what it predicts for them, and what each column adds."""
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +16,7 @@ from src.runs.restore import load_config, load_predictor
 if TYPE_CHECKING:
     from src.data.partition import Partition
 
-Predict = Callable[[np.ndarray], np.ndarray]  # raw features (rows, features) of the table to predictions (rows,)
+Predict = Callable[[np.ndarray], np.ndarray]  # raw features (rows, features) of a table to predictions (rows, targets)
 
 SHOWN = {"oof": "rows that each model did not see", "test": "test rows", "val": "validation rows"}
 _MOST = 20_000  # rows that are predicted for a page, evenly taken
@@ -31,20 +31,26 @@ class Judged:
     Args:
         split: oof, test, val or train.
         rows: their places in the table, (rows,).
-        target, prediction: (rows,), float64.
+        targets: the columns that it predicts.
+        target, prediction: (rows, targets), float64; of one target alone (rows,).
         weights: how much each row counts, (rows,); None for 1.
     """
 
     split: str
     rows: np.ndarray
+    targets: Sequence[str]
     target: np.ndarray
     prediction: np.ndarray
     weights: np.ndarray | None = None
 
     @property
     def residual(self) -> np.ndarray:
-        """True less predicted, (rows,)."""
+        """True less predicted, in the same shape."""
         return self.target - self.prediction
+
+    def of(self, place: int) -> "Judged":
+        """The same of one of the targets."""
+        return replace(self, target=self.target[:, place], prediction=self.prediction[:, place])
 
     @property
     def said(self) -> str:
@@ -114,25 +120,26 @@ def _judged(folder: RunFolder, part: "Partition", predict: Predict) -> Judged:
     if out_of_fold.is_file():
         from src.runs.interval import read_out_of_fold
 
-        columns = {name: _some(values) for name, values in read_out_of_fold(out_of_fold).items()}
-        return Judged(
-            "oof", columns["row"].astype(int), columns["target"], columns["prediction"], columns.get("weight")
-        )
+        columns = read_out_of_fold(out_of_fold)
+        target, found = (_some(np.column_stack([each[name] for each in columns])) for name in ("target", "prediction"))
+        rows, heavy = _some(columns[0]["row"]).astype(int), columns[0].get("weight")
+        return Judged("oof", rows, part.table.target_names, target, found, None if heavy is None else _some(heavy))
     split = next(name for name in ("test", "val", "train") if len(part.rows[name]))
     rows = _some(part.rows[split])
     weights, target = part.weights(split), part.table.target[rows].astype(np.float64)
-    return Judged(split, rows, target, predict(part.table.features[rows]), None if weights is None else _some(weights))
+    found = predict(part.table.features[rows])
+    return Judged(split, rows, part.table.target_names, target, found, None if weights is None else _some(weights))
 
 
 def _some(values: np.ndarray) -> np.ndarray:
     return values[:: max(1, -(-len(values) // _MOST))]
 
 
-def permuted(subject: Subject) -> dict[str, tuple[float, float]]:
+def permuted(subject: Subject) -> list[dict[str, tuple[float, float]]]:
     """How much the error of the judging rows grows where a column is shuffled: permutation importance (Breiman, 2001).
 
     Returns:
-        Mean and deviation of the growth of the RMSE, in the target's unit, by column, the largest first.
+        For each target mean and deviation of the growth of its RMSE, in its unit, by column, the largest first.
     """
     some = slice(None, None, max(1, -(-len(subject.judged.rows) // _SHUFFLED)))
     rows = subject.judged.rows[some]
@@ -147,14 +154,16 @@ def permuted(subject: Subject) -> dict[str, tuple[float, float]]:
         for repeat in range(repeats):
             part = slice(repeat * len(rows), (repeat + 1) * len(rows))
             shuffled[part, place] = features[random.permutation(len(rows)), place]
-        errors = (subject.predict(shuffled) - np.tile(target, repeats)).reshape(repeats, -1)
+        errors = (subject.predict(shuffled) - np.tile(target, (repeats, 1))).reshape(repeats, *target.shape)
         grown = np.array([_rmse(each, weights) - before for each in errors])
-        found[name] = (float(grown.mean()), float(grown.std()))
-    return dict(sorted(found.items(), key=lambda item: -item[1][0]))
+        found[name] = list(zip(grown.mean(axis=0).tolist(), grown.std(axis=0).tolist(), strict=True))
+    each_target = [{name: own[place] for name, own in found.items()} for place in range(target.shape[1])]
+    return [dict(sorted(own.items(), key=lambda item: -item[1][0])) for own in each_target]
 
 
-def _rmse(errors: np.ndarray, weights: np.ndarray | None) -> float:
-    return float(np.sqrt(np.average(np.square(errors), weights=weights)))
+def _rmse(errors: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    """Of errors (rows, targets) that of each target, (targets,)."""
+    return np.sqrt(np.average(np.square(errors), axis=0, weights=weights))
 
 
 def cell(column: Column, value: float) -> str:
@@ -176,22 +185,28 @@ def looked_at(subject: Subject) -> dict[str, str | None]:
     table, part, judged = subject.table, subject.part, subject.judged
     words = [column.kind == CATEGORY for column in table.columns]
     train = _some(part.rows["train"])
-    found: dict[str, str | None] = {
-        "P07": checks.pattern(judged.prediction, judged.residual),
-        "P08": checks.nearly_target(table.features[train], table.target[train], table.feature_names, words),
-    }
+    found: dict[str, str | None] = {}
+    for place, target in enumerate(table.target_names):
+        own, wanted = judged.of(place), table.target[train, place]
+        said = {
+            "P07": checks.pattern(own.prediction, own.residual),
+            "P08": checks.nearly_target(table.features[train], wanted, table.feature_names, words),
+        }
+        of = f"{target}: " if len(table.target_names) > 1 else ""
+        found = {code: found.get(code) or (text and f"{of}{text}") for code, text in said.items()}
     for name in ("test", "val"):
         if not len(part.rows[name]):
             continue
         one, two = _with_target(table, train), _with_target(table, _some(part.rows[name]))
         found["P09"] = found.get("P09") or checks.repeated(_with_target(table, part.rows["train"]), two, name)
-        columns = [*table.feature_names, table.target_name]
-        found["P10"] = found.get("P10") or checks.drift(one, two, columns, [*words, False], name)
+        columns = [*table.feature_names, *table.target_names]
+        kinds = [*words, *[False] * len(table.target_names)]
+        found["P10"] = found.get("P10") or checks.drift(one, two, columns, kinds, name)
     return found
 
 
 def _with_target(table: Table, rows: np.ndarray) -> np.ndarray:
-    """Features and target of rows, (rows, features + 1)."""
+    """Features and targets of rows, (rows, features + targets)."""
     return np.column_stack([table.features[rows], table.target[rows]]).astype(np.float64)
 
 
