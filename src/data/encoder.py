@@ -81,13 +81,9 @@ class Encoder:
         def chunks() -> Iterable[np.ndarray]:
             return (numbers(raw) for raw, _ in table.chunks(rows))
 
-        if not plain and len(rows) * sum(_width(column) for column in columns) <= _KEPT:
-            kept = list(chunks())  # asked for several times
-
-            def chunks() -> Iterable[np.ndarray]:
-                return kept
-
-        fitted = Numbers.fit(chunks, len(rows), *_gaps(columns), scaling)
+        few = not plain and len(rows) * sum(_width(column) for column in columns) <= _KEPT
+        kept = list(chunks()) if few else None  # asked for several times
+        fitted = Numbers.fit(chunks if kept is None else lambda: kept, len(rows), *_gaps(columns), scaling)
         categories: list[Category] = []
         for place, column in enumerate(columns):
             if column.kind == CATEGORY:

@@ -117,7 +117,7 @@ def like(columns: Sequence[Column], source: Stream | Given, missing: Sequence[st
     _look_at_dates(columns, source, reader, rows)
     first = 0
     for cells in source.pieces(source.names, rows):
-        reader.at = lambda row, name, first=first: source.at(first + row, name)  # type: ignore[misc]  # of a default mypy infers no type
+        reader.at = lambda row, name, first=first: source.at(first + row, name)  # type: ignore[misc]  # its default has no type
         found = [reader.read(column.name, cells[column.name], column.kind) for column in columns]
         for column, (own, numbers) in zip(columns, found, strict=True):
             if own.gaps and not column.gaps and column.kind != CATEGORY:
