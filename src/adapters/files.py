@@ -61,6 +61,7 @@ def _link(path: Path, other: Path) -> None:
         os.replace(path, other)
     else:
         os.replace(side, other)
+        side.unlink(missing_ok=True)  # which stays where both are names of one file already, as a kill may leave them
 
 
 def _flush_names(folder: Path) -> None:

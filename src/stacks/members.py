@@ -12,6 +12,7 @@ from torch import nn
 from src.config import build
 from src.runs.draw import curves
 from src.runs.environment import environment
+from src.runs.files import write_text
 from src.runs.fit import finish
 from src.runs.folder import run_command
 from src.runs.outcome import Member, elapsed, summarize
@@ -130,8 +131,8 @@ class Folders:
             folder.clear(ready.job.overrides)
         folder.checkpoints.mkdir(parents=True, exist_ok=True)
         folder.config.parent.mkdir(exist_ok=True)
-        for path, text in self._files(ready.job).items():
-            (folder.path / path).write_text(text, encoding="utf-8")
+        for name, text in self._files(ready.job).items():
+            write_text(folder.path / name, text)  # a torn one would not be known for ours
 
     def _add_rows(self, place: int) -> dict[str, np.ndarray]:
         """Brings those of a member's rows to metrics.csv that are not there yet, and gives them by column."""

@@ -170,3 +170,31 @@ def test_one_member_alone(tmp_path: Path) -> None:
     one, other = (RunFolder(tmp_path / name / "3") for name in ("hurt", "whole"))
     assert one.read_metrics()["epoch"] == other.read_metrics()["epoch"]
     assert max(gap(one, other), gap(one, other, "best")) < 1e-5
+
+
+def _dies_over_the_folder_of_member_1() -> None:
+    """The process is killed where it writes how a member was started, over what stands there from before."""
+    replace, write_text = os.replace, Path.write_text
+
+    def torn(self: Path, text: str, **options: str) -> int:
+        found = write_text(self, "" if self.match("hurt/1/.hydra/hydra.yaml") else text, **options)
+        dying(self)
+        return found
+
+    def dying(path: str | Path) -> None:
+        if Path(path).match("hurt/1/.hydra/hydra.yaml"):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    os.replace = lambda one, other: (dying(other), replace(one, other))  # type: ignore[assignment,misc]
+    Path.write_text = torn  # type: ignore[method-assign,assignment]
+
+
+def test_a_kill_while_a_folder_is_made_ready_again(tmp_path: Path) -> None:
+    """Of a torn hydra.yaml nobody knew whose folder it was, and the sweep was refused."""
+    line = (*SEEDS, "hydra.sweep.dir=hurt")
+    for before in (dies(2 * MEMBERS), _dies_over_the_folder_of_member_1):
+        process = Forked(tmp_path, *line, before=before)
+        assert process.wait() == -signal.SIGKILL, process.said()
+    again = Forked(tmp_path, *line)
+    assert again.wait() == 0, again.said()
+    assert [read(tmp_path / "hurt" / str(member))["status"] for member in range(MEMBERS)] == ["completed"] * MEMBERS

@@ -137,3 +137,13 @@ def test_lightning_goes_on_from_it(tmp_path: Path) -> None:
     assert (resumed.current_epoch, resumed.global_step) == (4, 8)
     assert same(rest.state_dict(), whole.state_dict())
     assert not same(first.state_dict(), whole.state_dict())
+
+
+def test_a_kill_between_two_names_of_a_file_leaves_nothing(tmp_path: Path) -> None:
+    """To rename a file to another name of the same one does nothing, and keeps both."""
+    last, previous = tmp_path / "last.ckpt", tmp_path / "previous.ckpt"
+    save({"epoch": 1}, last)
+    os.link(last, previous)  # as far as the killed process came
+    save({"epoch": 2}, last, keep=previous)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["last.ckpt", "previous.ckpt"]
+    assert [torch.load(path)["epoch"] for path in (last, previous)] == [2, 1]
