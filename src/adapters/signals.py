@@ -15,6 +15,16 @@ def heard(number: int) -> None:
     _heard.append(number)
 
 
+def asked() -> bool:
+    """Whether a signal has been heard since ``forget``: what was in work may be over, but nothing more is to begin."""
+    return bool(_heard)
+
+
+def forget() -> None:
+    """Has no signal be heard."""
+    _heard.clear()
+
+
 def exit_code() -> int:
     """128 and the signal that ended the process, as shells have it: 130 after Ctrl-C, 143 after SIGTERM."""
     return 128 + (_heard[-1] if _heard else signal.SIGINT)
@@ -23,7 +33,7 @@ def exit_code() -> int:
 @contextmanager
 def as_ctrl_c() -> Iterator[None]:
     """Has the other signals do what Ctrl-C does inside the block; one that is ignored, as under nohup, stays so."""
-    _heard.clear()
+    forget()
     if threading.current_thread() is not threading.main_thread():
         yield
         return

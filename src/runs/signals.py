@@ -6,7 +6,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 
-from src.adapters.signals import ENDING, heard
+from src.adapters.signals import ENDING, forget, heard
 from src.training.history import History
 
 
@@ -24,6 +24,7 @@ class Interruptible(pl.Callback):
     def __enter__(self) -> None:
         """Takes the signals over, but those that are ignored, as under nohup."""
         if threading.current_thread() is threading.main_thread():
+            forget()
             handlers = {each: signal.getsignal(each) for each in ENDING}
             self._before = {each: handler for each, handler in handlers.items() if handler != signal.SIG_IGN}
             self._take()

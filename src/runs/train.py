@@ -13,6 +13,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from src.adapters import signals
 from src.adapters.lightning_import import import_lightning
 from src.config import build, resolvers, way
 from src.config.answers import raised_by, told
@@ -214,9 +215,10 @@ def show(summary: dict[str, Any], folder: RunFolder, alone: bool, ignore: Collec
     else:
         name = summary["objective"]["name"]
         log.info("%s: %s = %.6g in %.2f s", status, name, objective, summary["seconds"]["total"])
-    if status == INTERRUPTED:
-        if alone:
-            log.info("goes on by: python -m src.train hydra.run.dir=%s resume=%s", folder.path, folder.path)
+    if alone and status == INTERRUPTED:
+        log.info("goes on by: python -m src.train hydra.run.dir=%s resume=%s", folder.path, folder.path)
+    # In its last epoch, or in the one that it diverges in, a run comes to its own end: then it is the sweep's turn.
+    if status == INTERRUPTED or (signals.asked() and not alone):
         raise KeyboardInterrupt
     if alone and status == "diverged":
         raise SystemExit(1)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from src.adapters.signals import asked
 from src.checks.training import no_better
 from src.config.objective import objectives
 from src.config.values import Config, Values, container, flatten
@@ -136,7 +137,7 @@ def _alone(rows: Table, hydra: str, own: bool, job: Job) -> dict[str, Any]:
         if not own:
             raise
         return job.folder.read_summary()
-    if summary["status"] == INTERRUPTED:
+    if summary["status"] == INTERRUPTED or asked():
         raise KeyboardInterrupt
     return summary
 

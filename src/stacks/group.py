@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
+from src.adapters.signals import asked
 from src.config import build
 from src.config.objective import objective
 from src.config.resolvers import within
@@ -68,7 +69,7 @@ def run(group: Group, jobs: Sequence[Job], width: int) -> Iterator[tuple[Job, di
             if job.base.log:
                 _write_log(job, summary, job.base.log, trained)
             yield job, summary
-        if interrupted:
+        if interrupted or asked():
             raise KeyboardInterrupt
 
 

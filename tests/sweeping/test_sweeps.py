@@ -3,7 +3,9 @@
 import csv
 import json
 import math
+import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -280,3 +282,45 @@ def test_upstreams_sweeper_works_as_it_documents(command: Command, tmp_path: Pat
     assert command(*line, "optimizer.lr=interval(0.001,0.01)") == 0
     assert (tmp_path / "theirs" / "optimization_results.yaml").is_file()
     assert len(board(tmp_path / "theirs")) == 2
+
+
+def _a_signal_at_the_end_of_a_training(number: int) -> Callable[[], None]:
+    """It comes when nothing is left of the training of this number but to note how it ended."""
+
+    def before() -> None:
+        from src.training.epochs import Epochs
+
+        finish, calls = Epochs.finish, []
+
+        def late(self: Epochs, *arguments: Any) -> None:
+            calls.append(self)
+            if len(calls) == number:
+                os.kill(os.getpid(), signal.SIGTERM)
+            finish(self, *arguments)
+
+        Epochs.finish = late  # type: ignore[method-assign]
+
+    return before
+
+
+@pytest.mark.parametrize(
+    ("line", "ended"),
+    [
+        (("-m", "seed=0,1,2", "hydra.sweep.dir=run"), ["0", "1"]),
+        (("-m", "sweep=seeds", "hydra.sweeper.n_trials=3", "hydra.sweep.dir=run"), ["0", "1"]),
+        (("-m", "hydra/launcher=stacked", "seed=0,1,2,3", "hydra.launcher.width=1", "hydra.sweep.dir=run"), ["0", "1"]),
+        (("folds=3", "trainer.accumulate_grad_batches=2", "hydra.run.dir=run"), ["members/0", "members/1"]),
+    ],
+)
+def test_a_signal_that_a_training_no_longer_hears_ends_the_sweep(
+    tmp_path: Path, line: tuple[str, ...], ended: list[str]
+) -> None:
+    """It was forgotten, and the sweep went on to its end with exit code 0."""
+    warm()
+    process = Forked(
+        tmp_path, *line, "logger=none", "trainer.max_epochs=2", before=_a_signal_at_the_end_of_a_training(2)
+    )
+    assert process.wait() == 128 + signal.SIGTERM, process.said()
+    found = sorted(str(path.parent.relative_to(tmp_path / "run")) for path in tmp_path.glob("run/**/summary.json"))
+    assert [name for name in found if name != "."] == ended
+    assert "Traceback" not in process.said()
