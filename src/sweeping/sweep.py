@@ -73,11 +73,14 @@ class Sweep:
                 name = plan.options.study_name
                 log.info("study %r goes on: %d of %d trials done%s", name, done, plan.limit, again)
             progress = Progress(plan.limit, plan.directions, done)
-            while batch := self._batch() or self._wait():
-                if progress.due():
-                    log.info("%s", progress.line(study.trials()))
-                self._work(batch)
-                self._stop_if_hopeless(len(batch), new=not trials)
+            try:
+                while batch := self._batch() or self._wait():
+                    if progress.due():
+                        progress.show(study.trials())
+                    self._work(batch)
+                    self._stop_if_hopeless(len(batch), new=not trials)
+            finally:
+                progress.close()
             log.info("%s", progress.line(study.trials()))
         finally:
             study.close()

@@ -7,6 +7,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 
+from src.training.bar import Bar
 from src.training.history import History
 
 log = logging.getLogger(__name__)
@@ -16,24 +17,14 @@ _SECONDS = 5.0  # between two lines of a stack
 
 
 class _WithBar(pl.Callback):
-    """A bar of Rich's on standard error, once it is opened and until training ends."""
+    """A bar, once it is opened and until training ends."""
 
-    _bar: Any = None
-
-    def _open(self, what: str, total: int | None, done: int) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        figures = TextColumn("{task.fields[figures]}")
-        columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), figures)
-        self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
-        self._task = self._bar.add_task("fit", total=total, completed=done, figures="")
-        self._bar.start()
+    _bar: Bar | None = None
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Takes the bar away."""
         if self._bar is not None:
-            self._bar.stop()
+            self._bar.close()
             self._bar = None
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
@@ -60,7 +51,8 @@ class Progress(_WithBar):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Opens the bar."""
         if self.every_n_epochs is None and sys.stderr.isatty() and trainer.is_global_zero:
-            self._open("epoch", trainer.max_epochs if trainer.max_epochs != -1 else None, trainer.current_epoch)
+            total = trainer.max_epochs if trainer.max_epochs != -1 else None
+            self._bar = Bar("epoch", total, trainer.current_epoch)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Shows the epochs that were done since the last time."""
@@ -70,7 +62,7 @@ class Progress(_WithBar):
             return
         epoch = history.first + self._shown
         if self._bar is not None:
-            self._bar.update(self._task, completed=epoch, figures=_figures(history.columns(self._shown - 1), 0))
+            self._bar.show(epoch, _figures(history.columns(self._shown - 1), 0))
             return
         total = trainer.max_epochs if trainer.max_epochs not in (None, -1) else 0
         every = self.every_n_epochs or max(1, -(-(total or _LINES) // _LINES))
@@ -99,7 +91,7 @@ class StackProgress(_WithBar):
         """Opens the bar."""
         self._seen = 0
         if self._wanted:
-            self._open("members × epochs", self._total, self._done)
+            self._bar = Bar("members × epochs", self._total, self._done)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Adds the epochs that were done since the last time."""
@@ -107,7 +99,7 @@ class StackProgress(_WithBar):
         self._done += (trainer.current_epoch - self._seen) * len(history.present)
         self._seen = trainer.current_epoch
         if self._bar is not None:
-            self._bar.update(self._task, completed=self._done)
+            self._bar.show(self._done)
         elif time.monotonic() - self._time >= _SECONDS:
             self._time = time.monotonic()
             log.info("members × epochs: %d/%d", self._done, self._total)
