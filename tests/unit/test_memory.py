@@ -34,11 +34,12 @@ from tests.compose import composed
         ),
     ],
 )
-def test_a_net_that_is_too_large(overrides: tuple[str, ...]) -> None:
+def test_a_net_that_is_too_large(overrides: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """Also one of too many layers, each of which is small, and one that fails after it has allocated.
 
     Nothing of it is left to be cached as fitting.
     """
+    monkeypatch.setattr("src.config.size._CALLS", 2000)  # of torch: as good as the thousands that it takes
     for _ in range(2):
         with pytest.raises(UserError, match=r"^model: (a net such as|has more layers)"):
             build.net(composed(*overrides), Shape(1))
