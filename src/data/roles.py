@@ -79,8 +79,9 @@ class Roles:
                     raise UserError(f"{where}: has no column {name!r} (data.{option}){nearest(name, list(header))}")
         if self.group and self.time:
             raise UserError(f"data.group={self.group} and data.time={self.time}: expected one of them")
-        if self.weight in self.targets:
-            raise UserError(f"data.weight={self.weight}: is the target, expected another column")
+        for role in ("group", "time", "split", "weight"):
+            if (name := getattr(self, role)) in self.targets:
+                raise UserError(f"data.{role}={name}: is the target, expected another column")
         apart = {*self.targets, *self.drop, *self.keys}
         names = [name for name in header if name not in apart] if self.features is None else list(self.features)
         if not names:

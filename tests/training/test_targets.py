@@ -260,6 +260,7 @@ def test_a_resumed_run_comes_to_the_same_bits(table: Path, tmp_path: Path) -> No
         ("model=mlp", "model.start=least_squares", "data.categorical=[town]", "loss=huber"),
         ("model=realmlp", "trainer.max_epochs=40"),
         ("model=resnet", "loss=mae", "data.target_scaling=yeo-johnson"),
+        ("model=tabm", "model.width=16", "model.k=4", "optimizer.lr=0.01"),
         ("ensemble=2", "data.numeric_embedding=piecewise_linear", "baselines=line"),
         ("folds=3", "data.weight=count", "baselines=line"),
     ],
@@ -350,3 +351,10 @@ def test_a_net_of_another_width_is_refused(table: Path) -> None:
     narrow = build.net(composed(*asked(table, *net, "data.target=price")), part.encoder.shape)
     with pytest.raises(UserError, match=r"model: expected 2 outputs a row, found \(1,\)"):
         check_outputs(narrow, part, cfg)
+
+
+@pytest.mark.parametrize("role", ["group", "time", "split", "weight"])
+def test_a_target_has_no_other_role(role: str, table: Path, tmp_path: Path) -> None:
+    """Rows that are split by what is to be predicted judge nothing."""
+    with pytest.raises(UserError, match=f"data.{role}=share: is the target, expected another column"):
+        trained(tmp_path / "run", *asked(table), f"data.{role}=share")
