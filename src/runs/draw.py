@@ -150,8 +150,8 @@ def write_dashboard(
         with optional("TensorBoard's model graph"):
             example, _ = part.sample(2)
             logger.file.graph(predictor.net, example.to(next(predictor.net.parameters()).dtype))
-        with optional("TensorBoard's custom scalars"):
-            _write_layout(logger, cfg, part, summary)
+    with optional("TensorBoard's custom scalars"):
+        _write_layout(logger, cfg, part, summary)
     with optional("TensorBoard's hyperparameters"):
         logger.finish(summary["metrics"], flat(cfg) | {"→ status": summary["status"]}, summary["epochs"])
     with optional("the end of TensorBoard's file"):

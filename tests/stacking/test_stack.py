@@ -12,6 +12,7 @@ from src.runs.evaluate import evaluate
 from src.runs.folder import RunFolder
 from src.stacks.stack import Group
 from tests.stacking.pairs import SMALL, alone, config, gap, together, variants, weights
+from tests.unit.test_events import layout
 
 
 def test_a_member_that_diverges_changes_no_bit_of_its_neighbours(tmp_path: Path) -> None:
@@ -183,6 +184,8 @@ def test_every_file_of_a_lone_run_is_there_and_reads_the_same(tmp_path: Path) ->
             assert [step for step, _ in a] == [step for step, _ in b], tag
             assert np.allclose([v for _, v in a], [v for _, v in b], rtol=1e-4)
         assert _hparams(first) == _hparams(second)
+        charts = [[chart.title for chart in layout(events).category[0].chart] for events in (first, second)]
+        assert charts == [["mse by split", "intercept"]] * 2
 
 
 def _hparams(events: Any) -> dict[str, str]:
