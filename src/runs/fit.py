@@ -128,7 +128,7 @@ def fit(
     fit_started = time.perf_counter()
     number = threads_for(sum(p.numel() for p in module.parameters()), data.batch_size, cfg.trainer.threads)
     if point and point.ended:
-        point.finish(member, part, history)
+        point.finish(member, part, history, folder.checkpoints)
         live.again(trainer, last=True)
     else:
         with ending, quiet(), threads(number), ranks(trainer, cfg, folder, own is not None):

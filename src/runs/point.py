@@ -39,11 +39,12 @@ class Point:
     steps: int
     ended: str | None = None
 
-    def finish(self, member: Lone, part: Partition, history: History) -> None:
+    def finish(self, member: Lone, part: Partition, history: History, checkpoints: Path) -> None:
         """Puts everything into the state in which the training ended, and writes what it did not come to write.
 
         Args:
             member, part, history: of the run, as they begin.
+            checkpoints: its folder of them.
         """
         state, encoder = read_checkpoint(self.path, "state_dict", "Run")
         part.use(encoder)
@@ -52,8 +53,9 @@ class Point:
         history.end(0, self.ended or "completed", self.steps, self.epochs)
         history.last = member.held()
         state["epoch"], state["Run"]["ended"] = self.epochs, self.ended
-        save(state, self.path.with_name("last.ckpt"))
-        save(best_checkpoint(state, self.epochs), self.path.with_name("best.ckpt"))
+        checkpoints.mkdir(exist_ok=True)
+        save(state, checkpoints / "last.ckpt")
+        save(best_checkpoint(state, self.epochs), checkpoints / "best.ckpt")
 
 
 def resumable(
@@ -66,11 +68,10 @@ def resumable(
         source: whose checkpoint it goes on from.
         batches: optimizer steps of its epochs.
         callbacks: of the run, by name.
-        own: whether the source is the run's own folder: a training that was over when the process ended is not
-            begun again.
+        own: whether the source is the run's own folder: a training that had stopped early there is not begun again.
 
     Raises:
-        NothingLeft: it has all the epochs or steps that this run asks for.
+        NothingLeft: it has all the epochs or steps that this run asks for, and its results.
         UserError: its last checkpoint, and the one before, are missing, damaged, or of a run with another model,
             other rows or another optimizer or scheduler.
     """
@@ -86,10 +87,9 @@ def resumable(
         fill(module.net, weights, f"{path}: does not fit this run's model")
     epochs, steps = done(state)
     ended, said = _nothing_left(cfg, state, epochs, steps, callbacks)
-    if own and not is_over(source.read_summary().get("status")):
-        noted = (before or {}).get("ended")
-        if said or noted == "stopped early":
-            return Point(path, epochs, steps, noted if has_result(noted) else ended)
+    noted = (before or {}).get("ended")
+    if (said or (own and noted == "stopped early")) and not is_over(source.read_summary().get("status")):
+        return Point(path, epochs, steps, noted if has_result(noted) else ended)
     if said:
         raise NothingLeft(f"resume={source.path}: {said}")
     if before is not None and not before["whole"]:

@@ -21,7 +21,7 @@ def rows_of(loss: nn.Module) -> Rows | None:
     if getattr(loss, "reduction", None) != "mean":
         return None
     found = copy.copy(loss)
-    found.reduction = "none"  # type: ignore[assignment]
+    found.reduction = "none"  # type: ignore[assignment]  # torch types what a module has as tensors
     return found
 
 

@@ -35,11 +35,12 @@ def adapt(checkpoint: dict[str, Any], make: Make, weights: Sequence[Tensor], sch
     Raises:
         UserError: what the optimizer kept of a weight has not the form that it has for these.
     """
-    _check_kept(checkpoint["optimizer_states"][0]["state"], make, weights)
     optimizer: Any = make([torch.zeros(1, requires_grad=True)])
     groups, keeps = checkpoint["optimizer_states"][0]["param_groups"], {"params"}
     if len(groups) != len(optimizer.param_groups):
         return
+    then = {name: value for name, value in groups[0].items() if name != "params"}
+    _check_kept(checkpoint["optimizer_states"][0]["state"], then, make, weights)
     if schedule is not None:
         [saved] = checkpoint["lr_schedulers"]
         lr = optimizer.param_groups[0]["lr"]
@@ -58,25 +59,32 @@ def adapt(checkpoint: dict[str, Any], make: Make, weights: Sequence[Tensor], sch
         group |= {name: value for name, value in fresh.items() if name not in keeps}
 
 
-def _check_kept(kept: dict[int, Any], make: Make, weights: Sequence[Tensor]) -> None:
-    """Holds what an optimizer kept against what it keeps after a step of no gradient; what is not there begins so.
+def _check_kept(kept: dict[int, Any], then: dict[str, Any], make: Make, weights: Sequence[Tensor]) -> None:
+    """Holds what an optimizer kept, with the options of ``then``, against what it keeps after a step of no gradient.
 
     torch does not look at the form before it computes, and its kernels read past the end of what is too small. An
-    option that was configured since, as Adam's amsgrad, has it keep more.
+    option that was configured since, as Adam's amsgrad, has it keep more; what it had to keep before is damaged.
     """
+    before, now = (_begun(make, weights, options) for options in (then, {}))
+    for place, (had, has) in enumerate(zip(before, now, strict=True)):
+        own = kept.get(place, {})
+        for name, begun in has.items() if own else ():
+            if name not in own and had and name not in had:
+                own[name] = begun
+            elif isinstance(begun, Tensor) and _form(own.get(name)) != begun.shape:
+                raise UserError(f"{name} of weight {place} is not of the form {list(begun.shape)}")
+
+
+def _begun(make: Make, weights: Sequence[Tensor], options: dict[str, Any]) -> list[dict[str, Any]]:
+    """What an optimizer with these options beside its own keeps of each weight after a step of no gradient."""
     still = [torch.zeros_like(each, requires_grad=True) for each in weights]
     for each in still:
         each.grad = torch.zeros_like(each)
     optimizer: Any = make(still)
-    with suppress(Exception):  # of one that steps in a way of its own, as LBFGS
+    optimizer.param_groups[0] |= options
+    with suppress(Exception):  # of one that steps in a way of its own, as LBFGS; or of options that are damaged
         optimizer.step()
-    for place, each in enumerate(still):
-        own = kept.get(place, {})
-        for name, begun in optimizer.state[each].items() if own else ():
-            if name not in own:
-                own[name] = begun
-            elif isinstance(begun, Tensor) and _form(own[name]) != begun.shape:
-                raise UserError(f"{name} of weight {place} is not of the form {list(begun.shape)}")
+    return [optimizer.state[each] for each in still]
 
 
 def _form(value: Any) -> torch.Size | None:

@@ -185,3 +185,39 @@ def test_a_trial_of_models_goes_on(tmp_path: Path) -> None:
     assert process.wait() == 0, process.said()
     assert "3 of 3 go on after epoch 12, from their checkpoints" in process.said()
     _same_models(tmp_path / "hurt/0", tmp_path / "whole/0")
+
+
+def _dies_before_a_summary() -> None:
+    """The process is killed when a training is over, and nothing says yet what it came to."""
+
+    def dying(self: RunFolder, *_: Any, **__: Any) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    RunFolder.write_summary = dying  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        (*EARLY, "folds=3", "trainer.max_epochs=40"),  # some have stopped early when others still learn
+        ("folds=3", "trainer.max_epochs=6"),
+        ("folds=null", "data.val_fraction=0.2", "trainer.max_epochs=6"),
+    ],
+    ids=["folds that stop early", "folds", "lone"],
+)
+def test_a_training_that_was_over_comes_to_its_results_in_a_new_folder(more: tuple[str, ...], tmp_path: Path) -> None:
+    """It was said to have nothing left, with exit code 0, beside a folder of models that nobody had summed up."""
+    warm()
+    run = (*RUN, "data.batch_size=6", *more, "callbacks.checkpoints.every_n_epochs=2")
+    assert (whole := Forked(tmp_path, *run, "hydra.run.dir=whole")).wait() == 0, whole.said()
+    process = Forked(tmp_path, *run, "hydra.run.dir=hurt", before=_dies_before_a_summary)
+    assert process.wait() == -signal.SIGKILL, process.said()
+    process = Forked(tmp_path, "resume=hurt", "hydra.run.dir=new")
+    assert process.wait() == 0, process.said()
+    first, second = summary_of(str(tmp_path / "new")), summary_of(str(tmp_path / "whole"))
+    for key in ("status", "epochs", "steps", "metrics"):
+        assert first[key] == second[key], key
+    process = Forked(tmp_path, "resume=new", "hydra.run.dir=none")
+    assert process.wait() == 0
+    assert "nothing is left to do" in process.said()
+    assert not (tmp_path / "none").exists()

@@ -26,6 +26,7 @@ STOPPING = (
     "callbacks.early_stopping.min_delta=0.5",
 )
 LINE = ("logger=none", "trainer.precision=64-true")
+GONE = object()
 
 
 def last(folder: Path) -> dict[str, Any]:
@@ -295,6 +296,7 @@ def test_a_member_of_a_stack_has_counted_what_a_lone_run_counts(tmp_path: Path) 
     ("place", "value", "said"),
     [
         (("optimizer_states", 0, "state", 0, "exp_avg"), torch.zeros(0), r"exp_avg of weight 0 is not of the form"),
+        (("optimizer_states", 0, "state", 0, "exp_avg"), GONE, r"exp_avg of weight 0 is not of the form"),
         (("optimizer_states", 0, "state", 0), [], r"optimizer_states\.0\.state\.0"),
         (("optimizer_states", 0, "param_groups", 0, "lr"), None, r"optimizer_states\.0\.param_groups\.0\.lr"),
         (("loops", "fit_loop", "epoch_progress", "current", "ready"), "x", r"\(loops"),
@@ -315,6 +317,8 @@ def test_a_checkpoint_of_another_form_is_refused(tmp_path: Path, place: tuple[An
     for key in place[:-1]:
         holder = holder[key]
     holder[place[-1]] = value
+    if value is GONE:
+        del holder[place[-1]]
     torch.save(content, path)
     path.with_name("previous.ckpt").unlink(missing_ok=True)
     with pytest.raises(UserError, match=said):
