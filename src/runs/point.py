@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from src.config.optimization import is_by_hand
 from src.config.values import Config
 from src.data.partition import Partition
 from src.data.table import Table, one_or_all
@@ -85,6 +86,8 @@ def resumable(
     best = {f"net.{name}": value for name, value in state.get("History", {}).get("state_dict", {}).items()}
     for weights in (*([best] if best else ()), state["state_dict"]):
         fill(module.net, weights, f"{path}: does not fit this run's model")
+    if not state["optimizer_states"] and not is_by_hand(cfg):
+        raise UserError(f"{path}: is not a whole checkpoint (optimizer_states)")
     epochs, steps = done(state)
     ended, said = _nothing_left(cfg, state, epochs, steps, callbacks)
     noted = (before or {}).get("ended")

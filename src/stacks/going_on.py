@@ -6,6 +6,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from src.config.values import container
+from src.errors import UserError
 from src.runs.folder import RunFolder
 from src.runs.point import done, standing, whole
 from src.stacks.ready import Ready
@@ -43,13 +45,26 @@ def alike(ready: Sequence[Ready]) -> list[list[Ready]]:
 
 
 def restorer(some: Sequence[Ready], stops: Any) -> "partial[None] | None":
-    """What brings a stack to where its members' checkpoints are, see ``restore``; None where they begin."""
+    """What brings a stack to where its members' checkpoints are, see ``restore``; None where they begin.
+
+    Raises:
+        UserError: a checkpoint does not hold what a training goes on from.
+    """
+    from src.config.optimization import makers
     from src.training.member_resume import restore
+    from src.training.resume import check_kept
 
     paths = [each.point for each in some if each.point]
     if not paths:
         return None
     states = [whole(path)[0] for path in paths]
+    makes = makers([container(each.job.cfg.optimizer) for each in some], "optimizer")
+    for path, state, make, each in zip(paths, states, makes, some, strict=True):
+        for kept in state["optimizer_states"]:
+            try:
+                check_kept(kept, make, list(each.net.parameters()))
+            except UserError as error:
+                raise UserError(f"{path}: does not hold what a training goes on from ({error})") from None
     names = [[name for name, _ in each.net.named_parameters()] for each in some]
     epochs, _ = done(states[0])
     return partial(restore, states=states, epochs=epochs, names=names, stops=stops)

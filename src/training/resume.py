@@ -39,8 +39,7 @@ def adapt(checkpoint: dict[str, Any], make: Make, weights: Sequence[Tensor], sch
     groups, keeps = checkpoint["optimizer_states"][0]["param_groups"], {"params"}
     if len(groups) != len(optimizer.param_groups):
         return
-    then = {name: value for name, value in groups[0].items() if name != "params"}
-    _check_kept(checkpoint["optimizer_states"][0]["state"], then, make, weights)
+    check_kept(checkpoint["optimizer_states"][0], make, weights)
     if schedule is not None:
         [saved] = checkpoint["lr_schedulers"]
         lr = optimizer.param_groups[0]["lr"]
@@ -59,13 +58,23 @@ def adapt(checkpoint: dict[str, Any], make: Make, weights: Sequence[Tensor], sch
         group |= {name: value for name, value in fresh.items() if name not in keeps}
 
 
-def _check_kept(kept: dict[int, Any], then: dict[str, Any], make: Make, weights: Sequence[Tensor]) -> None:
-    """Holds what an optimizer kept, with the options of ``then``, against what it keeps after a step of no gradient.
+def check_kept(state: dict[str, Any], make: Make, weights: Sequence[Tensor]) -> None:
+    """Holds what an optimizer kept, its ``state_dict``, against what it keeps after a step of no gradient.
 
     torch does not look at the form before it computes, and its kernels read past the end of what is too small. An
     option that was configured since, as Adam's amsgrad, has it keep more; what it had to keep before is damaged.
+
+    Args:
+        make, weights: see ``adapt``.
+
+    Raises:
+        UserError: it has another form, or is gone.
     """
+    kept = state["state"]
+    then = {name: value for name, value in state["param_groups"][0].items() if name != "params"}
     before, now = (_begun(make, weights, options) for options in (then, {}))
+    if any(before) and not any(kept.values()):
+        raise UserError("what its optimizer kept is gone")
     for place, (had, has) in enumerate(zip(before, now, strict=True)):
         own = kept.get(place, {})
         for name, begun in has.items() if own else ():

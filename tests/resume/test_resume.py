@@ -297,6 +297,8 @@ def test_a_member_of_a_stack_has_counted_what_a_lone_run_counts(tmp_path: Path) 
     [
         (("optimizer_states", 0, "state", 0, "exp_avg"), torch.zeros(0), r"exp_avg of weight 0 is not of the form"),
         (("optimizer_states", 0, "state", 0, "exp_avg"), GONE, r"exp_avg of weight 0 is not of the form"),
+        (("optimizer_states", 0, "state"), {}, "what its optimizer kept is gone"),
+        (("optimizer_states",), [], r"\(optimizer_states\)"),
         (("optimizer_states", 0, "state", 0), [], r"optimizer_states\.0\.state\.0"),
         (("optimizer_states", 0, "param_groups", 0, "lr"), None, r"optimizer_states\.0\.param_groups\.0\.lr"),
         (("loops", "fit_loop", "epoch_progress", "current", "ready"), "x", r"\(loops"),

@@ -198,3 +198,20 @@ def test_a_kill_while_a_folder_is_made_ready_again(tmp_path: Path) -> None:
     again = Forked(tmp_path, *line)
     assert again.wait() == 0, again.said()
     assert [read(tmp_path / "hurt" / str(member))["status"] for member in range(MEMBERS)] == ["completed"] * MEMBERS
+
+
+def test_a_member_whose_checkpoint_lacks_what_its_optimizer_kept(tmp_path: Path) -> None:
+    """It is the only one to fail; in the stack it would have gone on to other numbers without a word."""
+    line = (*SEEDS, "hydra.sweep.dir=hurt")
+    process = Forked(tmp_path, *line, before=dies(2 * MEMBERS + 1))
+    assert process.wait() == -signal.SIGKILL, process.said()
+    path = tmp_path / "hurt/0/checkpoints/last.ckpt"
+    content = torch.load(path, weights_only=True)
+    del content["optimizer_states"][0]["state"][0]["exp_avg"]
+    torch.save(content, path)
+    path.with_name("previous.ckpt").unlink()
+    again = Forked(tmp_path, *line)
+    assert again.wait() == 0, again.said()
+    found = [read(tmp_path / "hurt" / str(member)) for member in range(MEMBERS)]
+    assert [each["status"] for each in found] == ["failed", *["completed"] * (MEMBERS - 1)]
+    assert "exp_avg of weight 0" in found[0]["message"]
