@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_array
 from scipy.sparse.linalg import LinearOperator, cg
 
 from src.adapters.blas import one_thread
 
 _PENALTIES = 10.0 ** np.arange(4.5, -2.1, -0.5)
 _ENOUGH = 2  # penalties in a row that are no better end the search
+_SQUARE = 1000  # columns up to which their products with each other are worked out once, not at each step
 
 # Numbers (rows, numbers) and codes (rows, codes), from 0, which is no column of the line, to below the entries.
 Features = tuple[np.ndarray, np.ndarray]
@@ -27,7 +29,8 @@ class RidgeLine:
 
     def __call__(self, features: Features) -> np.ndarray:
         """Predictions (rows,)."""
-        return _times(np.append(self.slopes, self.values), features) + self.intercept
+        numbers, codes = features
+        return numbers @ self.slopes + _spread(codes, len(self.values)) @ self.values + self.intercept
 
 
 def ridge(train: Rows, entries: int, val: Rows | None = None) -> tuple[RidgeLine, float]:
@@ -42,28 +45,38 @@ def ridge(train: Rows, entries: int, val: Rows | None = None) -> tuple[RidgeLine
         entries: different codes of all columns together.
         val: what chooses.
     """
-    features, target, shares = train
+    (numbers, codes), target, shares = train
     rows = np.ones(len(target)) if shares is None else shares
-    numbers, size = features[0], features[0].shape[1] + entries
+    spread, width, size = _spread(codes, entries), numbers.shape[1], numbers.shape[1] + entries
+
+    def times(weights: np.ndarray) -> np.ndarray:
+        return numbers @ weights[:width] + spread @ weights[width:]
+
+    def transposed(values: np.ndarray) -> np.ndarray:
+        return np.append(values @ numbers, values @ spread)
 
     def centred(values: np.ndarray) -> np.ndarray:
         return rows * (values - np.average(values, weights=shares))
 
-    squares = rows @ numbers**2 - (rows @ numbers) ** 2 / len(target)
-    counts = _transposed(rows, features, entries)[numbers.shape[1] :]
-    diagonal, right = np.append(squares, counts), _transposed(centred(target), features, entries)
+    diagonal = np.append(rows @ numbers**2 - (rows @ numbers) ** 2 / len(target), rows @ spread)
+    right, products = transposed(centred(target)), None
+    if size <= _SQUARE:
+        heavy, mean = spread.T * rows, transposed(rows)
+        across = heavy @ numbers
+        products = np.block([[(numbers.T * rows) @ numbers, across.T], [across, (heavy @ spread).toarray()]])
+        products -= np.outer(mean, mean) / len(target)
 
     def fitted(weights: np.ndarray) -> RidgeLine:
-        intercept = np.average(target - _times(weights, features), weights=shares)
-        slopes, values = np.split(weights, [numbers.shape[1]])
-        return RidgeLine(slopes, values, float(intercept))
+        intercept = np.average(target - times(weights), weights=shares)
+        return RidgeLine(weights[:width], weights[width:], float(intercept))
 
     best, least, rises, weights = fitted(np.zeros(size)), np.inf, 0, np.zeros(size)
     with one_thread():
         for penalty in _PENALTIES if val else [1.0]:
 
             def normal(weights: np.ndarray, penalty: float = penalty) -> np.ndarray:
-                return _transposed(centred(_times(weights, features)), features, entries) + penalty * weights
+                found = transposed(centred(times(weights))) if products is None else products @ weights
+                return found + penalty * weights
 
             scaled = LinearOperator((size, size), lambda v, p=penalty: v / (diagonal + p))
             weights, _ = cg(LinearOperator((size, size), normal), right, weights, rtol=1e-10, maxiter=500, M=scaled)
@@ -77,16 +90,8 @@ def ridge(train: Rows, entries: int, val: Rows | None = None) -> tuple[RidgeLine
     return best, least
 
 
-def _times(weights: np.ndarray, features: Features) -> np.ndarray:
-    numbers, codes = features
-    slopes, values = np.split(weights, [numbers.shape[1]])
-    return numbers @ slopes + (values[codes].sum(axis=1) if len(values) else 0)
-
-
-def _transposed(residual: np.ndarray, features: Features, entries: int) -> np.ndarray:
-    numbers, codes = features
-    values = np.zeros(entries)
-    for code in codes.T:
-        values += np.bincount(code, residual, entries)
-    values[:1] = 0  # what is unknown has no column
-    return np.append(residual @ numbers, values)
+def _spread(codes: np.ndarray, entries: int) -> csr_array:
+    """A column for each code, (rows, entries); that of code 0, which is unknown, is empty."""
+    flat = codes.ravel()
+    ends = np.arange(0, len(flat) + 1, codes.shape[1]) if codes.size else np.zeros(len(codes) + 1, np.int64)
+    return csr_array(((flat > 0).astype(np.float64), flat, ends), shape=(len(codes), entries))
