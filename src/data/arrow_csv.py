@@ -1,5 +1,6 @@
 """A CSV file's columns as Arrow parses them: a piece of the text in each of a few threads of ours."""
 
+import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,7 +24,8 @@ def parsed_csv(
 ) -> "Iterator[RecordBatch]":
     """The rows of columns of these kinds, with nulls for gaps in numbers.
 
-    A row that is longer than a block has larger ones read, past those that were read.
+    A row that is longer than a block has larger ones read, past those that were read. A quote, which may hold a
+    newline, keeps what follows it to one thread.
 
     Raises:
         UserError: memory does not suffice: a few compressed bytes may be any number of rows.
@@ -32,10 +34,11 @@ def parsed_csv(
 
     # Each column of a block costs a little, so that of a wide table holds more.
     size, done = _PIECE * -(-len(header) // 1000), 0
+    whole = not is_plain(path, form)
     while True:
         row = 0
         try:
-            for batch in _batches(path, form, header, kinds, gaps, size):
+            for batch in _batches(path, form, header, kinds, gaps, size, whole):
                 check_room(_COPIES * batch.nbytes + _SPARE, f"{path}: what follows row {row:,}")
                 row += batch.num_rows
                 if row > done:
@@ -43,16 +46,26 @@ def parsed_csv(
                     done = row
                     yield new
             return
+        except _Quoted:
+            whole = True
         except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
             if "block" not in str(error) or size > path.stat().st_size:
                 raise
             size *= 8
 
 
+class _Quoted(Exception):
+    """A piece of a file holds a quote: lines may end within cells."""
+
+
 def _batches(
-    path: Path, form: Form, header: list[str], kinds: dict[str, Any], gaps: Sequence[str], size: int
+    path: Path, form: Form, header: list[str], kinds: dict[str, Any], gaps: Sequence[str], size: int, whole: bool
 ) -> "Iterator[RecordBatch]":
-    """What Arrow parses, by a thread for each processor; a quote, which may hold a newline, keeps it to one."""
+    """What Arrow parses, ``whole`` by one thread, or piece by piece by one for each processor.
+
+    Raises:
+        _Quoted: at the piece that holds a quote, below the header.
+    """
     import pyarrow as pa
     from pyarrow import csv as arrow
 
@@ -71,11 +84,14 @@ def _batches(
         return arrow.ReadOptions(use_threads=False, column_names=names, block_size=2 * size, encoding=encoding)
 
     def parsed(text: bytes, names: list[str] | None) -> "list[RecordBatch]":
+        below = text if names else re.split(rb"[\r\n]", text.lstrip(), maxsplit=1)[-1]
+        if form.quote.encode() in below:
+            raise _Quoted
         source = pa.BufferReader(text)
         options = reading(names), arrow.ParseOptions(**parsing), conversion, memory
         return arrow.read_csv(source, *options).to_batches()
 
-    if not is_plain(path, form) or _quoted_below(path, form, size):
+    if whole:
         options = arrow.ParseOptions(**parsing, newlines_in_values=True)
         with opened(path) as file:
             encoding = "utf8" if form.encoding == "utf-8" else form.encoding
@@ -90,13 +106,6 @@ def _batches(
                 yield from waiting.popleft().result()
         for last in waiting:
             yield from last.result()
-
-
-def _quoted_below(path: Path, form: Form, size: int) -> bool:
-    """Whether a quote stands below the header."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        quotes = next(line for line in file if line.strip()).count(form.quote)
-    return sum(text.count(form.quote.encode()) for text in _pieces(path, size)) > quotes
 
 
 def _pieces(path: Path, size: int) -> Iterator[bytes]:

@@ -61,8 +61,8 @@ class Category:
     def one_hot(self, places: np.ndarray) -> np.ndarray:
         """Places (rows,), -1 where unknown and NaN where there is a gap, as (rows, columns)."""
         last = self.columns - 1 if self.gap else -1
-        code = np.where(np.isnan(places), last, places)
-        return (code[:, None] == np.arange(self.columns)).astype(np.float64)
+        code = np.where(np.isnan(places), last, places).astype(np.int64)
+        return np.eye(self.columns + 1, self.columns).take(code, axis=0)  # -1 is the last, of zeros
 
     def codes(self, places: np.ndarray) -> np.ndarray:
         """The same as codes of an embedding (rows,): 0 where unknown, the gap's, then the values'."""

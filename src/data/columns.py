@@ -70,7 +70,8 @@ class Cells:
             flags = np.asarray(pc.cast(cells, pa.int8()).to_numpy(zero_copy_only=False), np.float64)
             return Column(name, BOOLEAN, gaps=bool(np.isnan(flags).any())), flags
         elif (pa.types.is_timestamp(own) or pa.types.is_date(own)) and kind in (None, DATE, MOMENT):
-            return _dated(name, _days(cells), kind)
+            days = _days(cells)
+            return _dated(name, days, kind, bool(np.isnan(days).any())), days
         elif pa.types.is_string(own) and kind == NUMBER and self.marks == (".", ""):
             try:  # each is another number, more often than not
                 plain = pc.cast(pc.if_else(pc.is_in(cells, self._gaps), None, cells), pa.float64())
@@ -115,7 +116,7 @@ class Cells:
             return int(np.argmax(np.append(word, False)[code]))
 
         def spread(numbers: np.ndarray) -> np.ndarray:
-            return np.append(numbers, np.nan)[code]
+            return np.append(numbers, np.nan).take(code)
 
         if kind in (None, NUMBER):
             numbers = _numbers(words, *self.marks)
@@ -132,7 +133,7 @@ class Cells:
                 if len(words) <= 64 and (kind or set(flags) <= set(lower)) and not np.isnan(known[there]).any():
                     return Column(name, BOOLEAN, gaps=total < len(code)), spread(known)
         if kind in (None, DATE, MOMENT) and (days := _dates(words, self.dates.get(name))) is not None:
-            return _dated(name, spread(days), kind)
+            return _dated(name, days[there], kind, total < len(code)), spread(days)
         if kind in (BOOLEAN, DATE, MOMENT):
             raise self._refused(name, row_of(there), f"a {kind} in each row")
         values = pc.unique(words.drop_null())
@@ -154,9 +155,9 @@ class Cells:
         return UserError(f"{where}, column {name!r}: found {what}{cell!r}, expected {expected}")
 
 
-def _dated(name: str, days: np.ndarray, kind: str | None) -> tuple[Column, np.ndarray]:
+def _dated(name: str, days: np.ndarray, kind: str | None, gaps: bool) -> Column:
     whole = bool((np.nan_to_num(days) % 1 == 0).all())
-    return Column(name, kind or (DATE if whole else MOMENT), gaps=bool(np.isnan(days).any())), days
+    return Column(name, kind or (DATE if whole else MOMENT), gaps=gaps)
 
 
 def _numbers(words: "Array", decimal: str, thousands: str) -> np.ndarray:
@@ -170,6 +171,8 @@ def _numbers(words: "Array", decimal: str, thousands: str) -> np.ndarray:
         except pa.ArrowInvalid:
             pass
     like = pc.match_substring_regex(words, rf"^(({number_pattern(decimal, thousands).pattern})|(?i:[+-]?inf(inity)?))$")
+    if not pc.any(like).as_py():
+        return np.full(len(words), np.nan)
     words = pc.if_else(like, words, pa.scalar(None, pa.string()))
     if thousands:
         words = pc.replace_substring(words, thousands, "")

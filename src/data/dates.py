@@ -1,11 +1,14 @@
 """Dates to numbers: elapsed days, the year, and day of the year, weekday and hour as points on a circle."""
 
+from functools import lru_cache
+
 import numpy as np
 
-from src.data.table import BOOLEAN, CATEGORY, MOMENT, NUMBER, Column
+from src.data.table import BOOLEAN, CATEGORY, DATE, MOMENT, NUMBER, Column
 
 YEAR, WEEK = 365.2425, 7.0  # in days
 DECIMALS = 9  # more than the float32 of a net has
+_SPAN = 1 << 10  # days; the first and the last that are worked out together are multiples of it
 
 
 def parts(kind: str) -> int:
@@ -27,8 +30,17 @@ def encode(days: np.ndarray, kind: str) -> np.ndarray:
     first, last = (some.min(), some.max()) if len(some) else (0.0, 0.0)
     if last - first >= len(days):
         return _encode(days, kind)
-    known = np.append(np.arange(first, last + 1), np.nan)
-    return _encode(known, kind)[np.where(gap, -1, days - first).astype(np.int64)]
+    start, stop = int(first) // _SPAN, int(last) // _SPAN + 1
+    found = _calendar(start, stop).take(np.where(gap, -1, days - start * _SPAN).astype(np.int64), axis=1)
+    found[0] = days
+    return found.T
+
+
+@lru_cache(maxsize=8)
+def _calendar(start: int, stop: int) -> np.ndarray:
+    """Every day between, and a gap behind, (parts, days): a table is looked at a few thousand rows at a time."""
+    days = np.arange(start * _SPAN, stop * _SPAN, dtype=np.float64)
+    return np.ascontiguousarray(_encode(np.append(days, np.nan), DATE).T)
 
 
 def _encode(days: np.ndarray, kind: str) -> np.ndarray:
@@ -46,11 +58,19 @@ def _encode(days: np.ndarray, kind: str) -> np.ndarray:
 
 
 def numbers(raw: np.ndarray, columns: list[Column]) -> np.ndarray:
-    """Numbers and booleans as they are, dates in parts: (rows, numbers), in the order of the columns."""
-    parts = []
-    for place, column in enumerate(columns):
+    """Numbers and booleans as they are, dates in parts: (rows, numbers), float64, in the order of the columns."""
+    widths = [0 if each.kind == CATEGORY else width(each) for each in columns]
+    # Column by column in memory: what follows treats each alike from top to bottom.
+    found, done = np.empty((len(raw), sum(widths)), order="F"), 0
+    for place, (column, own) in enumerate(zip(columns, widths, strict=True)):
         if column.kind in (NUMBER, BOOLEAN):
-            parts.append(raw[:, place, None])
-        elif column.kind != CATEGORY:
-            parts.append(encode(raw[:, place].astype(np.float64), column.kind))
-    return np.concatenate(parts, axis=1) if parts else raw[:, :0]
+            found[:, done] = raw[:, place]
+        elif own:
+            found[:, done : done + own] = encode(raw[:, place].astype(np.float64), column.kind)
+        done += own
+    return found
+
+
+def width(column: Column) -> int:
+    """How many numbers a column becomes that is no category."""
+    return 1 if column.kind in (NUMBER, BOOLEAN) else parts(column.kind)

@@ -1,6 +1,6 @@
 """Columns to tensors and back: fitted on the training rows, and travelling with the model."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -35,7 +35,7 @@ class Shape(NamedTuple):
     @classmethod
     def of(cls, columns: list[Column]) -> "Shape":
         """That of a table's columns, whichever rows are trained on."""
-        numbers = sum(_width(column) for column in columns if column.kind != CATEGORY)
+        numbers = sum(dates.width(column) for column in columns if column.kind != CATEGORY)
         flags = sum(column.gaps for column in columns if column.kind != CATEGORY)
         categories = [column for column in columns if column.kind == CATEGORY]
         entries = [entries for column in categories if (entries := entries_of(column))]
@@ -71,7 +71,7 @@ class Encoder:
 
         if plain and scaling == target_scaling == "standard":
             # Both in one pass.
-            shift, scale = moments(lambda: map(np.column_stack, table.chunks(rows)), len(rows), False)
+            shift, scale = moments(lambda: map(np.column_stack, table.chunks(rows)), len(rows))
             none = np.empty(0, np.int64)
             (shift, own), (scale, spread) = (np.split(each, [len(columns)]) for each in (shift, scale))
             fitted = Numbers(scaling, shift, scale, shift, none, none.astype(bool), np.empty((0, 129)))
@@ -81,7 +81,7 @@ class Encoder:
         def chunks() -> Iterable[np.ndarray]:
             return (numbers(raw) for raw, _ in table.chunks(rows))
 
-        few = not plain and len(rows) * sum(_width(column) for column in columns) <= _KEPT
+        few = not plain and len(rows) * sum(dates.width(column) for column in columns) <= _KEPT
         kept = list(chunks()) if few else None  # asked for several times
         fitted = Numbers.fit(chunks if kept is None else lambda: kept, len(rows), *_gaps(columns), scaling)
         categories: list[Category] = []
@@ -127,24 +127,25 @@ class Encoder:
                 raise UserError(f"column {learned.name!r} was {learned.kind} in training, found {found.kind}")
             if found.gaps and not learned.gaps and found.kind != CATEGORY:
                 raise UserError(f"column {learned.name!r} had no gaps in training, and has some now")
-        places = [place for place, column in enumerate(self.columns) if column.kind == CATEGORY]
-        lookups = [each.lookup(columns[place]) for place, each in zip(places, self.categories, strict=True)]
-        if not places:
+        lookups = {place: each.lookup(columns[place]) for place, each in self._categories()}
+        lookups = {place: own for place, own in lookups.items() if not np.array_equal(own, np.arange(len(own)))}
+        if not lookups:
             return None
 
         def recode(raw: np.ndarray) -> np.ndarray:
             raw = raw.copy()
-            for place, lookup in zip(places, lookups, strict=True):
+            for place, lookup in lookups.items():
                 code = raw[:, place]
-                gap = np.isnan(code)
-                raw[:, place] = np.where(gap, np.nan, np.append(lookup, -1)[np.where(gap, -1, code).astype(np.int64)])
+                raw[:, place] = np.append(lookup, np.nan)[np.where(np.isnan(code), -1, code).astype(np.int64)]
             return raw
 
         return recode
 
     def encode(self, features: np.ndarray, precision: DTypeLike) -> Tensor:
         """Raw features (rows, features), recoded, as the tensor that a net sees: scaled, then rounded."""
-        return torch.from_numpy(np.ascontiguousarray(self._encoded(features), precision))
+        found = np.empty((len(features), self.shape.width), precision)
+        self._encode(features, found)
+        return torch.from_numpy(found)
 
     def encode_rows(self, table: Table, rows: np.ndarray, recode: Recode | None = None) -> tuple[Tensor, Tensor]:
         """These rows of a table as features (rows, width) and target (rows, targets)."""
@@ -153,7 +154,7 @@ class Encoder:
         done = 0
         for raw, wanted in table.chunks(rows):
             place = slice(done, done + len(raw))
-            features[place] = self._encoded(raw if recode is None else recode(raw))
+            self._encode(raw if recode is None else recode(raw), features[place])
             for column, own in enumerate(self.targets):
                 target[place, column] = own.encode(wanted[:, column])
             done += len(raw)
@@ -164,7 +165,8 @@ class Encoder:
 
         Float64, (rows, columns).
         """
-        found = self._encoded(features)
+        found = np.empty((len(features), self.shape.width))
+        self._encode(features, found)
         embedded = [category for category in self.categories if category.entries]
         numbers, codes = np.split(found, [found.shape[1] - len(embedded)], axis=1)
         spread = [
@@ -173,15 +175,24 @@ class Encoder:
         ]
         return np.concatenate([numbers, *spread], axis=1) if spread else numbers
 
-    def _encoded(self, raw: np.ndarray) -> np.ndarray:
-        if not self.categories and all(column.kind in (NUMBER, BOOLEAN) for column in self.columns):
-            return self.numbers.encode(raw)
-        parts = [self.numbers.encode(dates.numbers(raw, self.columns))]
-        places = [place for place, column in enumerate(self.columns) if column.kind == CATEGORY]
-        pairs = list(zip(self.categories, places, strict=True))
-        parts += [category.one_hot(raw[:, place]) for category, place in pairs if category.columns]
-        parts += [category.codes(raw[:, place])[:, None] for category, place in pairs if category.entries]
-        return np.concatenate(parts, axis=1)
+    def _encode(self, raw: np.ndarray, into: np.ndarray) -> None:
+        """Writes recoded features into ``into`` (rows, width)."""
+        plain = not self.categories and all(column.kind in (NUMBER, BOOLEAN) for column in self.columns)
+        done = self.numbers.width
+        self.numbers.encode(raw if plain else dates.numbers(raw, self.columns), into[:, :done])
+        for place, category in self._categories():
+            if category.columns:
+                into[:, done : done + category.columns] = category.one_hot(raw[:, place])
+                done += category.columns
+        for place, category in self._categories():
+            if category.entries:
+                into[:, done] = category.codes(raw[:, place])
+                done += 1
+
+    def _categories(self) -> Iterator[tuple[int, Category]]:
+        """Each with the place of its column."""
+        places = (place for place, column in enumerate(self.columns) if column.kind == CATEGORY)
+        return zip(places, self.categories, strict=True)
 
     def decode(self, output: Tensor) -> np.ndarray:
         """A net's output, whatever its shape, in the targets' units, float64."""
@@ -220,10 +231,6 @@ class Encoder:
         return cls(columns, names, Numbers(**numbers), categories, [Target(**each) for each in targets])
 
 
-def _width(column: Column) -> int:
-    return 1 if column.kind in (NUMBER, BOOLEAN) else dates.parts(column.kind)
-
-
 def _bare(column: Column) -> Column:
     return Column(column.name, column.kind, gaps=column.gaps)
 
@@ -237,11 +244,11 @@ def _gaps(columns: list[Column]) -> tuple[np.ndarray, np.ndarray]:
         if column.kind != CATEGORY:
             if column.gaps:
                 first.append(place)
-                every += range(place, place + _width(column))
-            place += _width(column)
+                every += range(place, place + dates.width(column))
+            place += dates.width(column)
     return np.array(first, np.int64), np.array(every, np.int64)
 
 
 def _moments(values: np.ndarray) -> tuple[float, float]:
-    shift, scale = moments(lambda: [values[:, None]], len(values), False)
+    shift, scale = moments(lambda: [values[:, None]], len(values))
     return float(shift[0]), float(scale[0])

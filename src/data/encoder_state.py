@@ -8,7 +8,7 @@ from torch import Tensor
 
 from src.data import dates
 from src.data.categories import MOST, ONE_HOT
-from src.data.table import BOOLEAN, CATEGORY, DATE, MOMENT, NUMBER
+from src.data.table import BOOLEAN, CATEGORY, DATE, MOMENT, NUMBER, Column
 from src.errors import UserError
 
 _SCALINGS = ("none", "standard", "robust", "quartile", "quantile")
@@ -33,7 +33,7 @@ def check_state(state: Any) -> None:
         _expect(isinstance(column["gaps"], bool), f"{key}.gaps", "true or false")
     _expect(len({column["name"] for column in columns}) == len(columns), "columns", "different names")
     plain = [column for column in columns if column["kind"] != CATEGORY]
-    width = sum(1 if each["kind"] in (NUMBER, BOOLEAN) else dates.parts(each["kind"]) for each in plain)
+    width = sum(dates.width(Column(each["name"], each["kind"])) for each in plain)
     _check_numbers(state["numbers"], width, sum(each["gaps"] for each in plain))
     _check_categories(state["categories"], len(columns) - len(plain))
     _check_targets(state["target_name"], state["target"])

@@ -13,6 +13,8 @@ from src.adapters.blas import one_thread
 
 _SAMPLE = 1 << 17  # rows from which quantiles are taken, evenly chosen
 _KNOTS = np.linspace(0, 1, 129)
+_QUARTILES = np.linspace(0, 1, 5)
+_NONE = np.empty(0, np.int64)
 CLIP = 3.0  # RealMLP's smooth clip: encoded values stay within ± 3 (Holzmüller et al. 2024)
 
 Chunks = Callable[[], Iterable[np.ndarray]]  # the rows anew at each call, as (rows, columns)
@@ -54,18 +56,19 @@ class Numbers:
         shift, scale, fill = np.zeros(columns), np.ones(columns), np.zeros(columns)
         knots, flagged = np.empty((0, len(_KNOTS))), np.zeros(len(gaps), bool)
         if scaling == "standard":
-            shift, scale = moments(chunks, rows, bool(len(holes)))
+            shift, scale = moments(chunks, rows, holes)
         by_rank = scaling in ("robust", "quartile", "quantile")
         if by_rank or len(holes):
             every = -(-rows // _SAMPLE)
-            some = np.concatenate([chunk[::every] for chunk in chunks()])
-            found = np.zeros((columns, len(_KNOTS)))
-            for column in range(columns) if by_rank else holes:
-                values = some[:, column]
-                values = values[~np.isnan(values)]
-                if len(values):
-                    found[column] = np.quantile(values, _KNOTS)
-            fill = found[:, 64].copy()
+            asked = _KNOTS if scaling == "quantile" else _QUARTILES if by_rank else _QUARTILES[2:3]
+            wanted = list(range(columns)) if by_rank else holes
+            some = np.concatenate([chunk[::every, wanted] for chunk in chunks()])
+            found = np.zeros((columns, len(asked)))
+            for column, values in zip(wanted, some.T, strict=True):
+                values = np.sort(values)  # gaps last; of sorted values several quantiles are found sooner
+                if there := len(values) - np.isnan(values).sum():
+                    found[column] = np.quantile(values[:there], asked)
+            fill = found[:, len(asked) // 2].copy()
             if scaling in ("robust", "quartile"):
                 shift, scale = fill, _distance(found)
             elif scaling == "quantile":
@@ -89,23 +92,25 @@ class Numbers:
         """Whether a straight line on encoded values is one on raw values."""
         return self.scaling in ("standard", "quartile", "none") and not len(self.gaps)
 
-    def encode(self, raw: np.ndarray) -> np.ndarray:
-        """Raw columns (rows, columns) as (rows, width)."""
+    def encode(self, raw: np.ndarray, into: np.ndarray) -> None:
+        """Writes raw columns (rows, columns) into ``into`` (rows, width)."""
         # In float64: a column far from zero would lose digits when its mean is taken off. In NumPy: torch's threads
         # wait for each other where another thread is at work.
         if self.is_identity:
-            return raw
-        if not len(self.gaps):
-            return self._bent(raw)
-        gap = np.isnan(raw)
-        flags = gap[:, self.gaps] * self.flagged
-        return np.concatenate([self._bent(np.where(gap, self.fill, raw)), flags], axis=1)
+            into[...] = raw
+        elif not len(self.gaps):
+            into[...] = self._bent(raw)
+        else:
+            gap = np.isnan(raw)
+            into[:, : raw.shape[1]] = self._bent(np.where(gap, self.fill, raw))
+            into[:, raw.shape[1] :] = gap[:, self.gaps] & self.flagged
 
     def _bent(self, raw: np.ndarray) -> np.ndarray:
         if self.scaling == "quantile":
             columns = [np.interp(raw[:, place], knots, normal()) for place, knots in enumerate(self.knots)]
             return np.column_stack(columns) if columns else raw
-        scaled = (raw - self.shift) / self.scale
+        scaled = raw - self.shift
+        scaled /= self.scale
         return scaled / np.sqrt(1 + np.square(scaled / CLIP)) if self.scaling == "robust" else scaled
 
 
@@ -116,22 +121,23 @@ def normal() -> np.ndarray:
     return ndtri(np.clip(_KNOTS, 1e-3, 1 - 1e-3))
 
 
-def moments(chunks: Chunks, rows: int, gaps: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation of each column, without its gaps; the deviation of a constant column is 1."""
+def moments(chunks: Chunks, rows: int, holes: np.ndarray = _NONE) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and deviation of each column, without gaps, which some may have; the deviation of a constant column is 1."""
     # One pass around a pivot near the mean, so that nothing cancels (Chan, Golub and LeVeque, 1983).
     first = next(iter(chunks()))
     pivot = first.mean(axis=0)
-    if gaps:
-        there = ~np.isnan(first)
-        pivot = np.where(there, first, 0).sum(axis=0) / np.maximum(there.sum(axis=0), 1)
+    there = ~np.isnan(first[:, holes])
+    pivot[holes] = np.where(there, first[:, holes], 0).sum(axis=0) / np.maximum(there.sum(axis=0), 1)
     total, squares, count = np.zeros(len(pivot)), np.zeros(len(pivot)), np.full(len(pivot), rows)
     with one_thread():
         for raw in chunks():
             chunk = raw - pivot
-            if gaps:
-                gap = np.isnan(chunk)
-                chunk[gap] = 0
-                count = count - gap.sum(axis=0)
+            if len(holes):
+                some = chunk[:, holes]
+                gap = np.isnan(some)
+                some[gap] = 0
+                chunk[:, holes] = some
+                count[holes] -= gap.sum(axis=0)
             ones = np.ones(len(chunk))
             total += ones @ chunk
             squares += ones @ np.square(chunk)
@@ -143,8 +149,8 @@ def moments(chunks: Chunks, rows: int, gaps: bool) -> tuple[np.ndarray, np.ndarr
     return shift, np.where(deviation > 1e-12 * np.maximum(np.abs(shift), 1e-300), deviation, 1.0)
 
 
-def _distance(knots: np.ndarray) -> np.ndarray:
-    """Of the quartiles; half the range where that is 0."""
-    quartiles, half = knots[:, 96] - knots[:, 32], (knots[:, -1] - knots[:, 0]) / 2
-    found = np.where(quartiles > 0, quartiles, half)
+def _distance(quartiles: np.ndarray) -> np.ndarray:
+    """Between the quartiles; half the range where that is 0. Of (columns, 5), the ends and the median among them."""
+    between, half = quartiles[:, 3] - quartiles[:, 1], (quartiles[:, 4] - quartiles[:, 0]) / 2
+    found = np.where(between > 0, between, half)
     return np.where(found > 0, found, 1.0)

@@ -1,5 +1,6 @@
 """Which column is what: features, target, what rows are split by, and what is left out, with the reason."""
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,12 +11,13 @@ import numpy as np
 
 from src.data.columns import Cells
 from src.data.matrix import kept
-from src.data.table import CATEGORY, NUMBER, Column, Table
+from src.data.table import CATEGORY, MOMENT, NUMBER, Column, Table
 from src.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from pyarrow import Table as ArrowTable
 
+_MANY = 1 << 17  # rows whose columns are read side by side
 _AN_ID = re.compile(r"|unnamed: 0|index|row ?names?|row|(.*[_ .-])?(id|key|uuid|guid)", re.IGNORECASE)
 _SPLITS = {"train": "train", "training": "train", "test": "test", "testing": "test", "holdout": "test"}
 _SPLITS |= dict.fromkeys(("val", "valid", "validation", "dev"), "val")
@@ -116,7 +118,8 @@ class Roles:
             return reader.read(name, cells[name], asked.get(name))
 
         wanted = list(dict.fromkeys([*self.targets, *names, *self.keys]))
-        with ThreadPoolExecutor() as pool:
+        # Of few rows a thread costs more than it gains.
+        with ThreadPoolExecutor(os.cpu_count() if cells.num_rows > _MANY else 1) as pool:
             found = dict(zip(wanted, pool.map(read, wanted), strict=True))
         target = np.column_stack([found[name][1] for name in self.targets])
         gap = np.isnan(target)
@@ -132,9 +135,9 @@ class Roles:
         columns = [found[name][0] for name in names]
         why = {} if self.features else _useless(columns, lambda place: found[names[place]][1][there], target)
         columns = [column for column in columns if column.name not in why]
-        features = np.empty(
-            (len(target), len(columns)), _precision([found[c.name][1] for c in columns], said["precision"])
-        )
+        # Places of words and whole days are small numbers.
+        exact = [found[column.name][1] for column in columns if column.kind in (NUMBER, MOMENT)]
+        features = np.empty((len(target), len(columns)), _precision(exact, said["precision"]))
         for place, column in enumerate(columns):
             features[:, place] = found[column.name][1][there]
         dropped = 0 if whole else int((~there).sum())
@@ -193,8 +196,9 @@ def _precision(columns: list[np.ndarray], dtype: Any) -> Any:
     if np.dtype(dtype) == np.float64:
         return dtype
     for column in columns:
-        numbers = column[~np.isnan(column)]  # of a lone row there may be none
-        if len(numbers) and np.abs(numbers - numbers.astype(dtype)).max() > 1e-6 * np.ptp(numbers) > 0:
+        low, high = np.fmin.reduce(column), np.fmax.reduce(column)  # without gaps
+        much = 1e-6 * (high - low)
+        if np.finfo(dtype).eps * max(-low, high) > much > 0 and np.nanmax(np.abs(column - column.astype(dtype))) > much:
             return np.float64
     return dtype
 

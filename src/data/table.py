@@ -9,7 +9,7 @@ from numpy.typing import DTypeLike
 
 from src.errors import UserError
 
-_CHUNK = 1 << 11  # rows looked at together where all would be too many: float64 copies stay in cache
+_CHUNK = 1 << 16  # numbers looked at together where all would be too many: float64 copies stay in cache
 
 NUMBER, BOOLEAN, CATEGORY, DATE, MOMENT = "number", "boolean", "category", "date", "date and time"
 
@@ -86,9 +86,11 @@ class Table:
 
     def chunks(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Features (rows, features) and target (rows, targets) of these rows, a few thousand at a time."""
-        for start in range(0, len(rows), _CHUNK):
-            chosen = rows[start : start + _CHUNK]
-            yield self.features[chosen], self.target[chosen]
+        size = min(max(_CHUNK // self.features.shape[1], 1 << 8), 1 << 13)
+        for start in range(0, len(rows), size):
+            chosen = rows[start : start + size]
+            # A few times as fast as by brackets.
+            yield self.features.take(chosen, axis=0), self.target.take(chosen, axis=0)
 
 
 def variances(values: np.ndarray, weights: np.ndarray | None) -> np.ndarray:

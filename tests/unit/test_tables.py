@@ -53,6 +53,13 @@ def fitted(table: Table, scaling: str = "standard", seed: int = 0) -> Partition:
     return Partition(table, 0.2, 0.2, scaling, "standard", seed)
 
 
+def encoded(numbers: Numbers, raw: np.ndarray) -> np.ndarray:
+    """Raw columns as a net sees them."""
+    found = np.empty((len(raw), numbers.width))
+    numbers.encode(raw, found)
+    return found
+
+
 def column(table: Table, name: str) -> tuple[str, list[Any]]:
     """A column's kind, and its values as they stood in the file."""
     own = table.columns[table.feature_names.index(name)]
@@ -365,7 +372,7 @@ def test_gaps_are_the_median_and_a_flag() -> None:
     raw = np.array([[1.0, 5.0], [np.nan, 6.0], [3.0, 7.0], [10.0, np.nan]])
     gaps = np.array([0, 1])
     numbers = Numbers.fit(lambda: [raw[:3]], 3, gaps, gaps, "standard")
-    found = numbers.encode(raw)
+    found = encoded(numbers, raw)
     assert found.shape == (4, 4)
     np.testing.assert_allclose(found[1, 0], (2 - 2) / 1)
     assert found[:, 2].tolist() == [0, 1, 0, 0]
@@ -377,7 +384,7 @@ def test_gaps_are_the_median_and_a_flag() -> None:
 def test_robust_scaling_is_that_of_the_paper() -> None:
     raw = np.column_stack([np.arange(9.0), [0, 0, 0, 0, 0, 0, 0, 4, 8.0], np.full(9, 7.0)])
     none = np.empty(0, np.int64)
-    found = Numbers.fit(lambda: [raw], 9, none, none, "robust").encode(raw)
+    found = encoded(Numbers.fit(lambda: [raw], 9, none, none, "robust"), raw)
     x = (raw[:, 0] - 4) / 4
     np.testing.assert_allclose(found[:, 0], x / np.sqrt(1 + (x / 3) ** 2))
     x = raw[:, 1] / 4  # the quartiles are equal: half the range
@@ -389,11 +396,11 @@ def test_quantiles_become_normal() -> None:
     raw = np.random.default_rng(0).lognormal(0, 2, (5000, 1))
     none = np.empty(0, np.int64)
     numbers = Numbers.fit(lambda: [raw], len(raw), none, none, "quantile")
-    found = numbers.encode(raw)[:, 0]
+    found = encoded(numbers, raw)[:, 0]
     assert abs(found.mean()) < 0.02
     assert abs(found.std() - 1) < 0.02
     assert (np.diff(found[np.argsort(raw[:, 0])]) >= 0).all()
-    assert np.isfinite(numbers.encode(np.array([[-1e30], [1e30]]))).all()
+    assert np.isfinite(encoded(numbers, np.array([[-1e30], [1e30]]))).all()
 
 
 def test_dates_become_parts() -> None:
@@ -409,6 +416,9 @@ def test_dates_become_parts() -> None:
     assert np.isnan(found[3]).all()
     often = np.repeat(np.append(days, np.nan), 400)  # of more rows than days each day is worked out once
     assert dates.encode(often, DATE).tobytes() == np.repeat(found, 400, axis=0).tobytes()
+    early = np.repeat([-719_162.0, -1.5, -1.0], 400)  # the year 1, and the last days before 1970
+    alone = np.concatenate([dates.encode(early[place : place + 1], MOMENT)[:, :6] for place in (0, 400, 800)])
+    assert dates.encode(early[400:], DATE).tobytes() == np.repeat(alone[1:], 400, axis=0).tobytes()
     mondays = dates.encode(np.arange(4, 40_000, 7.0), DATE)[:, 4:]
     assert len(np.unique(mondays, axis=0)) == 1, "quantiles would part what the last bits differ in"
     assert dates.encode(np.array([19.75]), MOMENT)[0, 6:].tolist() == pytest.approx([-1, 0], abs=1e-9)  # 18 o'clock
