@@ -9,12 +9,15 @@ from src.data.order import noise_seed
 from src.models.embedding import Uniform
 from src.training.coslog4 import flat_cos
 
+_LEVELS = 1 << 16  # of a random number of 16 bits
+
 
 class SeededDropout(nn.Module):
     """``nn.Dropout`` for one net or for many, each with a probability and a stream of random numbers of its own.
 
-    On a CPU the numbers are those that ``nn.Dropout`` would draw after ``torch.manual_seed``. Of several processes that
-    share a batch each draws the mask of the whole and takes that of its own rows, so that all of them do what one does.
+    A mask takes 16 random bits a value, a quarter of the time that ``nn.Dropout`` takes for its own on a CPU;
+    probabilities are multiples of 2⁻¹⁶. Of several processes that share a batch each draws the mask of the whole and
+    takes that of its own rows, so that all of them do what one does.
 
     Args:
         rates: per member the probability of a value being zeroed while training.
@@ -45,9 +48,18 @@ class SeededDropout(nn.Module):
             if rate:
                 own = part if self.noise.rows is None else part[: self.noise.rows[member]]
                 own = own if self.widths is None else own[:, : self.widths[member]]
-                # Drawn apart and contiguous, as alone.
-                own.copy_(own.new_empty(own.shape).bernoulli_(1 - rate, generator=generator).div_(1 - rate))
+                own.copy_(_mask(own.shape, rate, generator, values.device))
         return values * (mask[rank::processes] if rank < rows else mask[:1])
+
+
+def _mask(shape: torch.Size, rate: float, generator: torch.Generator, device: torch.device) -> Tensor:
+    """0 with this probability, else what keeps the mean."""
+    dropped = round(rate * _LEVELS)
+    bits = torch.empty(-(-shape.numel() // 4), dtype=torch.int64, device=device)
+    bits.random_(-(2**63), None, generator=generator)
+    drawn = bits.view(torch.int16)[: shape.numel()].view(shape)
+    # As floats, which are compared faster than whole numbers.
+    return drawn.float().ge_(dropped - _LEVELS // 2).mul_(_LEVELS / max(_LEVELS - dropped, 1))
 
 
 class SeededUniform(nn.Module):

@@ -260,6 +260,26 @@ def categories(rounds: int, size: float) -> list[Row]:
         return [Row("categories", what, *in_turn(fits["categories"], fits["numbers"], rounds), 1.0, 0.9)]
 
 
+def folds(rounds: int, size: float) -> list[Row]:
+    """Five folds of small tables against one fold alone, as data=csv comes, for the same epochs."""
+    from tests.benchmarks.tables import ALL
+
+    rows, epochs = [], max(int(40 * size), 1)
+    for table in ALL:
+        if table.name in ("hitters", "cars", "births"):
+            with tempfile.TemporaryDirectory() as folder:
+                asked = [
+                    "data=csv",
+                    f"data.path={table.write(Path(folder) / 'rows.csv')}",
+                    f"data.target='{table.target}'",
+                ]
+                asked += ["callbacks=default", f"trainer.max_epochs={epochs}", "baselines=false"]
+                sides = _fitter(*asked, "folds=5"), _fitter(*asked, "data.val_fraction=0.2")
+                what = f"fit, {epochs} epochs of five folds of {table.name} | of one"
+                rows.append(Row(f"folds-{table.name}", what, *in_turn(*sides, rounds), 2.0, 1.5))
+    return rows
+
+
 def memory(rounds: int, size: float) -> list[Row]:
     """Peak memory of loading, encoding and one epoch, above what the imports take."""
     count = int(1_000_000 * size)
@@ -292,6 +312,7 @@ ROWS: dict[str, Callable[[int, float], list[Row]]] = {
     "load": load,
     "epoch": epoch,
     "categories": categories,
+    "folds": folds,
     "memory": memory,
 }
 

@@ -18,7 +18,6 @@ from src.runs.evaluate import evaluate
 from src.runs.predict import predict
 from src.training.checkpoints import Writer
 from src.training.coslog4 import CosLog4, flat_cos
-from src.training.dropout import Noise, seed_dropout
 from tests.compose import composed, trained
 from tests.exporting.rows import altered, by_onnx, varied
 from tests.resume.test_resume import assert_same_run, group
@@ -99,21 +98,6 @@ def test_rates_and_decay_over_time() -> None:
     assert decays[:751] == [0.02] * 751
     assert [decays[1125], decays[1500]] == pytest.approx([0.01, 0], abs=1e-12)
     assert [flat_cos(time) for time in (0, 0.5, 2 / 3, 1)] == pytest.approx([1, 1, 0.75, 0])
-
-
-def test_dropout_fades() -> None:
-    """Half of the values in the first half of the epochs, and none in the end; for ever where nobody knows the end."""
-    net = nn.Sequential(nn.Dropout(0.5), nn.Dropout(0.0))
-    net[0].fades = True
-    noise = Noise([0])
-    seed_dropout(net, noise)
-    for epochs, zeros in ((8, [0.5, 0.5, 0.25, 0.0]), (-1, [0.5] * 4)):
-        noise.epochs = [epochs]
-        shares = []
-        for epoch in (0, 4, 6, 8):
-            noise.start(epoch)
-            shares.append(float((net(torch.ones(20_000)) == 0).float().mean()))
-        assert shares == pytest.approx(zeros, abs=0.02)
 
 
 def test_members_come_to_what_each_comes_to_alone(tmp_path: Path) -> None:
