@@ -4,15 +4,18 @@ import sys
 from importlib import import_module
 from types import ModuleType
 
+from src.adapters.torch_compiler import import_later
+
 
 def import_lightning() -> None:
     """Imports Lightning, a second sooner than by its name alone.
 
-    Lightning imports torchmetrics, which imports the whole of scipy.signal to mend one name for an audio
-    metric. A stand-in that has the name takes its place meanwhile; whoever asks for scipy.signal
-    afterwards gets the real one.
+    torch's compiler is left for when it is needed. Lightning imports torchmetrics, which imports the whole of
+    scipy.signal to mend one name for an audio metric. A stand-in that has the name takes its place meanwhile; whoever
+    asks for scipy.signal afterwards gets the real one.
     """
     name = "scipy.signal"
+    import_later()
     if name in sys.modules or "lightning" in sys.modules:
         return
     stand_in = ModuleType(name)

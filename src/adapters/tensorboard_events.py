@@ -91,11 +91,17 @@ class EventFile:
 
     def graph(self, net: Any, features: Any) -> None:
         """The Graphs tab: the net's operations on an example input, ``features`` (rows, features)."""
-        from torch.utils.tensorboard._pytorch_graph import graph
+        import torch
+        from tensorboard.compat.proto.graph_pb2 import GraphDef
+        from tensorboard.compat.proto.versions_pb2 import VersionDef
+        from torch.utils.tensorboard._pytorch_graph import parse
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # tracing is deprecated, and still all that TensorBoard reads
-            definition, _ = graph(net, features)
+            # What torch's own function does, but for a check of the trace, which imports distributed tensors and SymPy.
+            trace = torch.jit.trace(net, features, check_trace=False)
+        torch._C._jit_pass_inline(trace.graph)
+        definition = GraphDef(node=parse(trace.graph, trace, features), versions=VersionDef(producer=22))
         self._write(graph_def=definition.SerializeToString())
 
     def close(self) -> None:

@@ -26,6 +26,7 @@ def make_trainer(
         UserError: Lightning refuses an option, or the accelerator is not there.
     """
     import lightning.pytorch as pl
+    import torch
     from lightning.fabric.utilities.exceptions import MisconfigurationException
     from lightning.pytorch.callbacks import Checkpoint, ProgressBar
     from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
@@ -44,6 +45,8 @@ def make_trainer(
     if not plain:
         # The engine clips; to Lightning such a module optimizes "manually".
         options |= {"gradient_clip_val": None, "gradient_clip_algorithm": None}
+    if options.get("deterministic") is False and not torch.are_deterministic_algorithms_enabled():
+        del options["deterministic"]  # to be told what is so, torch imports its compiler
     if span:
         options["limit_val_batches"] = 0  # epochs are validated inside an execution
     try:
