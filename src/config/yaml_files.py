@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
+from src.adapters.omegaconf_yaml import values
 from src.secrets import concerns, masked
 
 try:
@@ -65,8 +66,23 @@ def load(path: Path) -> Any:
     if path.stat().st_size > _MOST:
         raise ValueError(f"{path.name} is larger than {_MOST >> 20} MiB")
     _check_depth(path)
-    found = OmegaConf.load(path)  # which bounds what aliases expand to
-    return OmegaConf.to_container(found, resolve=False)
+    with path.open(encoding="utf-8") as file:
+        return _plain(values(file), path)
+
+
+def _plain(found: Any, path: Path) -> Any:
+    """The same, if there is nothing in it that OmegaConf has no node for: a set, say, or a key that is a list."""
+    if isinstance(found, dict):
+        if odd := [key for key in found if not isinstance(key, str | int | float | bool)]:
+            raise ValueError(f"{path.name} has the key {odd[0]!r}")
+        for value in found.values():
+            _plain(value, path)
+    elif isinstance(found, list):
+        for value in found:
+            _plain(value, path)
+    elif not isinstance(found, str | int | float | bool | bytes | Path | None):
+        raise ValueError(f"{path.name} holds a {type(found).__name__}")
+    return found
 
 
 def _check_depth(path: Path) -> None:

@@ -65,6 +65,7 @@ def _read(folder: RunFolder, said: str) -> tuple[DictConfig, Path]:
         if "${" in (cwd := str(hydra["hydra"]["runtime"]["cwd"])):
             raise ValueError(f"hydra.runtime.cwd: expected a folder, found the interpolation {cwd!r}")
         started_in = Path(cwd).expanduser()
+        cfg = OmegaConf.create(values)
     except Exception as error:
         raise UserError(f"{said}: .hydra cannot be read ({first_line(error)})") from None
     if not isinstance(values, dict) or "model" not in values or "data" not in values:
@@ -72,7 +73,7 @@ def _read(folder: RunFolder, said: str) -> tuple[DictConfig, Path]:
     nodes = {name: values.get(name, {}) for name in _GROUPS} | {name: values.get(name) or {} for name in _OPTIONAL}
     if odd := next((name for name, node in nodes.items() if not isinstance(node, dict)), None):
         raise UserError(f"{said}: {odd}: expected its keys and their values, found {values[odd]!r}")
-    return OmegaConf.create(values), started_in
+    return cfg, started_in
 
 
 def _refuse_interpolations(cfg: DictConfig) -> None:

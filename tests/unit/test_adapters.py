@@ -4,7 +4,10 @@ Each test names the versions that its adapter was written for: where a newer one
 read again, and the docstring says what breaks meanwhile.
 """
 
+import io
 import logging
+import subprocess
+import sys
 import warnings
 from importlib.metadata import version
 from pathlib import Path
@@ -22,10 +25,11 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from src.adapters import hydra_compose, hydra_run, optuna_internals, optuna_sweeper
+from src.adapters import hydra_compose, hydra_run, omegaconf_yaml, optuna_internals, optuna_sweeper
 from src.adapters.torch_scheduler import as_if_stepped
 
-CONF = str(Path(__file__).parents[2] / "conf")
+ROOT = Path(__file__).parents[2]
+CONF = str(ROOT / "conf")
 
 
 def written_for(package: str, release: str) -> None:
@@ -129,3 +133,50 @@ def test_a_scheduler_that_is_stepped_first(marked: bool) -> None:
         warnings.simplefilter("always")
         scheduler.step()
     assert bool(said) is not marked
+
+
+def test_torch_s_compiler_comes_when_it_is_asked_for() -> None:
+    """torch 2.13, Lightning 2.6. Without it, each command starts a second later; in a process of its own."""
+    written_for("torch", "2.13.")
+    script = """
+import sys
+from src.adapters.lightning_import import import_lightning
+import_lightning()
+import torch
+from torch import nn
+net = nn.Linear(3, 1)
+optimizer = torch.optim.AdamW(net.parameters())
+optimizer.zero_grad(); net(torch.ones(2, 3)).sum().backward(); optimizer.step()
+assert "torch._dynamo.config" not in sys.modules and type(torch._dynamo).__name__ == "_Later"
+from lightning.fabric.wrappers import OptimizedModule, _unwrap_compiled
+assert not isinstance(net, OptimizedModule)
+held = torch._dynamo
+import torch._dynamo.config as config
+import torch._dynamo.testing as part
+assert held is torch._dynamo is sys.modules["torch._dynamo"] and held.config is config and held.testing is part
+compiled = torch.compile(net, backend="eager")
+assert torch.equal(compiled(torch.ones(2, 3)), net(torch.ones(2, 3)))
+assert isinstance(compiled, OptimizedModule) and not isinstance(net, OptimizedModule)
+assert _unwrap_compiled(compiled)[0] is net
+program = torch.export.export(net, (torch.ones(2, 3),))
+assert torch.equal(program.module()(torch.ones(2, 3)), net(torch.ones(2, 3)))
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT, timeout=120)
+
+
+def test_a_command_leaves_the_compiler_where_it_is(tmp_path: Path) -> None:
+    """Whatever a run does, or a second of each goes into an import."""
+    script = f"""
+import runpy, sys
+sys.argv = ["src.train", "trainer.max_epochs=2", "hydra.run.dir={tmp_path / "run"}"]
+runpy.run_module("src.train", run_name="__main__")
+assert {{"torch", "lightning.pytorch"}} <= sys.modules.keys()
+assert not {{"torch._dynamo.config", "torch._inductor", "torch.distributed.tensor", "sympy"}} & sys.modules.keys()
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT, timeout=120)
+
+
+def test_yaml_is_read_without_nodes() -> None:
+    """OmegaConf 2.4. Without it, a page of a sweep opens its runs' configurations in half a second more."""
+    written_for("omegaconf", "2.4.")
+    assert omegaconf_yaml.values(io.StringIO("a: 1e-05\nb: 2020-01-01\n")) == {"a": 1e-05, "b": "2020-01-01"}

@@ -1,6 +1,8 @@
 """Text that every reader of YAML reads as the container it was made of."""
 
 from enum import Enum
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from src.config.yaml_files import dump
+from src.config.yaml_files import dump, load
 from tests.compose import CONF, composed
 
 VALUES = [
@@ -58,6 +60,42 @@ def test_a_run_s_files_are_those_of_omegaconf() -> None:
         text = dump(container)
         assert yaml.safe_load(text) == container
         assert OmegaConf.to_container(OmegaConf.create(text)) == container
+
+
+TEXTS = [
+    "a: 1\nb: [1.5, 1e5, 1e-05, .inf, 0x10, 010, 1_000, 1:30, yes, off, null, ~, '', 2020-01-01]\n",
+    "a: &x {b: 1}\nc: *x\n1: one\n2.5: two\ntrue: three\n",
+    "a: ${b.c}\nb: '${oc.env:HOME}'\n? a.b\n: x\n",
+    "{}",
+    "a: !!binary aGFsbG8=\nb: |\n  lines\n  of text\n",
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_file_is_read_as_omegaconf_reads_it(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "some.yaml"
+    path.write_text(text)
+    assert _typed(load(path)) == _typed(OmegaConf.to_container(OmegaConf.load(path), resolve=False))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: !!set {b, c}\n",
+        "[1, 2]: 3\n",
+        "null: 1\n",
+        "a: !!python/object/apply:os.getcwd []\n",
+        "a: &a [1]\n" + "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in pairwise("abcdefgh")),
+        "a: &a [*a]\n",
+        "a: 1\na: 2\n",
+        "a: " + "[" * 60 + "]" * 60,
+    ],
+)
+def test_what_omegaconf_has_no_node_for_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "some.yaml"
+    path.write_text(text)
+    with pytest.raises((ValueError, yaml.YAMLError)):
+        load(path)
 
 
 def _typed(value: Any) -> Any:
