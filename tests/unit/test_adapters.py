@@ -180,3 +180,22 @@ def test_yaml_is_read_without_nodes() -> None:
     """OmegaConf 2.4. Without it, a page of a sweep opens its runs' configurations in half a second more."""
     written_for("omegaconf", "2.4.")
     assert omegaconf_yaml.values(io.StringIO("a: 1e-05\nb: 2020-01-01\n")) == {"a": 1e-05, "b": "2020-01-01"}
+
+
+def test_importance_does_without_scikit_learn() -> None:
+    """Optuna 5.0. Without it, each sweep's page is drawn a second later; in a process of its own."""
+    written_for("optuna", "5.")
+    script = """
+import sys
+import optuna
+from src.adapters.optuna_importance import importances
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+study.optimize(lambda trial: trial.suggest_float("x", 0, 1) ** 2 + 1e-3 * trial.suggest_float("y", 0, 1), 30)
+found = importances(study, lambda trial: trial.values[0])
+assert not {"sklearn", "scipy.stats"} & sys.modules.keys()
+from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+assert found == get_param_importances(study, target=lambda trial: trial.values[0]) and found["x"] > 0.9
+assert get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))["x"] > 0.9
+"""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=True, cwd=ROOT, timeout=120)

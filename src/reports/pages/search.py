@@ -56,12 +56,12 @@ def importance(study: "Study", index: int, name: str, sign: int) -> Figure:
     title = f"Importance for {name}"
     if len({key for trial in study.get_trials(deepcopy=False) for key in trial.params}) < 2:
         return Figure(title, None, "Not drawn: a lone parameter is all there is.")
-    from optuna.importance import get_param_importances  # takes half a second
+    from src.adapters.optuna_importance import importances
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that low targets count as good, which the sign sees to
-            found = get_param_importances(study, target=lambda trial: sign * trial.values[index])
+            found = importances(study, lambda trial: sign * trial.values[index])
     except (ValueError, RuntimeError, ZeroDivisionError) as error:
         return Figure(title, None, f"Not drawn: {first_line(error)}")
     if not any(math.isfinite(value) and value > 0 for value in found.values()):
