@@ -40,26 +40,39 @@ class SeededDropout(nn.Module):
         if not self.training or not any(self.rates):
             return values
         rank, processes, rows = self.noise.share or (0, 1, len(values))
-        mask = values.new_ones((rows, *values.shape[1:]))
-        each = zip(mask if self.stacked else [mask], self.rates, self.noise.generators(values.device), strict=False)
-        for member, (part, rate, generator) in enumerate(each):
-            if self.fades:
-                rate *= self.noise.left(member)
+        # Whole numbers are compared as floats, which is faster; those of 16 bits would be rounded.
+        mask = torch.empty(
+            (rows, *values.shape[1:]), dtype=torch.promote_types(values.dtype, torch.float32), device=values.device
+        )
+        parts = [self._own(member, part) for member, part in enumerate(mask if self.stacked else [mask])]
+        rates = [rate * self.noise.left(m) if self.fades else rate for m, rate in enumerate(self.rates[: len(parts)])]
+        bits = torch.empty(len(parts), -(-max(map(Tensor.numel, parts)) // 4), dtype=torch.int64, device=values.device)
+        for part, rate, own, generator in zip(parts, rates, bits, self.noise.generators(values.device), strict=False):
             if rate:
-                own = part if self.noise.rows is None else part[: self.noise.rows[member]]
-                own = own if self.widths is None else own[:, : self.widths[member]]
-                own.copy_(_mask(own.shape, rate, generator, values.device))
-        return values * (mask[rank::processes] if rank < rows else mask[:1])
+                own[: -(-part.numel() // 4)].random_(-(2**63), None, generator=generator)
+        drawn = bits.view(torch.int16)
+        if all(part.numel() * len(parts) == mask.numel() for part in parts):
+            mask.copy_(drawn[:, : parts[0].numel()].view(mask.shape))
+        else:
+            for part, own in zip(parts, drawn, strict=True):
+                part.copy_(own[: part.numel()].view(part.shape))  # drawn apart and contiguous, as alone
+        dropped = [round(rate * _LEVELS) for rate in rates]
+        least = [number - _LEVELS // 2 if number else -torch.inf for number in dropped]
+        scale = [_LEVELS / max(_LEVELS - number, 1) for number in dropped]
+        mask.ge_(_each(least, mask)).mul_(_each(scale, mask))
+        return values * (mask[rank::processes] if rank < rows else mask[:1]).to(values.dtype)
+
+    def _own(self, member: int, part: Tensor) -> Tensor:
+        """What of a member's values is not there to fill up."""
+        part = part if self.noise.rows is None else part[: self.noise.rows[member]]
+        return part if self.widths is None else part[:, : self.widths[member]]
 
 
-def _mask(shape: torch.Size, rate: float, generator: torch.Generator, device: torch.device) -> Tensor:
-    """0 with this probability, else what keeps the mean."""
-    dropped = round(rate * _LEVELS)
-    bits = torch.empty(-(-shape.numel() // 4), dtype=torch.int64, device=device)
-    bits.random_(-(2**63), None, generator=generator)
-    drawn = bits.view(torch.int16)[: shape.numel()].view(shape)
-    # As floats, which are compared faster than whole numbers.
-    return drawn.float().ge_(dropped - _LEVELS // 2).mul_(_LEVELS / max(_LEVELS - dropped, 1))
+def _each(numbers: list[float], mask: Tensor) -> float | Tensor:
+    """A number for each member, (members, 1, …)."""
+    if len(numbers) == 1:
+        return numbers[0]
+    return torch.tensor(numbers, dtype=mask.dtype, device=mask.device).view(-1, *[1] * (mask.dim() - 1))
 
 
 class SeededUniform(nn.Module):
