@@ -27,9 +27,13 @@ def importances(study: "Study", target: "Callable[[FrozenTrial], float]") -> dic
 def _package() -> Any:
     if _PACKAGE in sys.modules or _UNUSED in sys.modules:
         return import_module(_PACKAGE)
+    import optuna
+
+    before = vars(optuna)["importance"]
     sys.modules[_UNUSED] = None  # type: ignore[assignment]  # as documented, an import that fails
     try:
         return import_module(_PACKAGE)
     finally:
         for name in [_UNUSED, *(each for each in sys.modules if each.startswith(_PACKAGE))]:
             sys.modules.pop(name, None)
+        optuna.importance = before  # Optuna's own, which imports when it is asked

@@ -58,8 +58,11 @@ def masked_yaml(text: str) -> str:
 def load(path: Path) -> Any:
     """The plain values of a file, as OmegaConf reads it: no interpolation is resolved, no tag is followed.
 
+    An empty file holds no keys.
+
     Raises:
-        OSError, ValueError, yaml.YAMLError: it cannot be read, is no regular file, too large or no YAML.
+        OSError, ValueError, yaml.YAMLError: it cannot be read, is no regular file, too large, no YAML, or holds neither
+            keys nor a list.
     """
     if not path.is_file():
         raise ValueError(f"{path.name} is no file")
@@ -67,7 +70,10 @@ def load(path: Path) -> Any:
         raise ValueError(f"{path.name} is larger than {_MOST >> 20} MiB")
     _check_depth(path)
     with path.open(encoding="utf-8") as file:
-        return _plain(values(file), path)
+        found = values(file)
+    if not isinstance(found, dict | list | None):
+        raise ValueError(f"{path.name} holds {found!r}, expected keys")
+    return _plain({} if found is None else found, path)
 
 
 def _plain(found: Any, path: Path) -> Any:

@@ -52,7 +52,7 @@ class Matrix:
 def kept(values: np.ndarray, columns: Sequence[int]) -> np.ndarray:
     """Some columns of a matrix, where it was."""
     if not isinstance(values, np.memmap):
-        return values[:, columns]
+        return values.take(columns, axis=1)  # row by row in memory, where brackets would turn it
     found = Matrix(len(columns), values.dtype, True)
     for start in range(0, len(values), _ROWS):
         found.add(values[start : start + _ROWS, columns])

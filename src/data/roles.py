@@ -195,10 +195,12 @@ def _precision(columns: list[np.ndarray], dtype: Any) -> Any:
     """``dtype``, or float64 where rounding to it would take more than a millionth of a column's range."""
     if np.dtype(dtype) == np.float64:
         return dtype
+    kind = np.finfo(dtype)
     for column in columns:
-        low, high = np.fmin.reduce(column), np.fmax.reduce(column)  # without gaps
-        much = 1e-6 * (high - low)
-        if np.finfo(dtype).eps * max(-low, high) > much > 0 and np.nanmax(np.abs(column - column.astype(dtype))) > much:
+        low, high = np.fmin.reduce(column, initial=np.inf), np.fmax.reduce(column, initial=-np.inf)  # without gaps
+        much, largest = 1e-6 * (high - low), max(-low, high)
+        rounding = max(kind.eps * largest, kind.smallest_subnormal)  # at most
+        if largest > kind.max or (rounding > much > 0 and np.nanmax(np.abs(column - column.astype(dtype))) > much):
             return np.float64
     return dtype
 

@@ -48,6 +48,8 @@ def ridge(train: Rows, entries: int, val: Rows | None = None) -> tuple[RidgeLine
     (numbers, codes), target, shares = train
     rows = np.ones(len(target)) if shares is None else shares
     spread, width, size = _spread(codes, entries), numbers.shape[1], numbers.shape[1] + entries
+    means = rows @ numbers / len(target)
+    numbers = numbers - means  # or products of columns far from zero would lose what tells rows apart
 
     def times(weights: np.ndarray) -> np.ndarray:
         return numbers @ weights[:width] + spread @ weights[width:]
@@ -58,20 +60,20 @@ def ridge(train: Rows, entries: int, val: Rows | None = None) -> tuple[RidgeLine
     def centred(values: np.ndarray) -> np.ndarray:
         return rows * (values - np.average(values, weights=shares))
 
-    diagonal = np.append(rows @ numbers**2 - (rows @ numbers) ** 2 / len(target), rows @ spread)
+    diagonal = np.append(rows @ numbers**2, rows @ spread)
     right, products = transposed(centred(target)), None
-    if size <= _SQUARE:
-        heavy, mean = spread.T * rows, transposed(rows)
-        across = heavy @ numbers
-        products = np.block([[(numbers.T * rows) @ numbers, across.T], [across, (heavy @ spread).toarray()]])
-        products -= np.outer(mean, mean) / len(target)
 
     def fitted(weights: np.ndarray) -> RidgeLine:
-        intercept = np.average(target - times(weights), weights=shares)
+        intercept = np.average(target - times(weights), weights=shares) - means @ weights[:width]
         return RidgeLine(weights[:width], weights[width:], float(intercept))
 
     best, least, rises, weights = fitted(np.zeros(size)), np.inf, 0, np.zeros(size)
     with one_thread():
+        if size <= _SQUARE:
+            heavy, mean = spread.T * rows, transposed(rows)
+            across = heavy @ numbers
+            products = np.block([[(numbers.T * rows) @ numbers, across.T], [across, (heavy @ spread).toarray()]])
+            products -= np.outer(mean, mean) / len(target)
         for penalty in _PENALTIES if val else [1.0]:
 
             def normal(weights: np.ndarray, penalty: float = penalty) -> np.ndarray:

@@ -54,6 +54,7 @@ class SeededDropout(nn.Module):
         if all(part.numel() * len(parts) == mask.numel() for part in parts):
             mask.copy_(drawn[:, : parts[0].numel()].view(mask.shape))
         else:
+            mask.zero_()
             for part, own in zip(parts, drawn, strict=True):
                 part.copy_(own[: part.numel()].view(part.shape))  # drawn apart and contiguous, as alone
         dropped = [round(rate * _LEVELS) for rate in rates]

@@ -51,3 +51,14 @@ def test_dropout_fades() -> None:
             noise.start(epoch)
             shares.append(float((net(torch.ones(20_000)) == 0).float().mean()))
         assert shares == pytest.approx(zeros, abs=0.02)
+
+
+def test_rows_that_only_fill_up_are_the_same_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = Noise([1, 2])
+    noise.rows = [4, 2]
+    layer = noise.layer([0.5, 0.0], stacked=True)
+    first = layer(torch.ones(2, 6, 3))
+    empty = torch.empty
+    monkeypatch.setattr(torch, "empty", lambda *sizes, **named: empty(*sizes, **named).fill_(77))
+    noise.start(0)
+    assert torch.equal(layer(torch.ones(2, 6, 3)), first)

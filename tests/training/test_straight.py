@@ -16,6 +16,7 @@ from src.config.check import settle
 from src.data.described import described
 from src.errors import UserError
 from src.models.embedding import Embedded, Hide, embedded_width
+from src.models.ridge import ridge
 from src.models.straight import CLIP, Straight
 from src.runs.evaluate import evaluate
 from src.runs.folder import RunFolder
@@ -224,3 +225,14 @@ def test_a_table_of_words_alone(tmp_path: Path, recwarn: pytest.WarningsRecorder
     summary = trained(tmp_path / "run", *csv, "logger=none", "trainer.max_epochs=1")
     assert summary["metrics"]["test/r2"] > 0.9
     assert not [each for each in recwarn if "zero-element" in str(each.message)]
+
+
+@pytest.mark.parametrize("far", [0.0, 1e4, 1e7])
+def test_a_line_through_columns_far_from_zero_is_the_same(far: float) -> None:
+    generator = np.random.default_rng(0)
+    numbers, codes = generator.standard_normal((400, 3)), generator.integers(1, 5, (400, 1))
+    target = numbers @ [1.0, -2.0, 0.5] + 0.1 * codes[:, 0]
+    rows = ((numbers + np.array([far, 0, 0]), codes), target, None)
+    line, error = ridge(rows, 5, rows)
+    assert line.slopes == pytest.approx([1, -2, 0.5], abs=1e-3)
+    assert error < 1e-4

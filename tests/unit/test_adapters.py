@@ -151,13 +151,35 @@ assert "torch._dynamo.config" not in sys.modules and type(torch._dynamo).__name_
 from lightning.fabric.wrappers import OptimizedModule, _unwrap_compiled
 assert not isinstance(net, OptimizedModule)
 held = torch._dynamo
-import torch._dynamo.config as config
-import torch._dynamo.testing as part
-assert held is torch._dynamo is sys.modules["torch._dynamo"] and held.config is config and held.testing is part
+class Marked(nn.Linear):
+    @torch.compiler.disable
+    def apart(self, x):
+        return x + 100 * torch.compiler.is_compiling()
+
+    def forward(self, x):
+        return self.apart(super().forward(x))
+marked = Marked(3, 1)
+was = marked(torch.ones(2, 3))
+class Interrupted:
+    def find_spec(self, name, path, target=None):
+        if name == "torch._dynamo.eval_frame":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())
+try:
+    torch._dynamo.reset
+except KeyboardInterrupt:
+    sys.meta_path.pop(0)
+else:
+    raise SystemExit("was not interrupted")
+assert type(torch._dynamo).__name__ == "_Later"
 compiled = torch.compile(net, backend="eager")
+assert torch.equal(torch.compile(marked, backend="eager")(torch.ones(2, 3)), was)
 assert torch.equal(compiled(torch.ones(2, 3)), net(torch.ones(2, 3)))
 assert isinstance(compiled, OptimizedModule) and not isinstance(net, OptimizedModule)
 assert _unwrap_compiled(compiled)[0] is net
+import torch._dynamo.config as config
+import torch._dynamo.testing as part
+assert held is torch._dynamo is sys.modules["torch._dynamo"] and held.config is config and held.testing is part
 program = torch.export.export(net, (torch.ones(2, 3),))
 assert torch.equal(program.module()(torch.ones(2, 3)), net(torch.ones(2, 3)))
 """
@@ -194,6 +216,7 @@ study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
 study.optimize(lambda trial: trial.suggest_float("x", 0, 1) ** 2 + 1e-3 * trial.suggest_float("y", 0, 1), 30)
 found = importances(study, lambda trial: trial.values[0])
 assert not {"sklearn", "scipy.stats"} & sys.modules.keys()
+assert optuna.importance.FanovaImportanceEvaluator(seed=0)
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 assert found == get_param_importances(study, target=lambda trial: trial.values[0]) and found["x"] > 0.9
 assert get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))["x"] > 0.9

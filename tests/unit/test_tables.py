@@ -509,3 +509,22 @@ def test_numbers_with_gaps_take_no_text(tmp_path: Path, monkeypatch: pytest.Monk
     path.write_text(path.read_text() + "5,five,x\n")
     cells = reader.Source([path], Form()).cells(["a", "b", "w"], ["a", "b", "w"], ["NA"])
     assert cells["b"].to_pylist() == [*map(str, range(200)), "five"]
+
+
+@pytest.mark.parametrize("mixed_in", ["", "x"])
+def test_rows_lie_one_after_the_other(tmp_path: Path, mixed_in: str) -> None:
+    """Or each few thousand of them would be taken from a copy of the whole."""
+    rows = "".join(f"{number},{number % 7},{number % 3}{mixed_in},{number % 5}\n" for number in range(40))
+    table = read(tmp_path / "rows.csv", "id,a,b,y\n" + rows)
+    assert table.feature_names == ["a", "b"]
+    assert table.features.flags.c_contiguous
+    turned = replace(table, features=np.asfortranarray(table.features))
+    assert turned.features.flags.c_contiguous
+    np.testing.assert_array_equal(turned.features, table.features)
+
+
+@pytest.mark.parametrize("scale", [1e-45, 1e-42, 1e-30, 1.0, 1e30])
+def test_digits_are_kept_of_the_smallest_numbers_too(tmp_path: Path, scale: float) -> None:
+    rows = "".join(f"{number * scale!r},{number % 3}w,{number**2}\n" for number in range(1, 300))
+    table = read(tmp_path / "rows.csv", "a,b,y\n" + rows)
+    assert len(np.unique(table.features[:, 0])) == 299

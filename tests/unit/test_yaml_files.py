@@ -67,6 +67,8 @@ TEXTS = [
     "a: &x {b: 1}\nc: *x\n1: one\n2.5: two\ntrue: three\n",
     "a: ${b.c}\nb: '${oc.env:HOME}'\n? a.b\n: x\n",
     "{}",
+    "",
+    "# nothing\n",
     "a: !!binary aGFsbG8=\nb: |\n  lines\n  of text\n",
 ]
 
@@ -84,6 +86,7 @@ def test_a_file_is_read_as_omegaconf_reads_it(tmp_path: Path, text: str) -> None
         "a: !!set {b, c}\n",
         "[1, 2]: 3\n",
         "null: 1\n",
+        "a word",
         "a: !!python/object/apply:os.getcwd []\n",
         "a: &a [1]\n" + "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in pairwise("abcdefgh")),
         "a: &a [*a]\n",
