@@ -1,7 +1,7 @@
 """Columns to tensors and back: fitted on the training rows, and travelling with the model."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -91,7 +91,7 @@ class Encoder:
                 categories.append(Category.fit(column, table.features[rows, place], first))
         pairs = zip(table.target_names, table.target[rows].T, strict=True)
         targets = [Target.fit(own, target_scaling, _moments, name) for name, own in pairs]
-        return cls([_bare(column) for column in columns], table.target_names, fitted, categories, targets)
+        return cls([replace(column, values=()) for column in columns], table.target_names, fitted, categories, targets)
 
     @property
     def feature_names(self) -> list[str]:
@@ -143,9 +143,7 @@ class Encoder:
 
     def encode(self, features: np.ndarray, precision: DTypeLike) -> Tensor:
         """Raw features (rows, features), recoded, as the tensor that a net sees: scaled, then rounded."""
-        found = np.empty((len(features), self.shape.width), precision)
-        self._encode(features, found)
-        return torch.from_numpy(found)
+        return torch.from_numpy(self._encoded(features, precision))
 
     def encode_rows(self, table: Table, rows: np.ndarray, recode: Recode | None = None) -> tuple[Tensor, Tensor]:
         """These rows of a table as features (rows, width) and target (rows, targets)."""
@@ -165,8 +163,7 @@ class Encoder:
 
         Float64, (rows, columns).
         """
-        found = np.empty((len(features), self.shape.width))
-        self._encode(features, found)
+        found = self._encoded(features, np.float64)
         embedded = [category for category in self.categories if category.entries]
         numbers, codes = np.split(found, [found.shape[1] - len(embedded)], axis=1)
         spread = [
@@ -175,19 +172,20 @@ class Encoder:
         ]
         return np.concatenate([numbers, *spread], axis=1) if spread else numbers
 
+    def _encoded(self, raw: np.ndarray, dtype: DTypeLike) -> np.ndarray:
+        found = np.empty((len(raw), self.shape.width), dtype)
+        self._encode(raw, found)
+        return found
+
     def _encode(self, raw: np.ndarray, into: np.ndarray) -> None:
         """Writes recoded features into ``into`` (rows, width)."""
         plain = not self.categories and all(column.kind in (NUMBER, BOOLEAN) for column in self.columns)
         done = self.numbers.width
         self.numbers.encode(raw if plain else dates.numbers(raw, self.columns), into[:, :done])
-        for place, category in self._categories():
-            if category.columns:
-                into[:, done : done + category.columns] = category.one_hot(raw[:, place])
-                done += category.columns
-        for place, category in self._categories():
-            if category.entries:
-                into[:, done] = category.codes(raw[:, place])
-                done += 1
+        for place, category in sorted(self._categories(), key=lambda pair: pair[1].entries > 0):  # codes are last
+            found = category.one_hot(raw[:, place]) if category.columns else category.codes(raw[:, place])[:, None]
+            into[:, done : done + found.shape[1]] = found
+            done += found.shape[1]
 
     def _categories(self) -> Iterator[tuple[int, Category]]:
         """Each with the place of its column."""
@@ -229,10 +227,6 @@ class Encoder:
         columns = [Column(**each) for each in state["columns"]]
         names, targets = (v if isinstance(v, list) else [v] for v in (state["target_name"], state["target"]))
         return cls(columns, names, Numbers(**numbers), categories, [Target(**each) for each in targets])
-
-
-def _bare(column: Column) -> Column:
-    return Column(column.name, column.kind, gaps=column.gaps)
 
 
 def _gaps(columns: list[Column]) -> tuple[np.ndarray, np.ndarray]:
