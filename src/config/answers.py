@@ -57,7 +57,8 @@ def told(error: BaseException, overrides: Sequence[str] = ()) -> UserError | Non
         return _of_omegaconf(error)
     for override in _parsed(overrides):
         named = f"'{override.get_key_element().lstrip('~')}"
-        if override.is_delete() and re.search("does not exist|No match", str(error)) and named in str(error):
+        gone = "does not exist|No match" if override.is_delete() else r"Could not override.*\sNo match"
+        if re.search(gone, str(error)) and f"{named}'" in str(error):
             rest = [each for each in overrides if each != override.input_line and not each.startswith("-")]
             try:
                 return UserError(no_key(override.key_or_group, _composed(rest)))
@@ -117,7 +118,8 @@ def no_key(key: str, root: DictConfig) -> str:
     known = [name for name in flatten(values) if not name.endswith("_")]
     named = [name for name in [*known, *_RULED] if name.rpartition(".")[2] == ALSO.get(last, last) and name != key]
     named.sort(key=lambda name: name.partition(".")[0] != key.partition(".")[0])
-    near = named or _close(key, [name for name in [*known, *values, *_groups("")] if name not in (key, parent)])
+    groups = _groups("") if "model" in values else []  # other commands than train have none
+    near = named or _close(key, [name for name in [*known, *values, *groups] if name not in (key, parent)])
     node = _node(values, parent)
     siblings = [str(name) for name in node or {} if name != last and not str(name).endswith("_")][:12]
     there = (

@@ -178,6 +178,8 @@ def test_a_gpu_that_is_not_there(call: Call, tmp_path: Path) -> None:
         ("train", "optimizer.lr", ("optimizer.lr: expected KEY=VALUE",)),
         ("evaluate", "rnu=x", ("rnu", "did you mean run?")),
         ("predict", "inputs=x", ("inputs", "did you mean input?")),
+        ("predict", "data=x.csv", ("data: there is no such key; there are: run, input",)),
+        ("evaluate", "modle=mlp", ("modle: there is no such key; there are: run",)),
         ("export", "formt=onnx", ("formt", "did you mean format?")),
     ],
 )
