@@ -111,8 +111,6 @@ class Engine(pl.LightningModule):
     def _ready(self) -> None:
         """Works out what depends on who is present."""
         assert self.epochs is not None
-        values = self.stack.matrix.values
-        self._ones = values.new_ones(len(values))
         self._batches = self.epochs.data.batches
         steps = torch.tensor(self.epochs.data.gather.steps, device=self.device)
         active = torch.arange(self._batches, device=self.device)[:, None] < steps  # (steps, members)
@@ -134,7 +132,7 @@ class Engine(pl.LightningModule):
             return
         gradient = stack.matrix.gradient.zero_()
         losses = self._losses(stack.forward(features), target, share)
-        losses.backward(self._ones)
+        losses.sum().backward()  # with a gradient for each, torch would import SymPy
         stack.mend()
         if self._clip is not None:
             _bound_rows(gradient, *self._clip)

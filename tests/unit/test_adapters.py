@@ -186,11 +186,15 @@ assert torch.equal(program.module()(torch.ones(2, 3)), net(torch.ones(2, 3)))
     subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT, timeout=120)
 
 
-def test_a_command_leaves_the_compiler_where_it_is(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "asked", [[], ["-m", "optimizer.lr=0.01,0.02", "hydra/launcher=stacked"]], ids=["run", "stack"]
+)
+def test_a_command_leaves_the_compiler_where_it_is(tmp_path: Path, asked: list[str]) -> None:
     """Whatever a run does, or a second of each goes into an import."""
+    folders = [f"hydra.run.dir={tmp_path / 'run'}", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
     script = f"""
 import runpy, sys
-sys.argv = ["src.train", "trainer.max_epochs=2", "hydra.run.dir={tmp_path / "run"}"]
+sys.argv = {["src.train", *asked, "trainer.max_epochs=2", *folders]!r}
 runpy.run_module("src.train", run_name="__main__")
 assert {{"torch", "lightning.pytorch"}} <= sys.modules.keys()
 assert not {{"torch._dynamo.config", "torch._inductor", "torch.distributed.tensor", "sympy"}} & sys.modules.keys()
