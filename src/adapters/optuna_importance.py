@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ def importances(study: "Study", target: "Callable[[FrozenTrial], float]") -> dic
     return dict(_package().get_param_importances(study, target=target))
 
 
+@cache
 def _package() -> Any:
     if _PACKAGE in sys.modules or _UNUSED in sys.modules:
         return import_module(_PACKAGE)

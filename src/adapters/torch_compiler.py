@@ -1,4 +1,4 @@
-"""torch's compiler, which a second of every command goes into, imported once somebody asks it for something."""
+"""torch's compiler, a second of each command's start, imported once it is asked for; written for torch 2.13."""
 
 import sys
 from collections.abc import Callable

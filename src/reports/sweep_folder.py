@@ -94,7 +94,7 @@ def _sweeper(folder: Path, runs: list[Path]) -> dict[str, Any]:
         if path.is_file():
             try:
                 sweeper = load(path).get("hydra", {}).get("sweeper")
-            except Exception as error:  # any of YAML's and OmegaConf's
+            except Exception as error:  # any of YAML's, or there are no keys
                 raise UserError(f"{path}: cannot be read ({first_line(error)})") from error
             if isinstance(sweeper, dict):
                 return sweeper
