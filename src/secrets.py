@@ -36,12 +36,16 @@ def is_secret(key: str, value: Any = "") -> bool:
 
 def masked_text(text: str) -> str:
     """Text without passwords in URLs, values of ``secret=…``, values of secret environment variables, and home."""
+    return _masked_text(text, _of_the_environment())
+
+
+def _masked_text(text: str, hidden: Sequence[str]) -> str:
     if _HINT.search(text):
         text = _URL.sub(rf"\1:{HIDDEN}@", text)
         text = _IN_TEXT.sub(
             lambda found: found[1] + (HIDDEN if is_secret(_last(found[1]), found[2]) else found[2]), text
         )
-    for value in _of_the_environment():
+    for value in hidden:
         text = text.replace(value, HIDDEN)
     home = _home()
     if not home or home not in text:
@@ -52,18 +56,23 @@ def masked_text(text: str) -> str:
 
 def masked_overrides(overrides: Sequence[str]) -> list[str]:
     """KEY=VALUE texts, each with its secret hidden."""
-    return [_masked_override(str(each)) for each in overrides]
+    hidden = _of_the_environment()
+    return [_masked_override(str(each), hidden) for each in overrides]
 
 
 def masked(value: Any, key: str = "") -> Any:
     """Plain values, nested in dicts and lists: what a key calls secret, and in texts what ``masked_text`` hides."""
+    return _masked(value, key, _of_the_environment())
+
+
+def _masked(value: Any, key: str, hidden: Sequence[str]) -> Any:
     if isinstance(value, dict):
-        return {name: masked(inner, str(name)) for name, inner in value.items()}
+        return {name: _masked(inner, str(name), hidden) for name, inner in value.items()}
     if isinstance(value, (list, tuple)):
-        return [masked(inner, key) for inner in value]
+        return [_masked(inner, key, hidden) for inner in value]
     if is_secret(key, value):
         return HIDDEN
-    return _masked_override(value) if isinstance(value, str) else value
+    return _masked_override(value, hidden) if isinstance(value, str) else value
 
 
 def concerns(text: str) -> bool:
@@ -72,11 +81,11 @@ def concerns(text: str) -> bool:
     return bool(_HINT.search(text) or (home and home in text) or any(each in text for each in _of_the_environment()))
 
 
-def _masked_override(text: str) -> str:
+def _masked_override(text: str, hidden: Sequence[str]) -> str:
     key, equals, value = text.partition("=")
     if equals and not re.search(r"\s", key) and is_secret(key.lstrip("+~"), value):
         return f"{key}={HIDDEN}"
-    return masked_text(text)
+    return _masked_text(text, hidden)
 
 
 def _last(prefix: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from omegaconf import ListConfig, OmegaConf
 
 from src.config.rules import RULES
-from src.config.values import Config, Values, targets
+from src.config.values import Config, Values, resolved, targets
 from src.errors import UserError
 from src.training.task import METRICS, SPLITS, figure_names
 
@@ -65,13 +65,12 @@ def check_values(cfg: Config) -> None:
             continue
         for key, rule in rules.items():
             name = f"{group}.{key}" if group else key
-            if OmegaConf.is_missing(node, key) if OmegaConf.is_config(node) else node.get(key) == "???":
+            if node.get(key) == "???" if isinstance(node, dict) else OmegaConf.is_missing(node, key):
                 complaints.append(f"{name} has to be given, as in {name}=…")
                 continue
             if key not in node:
                 continue
-            value = node[key]
-            value = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+            value = resolved(node[key])
             if expected := rule.complaint(value):
                 complaints.append(f"{name} must be {expected}, found {_as_typed(value)}")
     if complaints:  # at most two lines

@@ -22,6 +22,7 @@ _APART = (*OF_COMMAND, *SHOWS, "name", "sweep", "callbacks.progress", "callbacks
 _SETS = ("experiment", "sweep")  # groups that leave no node of their own
 
 
+@cache
 def decides(key: str) -> bool:
     """Whether a training may come out otherwise by the value of a dotted key."""
     return not any(f"{key}.".startswith(f"{part}.") for part in _APART)

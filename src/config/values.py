@@ -41,7 +41,7 @@ def targets(cfg: Config) -> list[str]:
 
 def container(node: Any) -> dict[str, Any]:
     """A node as nested dicts and lists of plain values, every interpolation resolved."""
-    return {str(key): value for key, value in _resolved(node).items()}
+    return {str(key): value for key, value in resolved(node).items()}
 
 
 def unresolved(node: DictConfig | ListConfig) -> Any:
@@ -49,10 +49,13 @@ def unresolved(node: DictConfig | ListConfig) -> Any:
     return OmegaConf.to_container(node, resolve=False)
 
 
-def _resolved(value: Any) -> Any:
+def resolved(value: Any) -> Any:
+    """A value as nested dicts and lists of plain ones."""
+    if isinstance(value, str | int | float | None):  # most are, and to ask OmegaConf takes longer
+        return value
     if OmegaConf.is_config(value):
         return OmegaConf.to_container(value, resolve=True)
-    return {str(key): _resolved(inner) for key, inner in value.items()} if isinstance(value, Mapping) else value
+    return {str(key): resolved(inner) for key, inner in value.items()} if isinstance(value, Mapping) else value
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -91,24 +91,34 @@ class HydraFiles:
 
     def __init__(self) -> None:
         self._shared: dict[int, tuple[str, dict[str, Any]]] = {}
+        self._texts: dict[tuple[str, str], str] = {}
 
     def __call__(self, job: Job) -> dict[str, str]:
         if id(job.base) not in self._shared:
             config = OmegaConf.masked_copy(job.base.config, "hydra")
             whole: Any = OmegaConf.to_container(config, enum_to_str=True)
             apart = {name: whole["hydra"].pop(name) for name in ("overrides", "job", "runtime")}
-            self._shared[id(job.base)] = dump(whole), apart  # most of it is alike in all, and much to write
+            del apart["runtime"]["output_dir"]
+            whole["hydra"]["runtime"] = apart.pop("runtime")  # the last, so that each member's folder can follow
+            self._shared[id(job.base)] = masked_yaml(dump(whole)), apart
         text, hydra = self._shared[id(job.base)]
         own = {
             "overrides": hydra["overrides"] | {"task": job.overrides},
             "job": hydra["job"] | {"id": str(job.number), "num": job.number},
-            "runtime": hydra["runtime"] | {"output_dir": str(job.folder.path)},
         }
+        folder = masked_yaml(dump({"output_dir": str(job.folder.path)}))
         return {
-            ".hydra/config.yaml": masked_yaml(dump(container(job.cfg))),
-            ".hydra/hydra.yaml": masked_yaml(text + indent(dump(own), "  ")),
+            ".hydra/config.yaml": "".join(self._text(*part) for part in container(job.cfg).items()),
+            ".hydra/hydra.yaml": text + indent(indent(folder, "  ") + masked_yaml(dump(own)), "  "),
             ".hydra/overrides.yaml": masked_yaml(dump(job.overrides)),
         }
+
+    def _text(self, name: str, value: Any) -> str:
+        """A key and its value as YAML: most are alike in all members, and take long to write and to look through."""
+        known = name, repr(value)
+        if known not in self._texts:
+            self._texts[known] = masked_yaml(dump({name: value}))
+        return self._texts[known]
 
 
 def _write_log(job: Job, summary: dict[str, Any], name: str, trained: "Trained") -> None:
