@@ -33,6 +33,7 @@ ALSO = {
     "file": "path",
     "clip": "gradient_clip_val",
 }
+_ALSO_OF_COMMANDS = {"data": "input", "file": "input", "path": "input", "csv": "input"}  # that train nothing
 _EXTRAS = {"ray": "ray", "submitit_slurm": "slurm"}  # by the launcher that each installs
 _RULED = [f"{group}.{name}" if group else name for group, rules in RULES.items() for name in rules]
 
@@ -116,19 +117,16 @@ def no_key(key: str, root: DictConfig) -> str:
         values = hydra
     # _target_ and _partial_ are nobody's typo.
     known = [name for name in flatten(values) if not name.endswith("_")]
-    named = [name for name in [*known, *_RULED] if name.rpartition(".")[2] == ALSO.get(last, last) and name != key]
+    trains = "model" in values
+    also, ruled, groups = (ALSO, _RULED, _groups("")) if trains else (_ALSO_OF_COMMANDS, [], [])  # and has groups
+    named = [name for name in [*known, *ruled] if name.rpartition(".")[2] == also.get(last, last) and name != key]
     named.sort(key=lambda name: name.partition(".")[0] != key.partition(".")[0])
-    groups = _groups("") if "model" in values else []  # other commands than train have none
     near = named or _close(key, [name for name in [*known, *values, *groups] if name not in (key, parent)])
     node = _node(values, parent)
     siblings = [str(name) for name in node or {} if name != last and not str(name).endswith("_")][:12]
-    there = (
-        f"{parent} has: {', '.join(siblings)}"
-        if parent
-        else f"{'There' if near else 'there'} are: {', '.join(siblings)}"
-    )
+    there = f"{parent} has" if parent else f"{'There' if near else 'there'} are"
     hint = f"; did you mean {near[0]}?" if near else ";" if siblings else ""
-    return f"{key}: there is no such key{hint}" + (f" {there}" if siblings else "")
+    return f"{key}: there is no such key{hint}" + (f" {there}: {', '.join(siblings)}" if siblings else "")
 
 
 def raised_by(error: BaseException, targets: Iterable[str]) -> str | None:

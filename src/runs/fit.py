@@ -23,6 +23,7 @@ from src.runs.draw import curves, draw, write_dashboard
 from src.runs.environment import environment
 from src.runs.folder import RunFolder
 from src.runs.live import Live
+from src.runs.logs import hushed
 from src.runs.outcome import Member, decoder, elapsed, summarize
 from src.runs.point import Point, learned, resumable
 from src.runs.ranks import ranks
@@ -195,15 +196,8 @@ def _bind(
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keeps back what Lightning says to everybody: that a GPU exists, that workers are few."""
-    levels = {name: logging.getLogger(name).level for name in ("lightning.pytorch", "lightning.fabric")}
-    for name in levels:
-        logging.getLogger(name).setLevel(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="lightning")
-            # Gradients of a stack are columns of one matrix; what their layout costs is less than copying them.
-            warnings.filterwarnings("ignore", message="grad and param do not obey")
-            yield
-    finally:
-        for name, level in levels.items():
-            logging.getLogger(name).setLevel(level)
+    with hushed("lightning.pytorch", "lightning.fabric"), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        # Gradients of a stack are columns of one matrix; what their layout costs is less than copying them.
+        warnings.filterwarnings("ignore", message="grad and param do not obey")
+        yield

@@ -1,4 +1,4 @@
-"""Log lines of a run inside a program that has a logging of its own, which stays as it is."""
+"""Which log lines are heard, for as long as a run takes: the logging of the program around it stays as it is."""
 
 import logging
 from collections.abc import Iterator
@@ -38,6 +38,19 @@ def logged(hydra: Any, verbose: bool) -> Iterator[None]:
         for handler in handlers:
             ours.removeHandler(handler)
             handler.close()
+
+
+@contextmanager
+def hushed(*names: str) -> Iterator[None]:
+    """These loggers say nothing but warnings and worse."""
+    levels = {name: logging.getLogger(name).level for name in names}
+    for name in names:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
 
 
 class _Onward(logging.Handler):

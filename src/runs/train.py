@@ -4,7 +4,7 @@ import logging
 import math
 import os
 from collections.abc import Callable, Collection
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ from src.runs.again import asked, is_own, note, note_overrides
 from src.runs.files import write_text
 from src.runs.folder import RunFolder, run_command
 from src.runs.lock import claimed
+from src.runs.logs import hushed
 from src.runs.rerun import compared, repeated
 from src.runs.resume import continued
 from src.runs.status import FAILED, INTERRUPTED, is_over
@@ -119,9 +120,6 @@ def _run(
         from src.runs.fit import fit
         from src.runs.point import was_killed
 
-        if not alone:
-            # The epochs of each run would drown what a sweep has to say.
-            logging.getLogger("src.training.progress").setLevel(logging.WARNING)
         aim, ignore = objective(cfg).replace("oof/", "val/"), cfg.checks.ignore
         several = is_several(cfg)
         drawn = alone if cfg.figures == "auto" else cfg.figures
@@ -136,7 +134,9 @@ def _run(
         if not alone and pruner is None and was_killed(folder, cfg):
             log.info("%s: goes on from its checkpoint", folder.path)
             accepted = _nothing
-        summary = train(cfg, rows, folder, command, asked_for, drawn, pruner, accepted)
+        # The epochs of each run would drown what a sweep has to say.
+        with nullcontext() if alone else hushed("src.training.progress"):
+            summary = train(cfg, rows, folder, command, asked_for, drawn, pruner, accepted)
     except KeyboardInterrupt:
         if first and any(each.begun() for each in (folder, *folder.members())) and not folder.read_summary():
             _end(folder, {"status": INTERRUPTED, "command": command, "overrides": asked_for})

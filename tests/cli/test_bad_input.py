@@ -178,7 +178,9 @@ def test_a_gpu_that_is_not_there(call: Call, tmp_path: Path) -> None:
         ("train", "optimizer.lr", ("optimizer.lr: expected KEY=VALUE",)),
         ("evaluate", "rnu=x", ("rnu", "did you mean run?")),
         ("predict", "inputs=x", ("inputs", "did you mean input?")),
-        ("predict", "data=x.csv", ("data: there is no such key; there are: run, input",)),
+        ("predict", "data=x.csv", ("data: there is no such key; did you mean input?",)),
+        ("predict", "file=x.csv", ("file: there is no such key; did you mean input?",)),
+        ("evaluate", "data=x.csv", ("data: there is no such key; there are: run",)),
         ("evaluate", "modle=mlp", ("modle: there is no such key; there are: run",)),
         ("export", "formt=onnx", ("formt", "did you mean format?")),
     ],
@@ -236,7 +238,7 @@ def test_a_table_that_is_none(kind: str, call: Call, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        ("tabel.csv", ("tabel.csv: no such file", "did you mean 'table.csv'?")),
+        ("tabel.csv", ("tabel.csv: no such file; did you mean 'table.csv'? There are: table.csv",)),
         ("nowhere/t.csv", ("nowhere/t.csv: no such file",)),
         ("folder", ("folder: is a folder, expected a CSV file",)),
     ],
@@ -245,8 +247,11 @@ def test_a_path_without_a_table(path: str, said: tuple[str, ...], call: Call, tm
     """A file that is missing, or a folder."""
     (tmp_path / "table.csv").write_text(GOOD)
     (tmp_path / "folder").mkdir()
-    assert_refused(call("train", "data=csv", f"data.path={path}", "data.target=y"), *said)
-    assert everything_under(tmp_path) == {"table.csv", "folder"}
+    (tmp_path / "notes.md").write_text("no table, and not offered as one")
+    answer = call("train", "data=csv", f"data.path={path}", "data.target=y")
+    assert_refused(answer, *said)
+    assert "notes.md" not in answer.err
+    assert everything_under(tmp_path) == {"table.csv", "notes.md", "folder"}
 
 
 @pytest.mark.parametrize(

@@ -234,6 +234,8 @@ def test_a_sweep_goes_on_past_a_run_that_diverged(call: Call, tmp_path: Path) ->
     assert summaries[1]["objective"]["value"] < summaries[0]["objective"]["value"]
     assert STABLE in answer.out
     assert "Traceback" not in answer.err
+    assert "epoch 1000/1000" not in answer.out  # the epochs of each run would drown what a sweep has to say, ...
+    assert "epoch 3/3" in call("train", *SHORT).out  # ... and no other run's
 
 
 def test_optuna_searches(call: Call, tmp_path: Path) -> None:
