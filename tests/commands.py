@@ -1,5 +1,6 @@
 """The doors, called as ``python -m src.NAME`` would: in this process, or in one of their own."""
 
+import gc
 import logging
 import os
 import runpy
@@ -63,6 +64,7 @@ def as_a_process(module: str, arguments: tuple[str, ...]) -> Iterator[None]:
     """Arguments, and everything that Hydra and a door change for the whole process, put back afterwards."""
     root = logging.getLogger()
     before = sys.argv, sys.excepthook, root.handlers[:], root.level, HydraConfig.instance().cfg
+    collector = gc.get_threshold()
     sys.argv = [module, *arguments]
     GlobalHydra.instance().clear()
     try:
@@ -73,6 +75,8 @@ def as_a_process(module: str, arguments: tuple[str, ...]) -> Iterator[None]:
                 handler.close()
         sys.argv, sys.excepthook, root.handlers, level, HydraConfig.instance().cfg = before
         root.setLevel(level)
+        gc.set_threshold(*collector)
+        gc.unfreeze()
         GlobalHydra.instance().clear()
 
 

@@ -4,6 +4,7 @@ import sys
 from importlib import import_module
 from types import ModuleType
 
+from src.adapters.garbage import as_ever
 from src.adapters.torch_compiler import import_later
 
 
@@ -12,7 +13,7 @@ def import_lightning() -> None:
 
     torch's compiler is left for when it is needed. Lightning imports torchmetrics, which imports the whole of
     scipy.signal to mend one name for an audio metric. A stand-in that has the name takes its place meanwhile; whoever
-    asks for scipy.signal afterwards gets the real one.
+    asks for scipy.signal afterwards gets the real one. With that a command has started, see ``garbage``.
     """
     name = "scipy.signal"
     import_later()
@@ -25,3 +26,4 @@ def import_lightning() -> None:
         import_module("lightning.pytorch")
     finally:
         del sys.modules[name]
+        as_ever()

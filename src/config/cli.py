@@ -8,6 +8,7 @@ from typing import Any
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.types import Quote, QuotedString
 
+from src.adapters import garbage
 from src.adapters.hydra_errors import raised
 from src.adapters.signals import as_ctrl_c, exit_code
 from src.config.answers import told
@@ -32,6 +33,7 @@ def door(command: Callable[[], Any], *paths: str) -> None:
     if is_asked(sys.argv[1:]):
         print(help_of(command.__name__, sys.argv[1:]))  # hydra.main keeps the function's name
         return
+    garbage.seldom()
     log_printable()
     sys.argv[1:] = _with_keys(sys.argv[1:], list(paths))
     if os.environ.get("HYDRA_FULL_ERROR") == "1":

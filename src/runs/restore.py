@@ -6,6 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from src.adapters.garbage import as_ever
 from src.config.keys import decides
 from src.config.values import Config, container, flatten, targets
 from src.data.table import Table
@@ -82,6 +83,7 @@ def load_one(folder: RunFolder, cfg: Config, checkpoint: str) -> "Predictor":
     from src.config import build
     from src.training.predictor import Predictor
 
+    as_ever()  # what predicts has started
     state, encoder = read_checkpoint(path, "state_dict")
     levels = build.levels(cfg)
     if len(encoder.targets) != (asked := len(targets(cfg)) or 1):

@@ -4,6 +4,7 @@ Each test names the versions that its adapter was written for: where a newer one
 read again, and the docstring says what breaks meanwhile.
 """
 
+import gc
 import io
 import logging
 import subprocess
@@ -26,7 +27,11 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from src.adapters import hydra_compose, hydra_run, omegaconf_yaml, optuna_internals, optuna_sweeper
+from src.adapters.garbage import seldom
 from src.adapters.torch_scheduler import as_if_stepped
+from src.runs.folder import RunFolder
+from src.runs.restore import load_config, load_predictor
+from tests.compose import trained
 
 ROOT = Path(__file__).parents[2]
 CONF = str(ROOT / "conf")
@@ -189,15 +194,17 @@ assert torch.equal(program.module()(torch.ones(2, 3)), net(torch.ones(2, 3)))
 @pytest.mark.parametrize(
     "asked", [[], ["-m", "optimizer.lr=0.01,0.02", "hydra/launcher=stacked"]], ids=["run", "stack"]
 )
-def test_a_command_leaves_the_compiler_where_it_is(tmp_path: Path, asked: list[str]) -> None:
-    """Whatever a run does, or a second of each goes into an import."""
+def test_a_command_starts_quickly(tmp_path: Path, asked: list[str]) -> None:
+    """Whatever a run does, or a second of each goes into an import, and one into the garbage collector."""
     folders = [f"hydra.run.dir={tmp_path / 'run'}", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
     script = f"""
-import runpy, sys
+import gc, runpy, sys
+usual = gc.get_threshold()
 sys.argv = {["src.train", *asked, "trainer.max_epochs=2", *folders]!r}
 runpy.run_module("src.train", run_name="__main__")
 assert {{"torch", "lightning.pytorch"}} <= sys.modules.keys()
 assert not {{"torch._dynamo.config", "torch._inductor", "torch.distributed.tensor", "sympy"}} & sys.modules.keys()
+assert gc.get_threshold() == usual and gc.get_freeze_count() > 100_000  # what was imported is left alone
 """
     subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT, timeout=120)
 
@@ -226,3 +233,20 @@ assert found == get_param_importances(study, target=lambda trial: trial.values[0
 assert get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))["x"] > 0.9
 """
     subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=True, cwd=ROOT, timeout=120)
+
+
+def test_the_garbage_collector_comes_as_ever_once_a_command_has_started(tmp_path: Path) -> None:
+    """Here of what predicts, without Lightning; in a process of somebody else's nothing changes."""
+    trained(tmp_path, "trainer.max_epochs=1", "logger=none")
+    usual, folder = gc.get_threshold(), RunFolder(tmp_path)
+    load_predictor(folder, load_config(folder), "best")
+    assert (gc.get_threshold(), gc.get_freeze_count()) == (usual, 0)
+    seldom()
+    try:
+        assert gc.get_threshold() > usual
+        load_predictor(folder, load_config(folder), "best")
+        assert gc.get_threshold() == usual
+        assert gc.get_freeze_count() > 100_000
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*usual)
