@@ -17,13 +17,12 @@ def import_lightning() -> None:
     """
     name = "scipy.signal"
     import_later()
-    if name in sys.modules or "lightning" in sys.modules:
-        return
-    stand_in = ModuleType(name)
-    stand_in.__dict__["hamming"] = None
-    sys.modules[name] = stand_in
-    try:
-        import_module("lightning.pytorch")
-    finally:
-        del sys.modules[name]
-        as_ever()
+    if name not in sys.modules and "lightning" not in sys.modules:
+        stand_in = ModuleType(name)
+        stand_in.__dict__["hamming"] = None
+        sys.modules[name] = stand_in
+        try:
+            import_module("lightning.pytorch")
+        finally:
+            del sys.modules[name]
+    as_ever()
