@@ -6,22 +6,19 @@ import math
 import os
 import re
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
-from hydra.core.global_hydra import GlobalHydra
 
-from src.config.cli import door
 from src.sweeping.storage import forget, location, open_storage
+from tests.commands import run_here
 from tests.faults.process import Forked, warm
 from tests.faults.same import differences
 
 Command = Callable[..., int]
-CONF = Path(__file__).parents[2] / "conf"
 SHORT = ("trainer.max_epochs=5", "logger=none")
 
 
@@ -31,21 +28,10 @@ def command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Command
     monkeypatch.chdir(tmp_path)
 
     def run(*overrides: str) -> int:
-        from src.train import train
-
-        monkeypatch.setattr(sys, "argv", ["src.train", "-m", "--config-path", str(CONF), *overrides])
         forget()
-        try:
-            door(train)
-        except SystemExit as end:
-            return int(end.code or 0)
-        finally:
-            GlobalHydra.instance().clear()
-        return 0
+        return run_here("train", "-m", *overrides)
 
-    hook = sys.excepthook
     yield run
-    sys.excepthook = hook
     forget()
 
 
