@@ -117,8 +117,8 @@ def no_key(key: str, root: DictConfig) -> str:
         values = hydra
     # _target_ and _partial_ are nobody's typo.
     known = [name for name in flatten(values) if not name.endswith("_")]
-    trains = "model" in values
-    also, ruled, groups = (ALSO, _RULED, _groups("")) if trains else (_ALSO_OF_COMMANDS, [], [])  # and has groups
+    trains = "model" in values  # other commands have no groups
+    also, ruled, groups = (ALSO, _RULED, _groups("")) if trains else (_ALSO_OF_COMMANDS, [], [])
     named = [name for name in [*known, *ruled] if name.rpartition(".")[2] == also.get(last, last) and name != key]
     named.sort(key=lambda name: name.partition(".")[0] != key.partition(".")[0])
     near = named or _close(key, [name for name in [*known, *values, *groups] if name not in (key, parent)])

@@ -16,7 +16,7 @@ _LINE = 1 << 26  # characters of a line, of some million columns
 _MARKS = ((".", ""), (",", ""), (".", ","), (",", "."))  # decimal and thousands; of equal evidence the first is taken
 PACKED = (".gz", ".zst", ".bz2", ".lz4")  # ends of names of compressed files
 _PARQUET = (".parquet", ".pq")
-_TABLES = {".csv", ".tsv", ".txt", *_PARQUET, *PACKED}  # what names of tables have, mostly
+_TABLES = {".csv", ".tsv", ".txt", *_PARQUET, *PACKED}  # ends of most tables' names
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,8 @@ def files(path: str) -> list[Path]:
     if not exists:
         if matches:
             return [_regular(Path(match)) for match in matches]
-        siblings = sorted(each.name for each in named.parent.glob("*.*") if _TABLES & set(each.suffixes))
+        ends = {*_TABLES, named.suffix.lower()}
+        siblings = sorted(p.name for p in named.parent.glob("*.*") if ends & {each.lower() for each in p.suffixes})
         raise UserError(f"{path}: no such file" + (nearest(named.name, siblings) if siblings else ""))
     if named.is_dir():
         raise UserError(f"{path}: is a folder, expected a CSV file, or a pattern such as {named / '*.csv'}")

@@ -97,9 +97,10 @@ class HydraFiles:
         if id(job.base) not in self._shared:
             config = OmegaConf.masked_copy(job.base.config, "hydra")
             whole: Any = OmegaConf.to_container(config, enum_to_str=True)
-            apart = {name: whole["hydra"].pop(name) for name in ("overrides", "job", "runtime")}
-            del apart["runtime"]["output_dir"]
-            whole["hydra"]["runtime"] = apart.pop("runtime")  # the last, so that each member's folder can follow
+            apart = {name: whole["hydra"].pop(name) for name in ("overrides", "job")}
+            runtime = whole["hydra"].pop("runtime")
+            del runtime["output_dir"]
+            whole["hydra"]["runtime"] = runtime  # the last, so that each member's folder can follow
             self._shared[id(job.base)] = masked_yaml(dump(whole)), apart
         text, hydra = self._shared[id(job.base)]
         own = {

@@ -238,7 +238,8 @@ def test_a_table_that_is_none(kind: str, call: Call, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        ("tabel.csv", ("tabel.csv: no such file; did you mean 'table.csv'? There are: table.csv",)),
+        ("tabel.csv", ("tabel.csv: no such file; did you mean 'table.csv'? There are: OTHER.CSV, table.csv",)),
+        ("iriss.data", ("no such file; did you mean 'iris.data'? There are: OTHER.CSV, iris.data, table.csv",)),
         ("nowhere/t.csv", ("nowhere/t.csv: no such file",)),
         ("folder", ("folder: is a folder, expected a CSV file",)),
     ],
@@ -247,11 +248,12 @@ def test_a_path_without_a_table(path: str, said: tuple[str, ...], call: Call, tm
     """A file that is missing, or a folder."""
     (tmp_path / "table.csv").write_text(GOOD)
     (tmp_path / "folder").mkdir()
-    (tmp_path / "notes.md").write_text("no table, and not offered as one")
+    for name in ("OTHER.CSV", "iris.data", "notes.md"):  # the last is no table, and not offered as one
+        (tmp_path / name).write_text(GOOD)
     answer = call("train", "data=csv", f"data.path={path}", "data.target=y")
     assert_refused(answer, *said)
     assert "notes.md" not in answer.err
-    assert everything_under(tmp_path) == {"table.csv", "notes.md", "folder"}
+    assert everything_under(tmp_path) == {"table.csv", "OTHER.CSV", "iris.data", "notes.md", "folder"}
 
 
 @pytest.mark.parametrize(

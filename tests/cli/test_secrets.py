@@ -68,7 +68,10 @@ def test_nothing_of_it_reaches_a_folder(
     monkeypatch.setattr("src.secrets._home", lambda: str(tmp_path))
     rows = tmp_path / "rows.csv"
     rows.write_text("a,y\n" + "".join(f"{i},{2 * i + i % 3}\n" for i in range(20)))
-    said = [f"+hydra.job.env_set.WANDB_API_KEY={WORD}", f"+hydra.job.env_set.DB='{URL}'", "name=x${oc.env:SOME_TOKEN}"]
+    stacked = "hydra/launcher=stacked" in sweep
+    said = ["name=x${oc.env:SOME_TOKEN}", f"+hydra.help.password={WORD}", f"hydra.help.footer='{URL}'"]
+    if not stacked:  # where it would keep jobs from their stack
+        said += [f"+hydra.job.env_set.WANDB_API_KEY={WORD}", f"+hydra.job.env_set.DB='{URL}'"]
     short = ["data=csv", f"data.path={rows}", "data.target=y", "model.hidden=[4]", "trainer.max_epochs=1"]
     seeds = ["seed=0,1", "hydra.sweep.dir=run"] if "-m" in sweep else ["hydra.run.dir=run"]
     answer = call("train", *sweep, *said, *short, *seeds)
@@ -76,6 +79,8 @@ def test_nothing_of_it_reaches_a_folder(
     assert WORD not in answer.out + answer.err
     files = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
     assert len(files) > 8
+    logs = "".join(path.read_text() for path in files if path.suffix == ".log")
+    assert ("trained as one of 2 jobs" in logs) == stacked
     for path in files:
         assert WORD.encode() not in path.read_bytes(), path
         assert str(rows).encode() not in path.read_bytes(), path

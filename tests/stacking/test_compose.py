@@ -156,7 +156,10 @@ def test_of_a_thousand_jobs_hydra_composes_the_first_and_a_sample(loader: Any, m
     composed, whole = [], loader.load_sweep_config
     monkeypatch.setattr(loader, "load_sweep_config", lambda *args: composed.append(args[1]) or whole(*args))
     jobs = {number: [f"seed={number}", f"optimizer.lr=0.{number + 1}"] for number in range(1024)}
-    assert [job.cfg.seed for job in quick.compose(jobs).values() if isinstance(job, Job)] == list(range(1024))
+    found = [job for job in quick.compose(jobs).values() if isinstance(job, Job)]
+    assert [job.cfg.seed for job in found] == list(range(1024))
+    for job in found:
+        check(job.cfg)
     assert composed == [jobs[0], jobs[1023]]
 
 
